@@ -1,0 +1,149 @@
+"""A plan is data: which BRM calls to make, what each one yields, and what depends on what.
+
+Planners build plans, :mod:`libs.plan.render` prints them, :mod:`libs.plan.run` executes them. Nothing here touches the
+network, a clock or a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from libs.brm.call import BrmCall
+from libs.brm.flist import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A value that is not known yet, by name: ``account(1-ABC)``, ``billinfo(BP-D)``, ``common(account:1-ABC)``.
+
+    The name is bound by the step that yields it, by a claimed COMMON id, or, in a hypothetical plan, by nobody: an
+    earlier service will create the object.
+    """
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"<{self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A COMMON id the plan needs: add-or-return-existing for ``crm_id`` in ``table``, bound to ``name``."""
+
+    table: str
+    crm_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class XrefLink:
+    """Where a yielded id is cross-referenced: the row of ``crm_id`` in ``table``, column of the plan's BRM instance."""
+
+    table: str
+    crm_id: str
+    kind: str = ""
+    """Object type inside a one-to-many column (``SERVICE``, ``PRODUCT``, …); empty for one-to-one columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """An object a step creates: ``name`` is bound to the value at ``path`` of the step's output flist."""
+
+    name: str
+    path: str
+    link: XrefLink | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One BRM call."""
+
+    key: str
+    """Stable within the order and across re-plans: ``account:1-ABC``, ``service:LINE-1.1``."""
+    title: str
+    """What a person reads: ``create account 1-ABC with 2 bill units``."""
+    call: BrmCall
+    yields: tuple[Yield, ...] = ()
+    lane: str = ""
+    """Name of the BRM account written to; steps of one lane never run side by side. Empty: no restriction."""
+    after: tuple[str, ...] = ()
+    """Keys of steps that must have succeeded first, besides those the refs imply."""
+    line_ids: tuple[str, ...] = ()
+    """Order lines this step serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that one service will do in one BRM instance for one request. An empty plan means: nothing to do."""
+
+    system_id: str
+    steps: tuple[Step, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.steps
+
+
+class PlanError(ValueError):
+    """A plan that cannot be run: a cycle, an unknown step, a name yielded twice."""
+
+
+def refs_in(value: Any) -> Iterator[Ref]:
+    """Every reference inside an flist value, in order."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from refs_in(item)
+
+
+def bind(value: Any, bindings: Mapping[str, Any]) -> Any:
+    """``value`` with every bound reference replaced; unbound references stay."""
+    if isinstance(value, Ref):
+        return bindings.get(value.name, value)
+    if isinstance(value, Array):
+        return Array({key: bind(item, bindings) for key, item in value.items()})
+    if isinstance(value, Mapping):
+        return {key: bind(item, bindings) for key, item in value.items()}
+    return value
+
+
+def dependencies(plan: Plan) -> dict[str, frozenset[str]]:
+    """Step key to the keys it waits for: by reference, by ``after``. Raises :class:`PlanError` on a plan that cannot run."""
+    producer: dict[str, str] = {}
+    keys: set[str] = set()
+    for step in plan.steps:
+        if step.key in keys:
+            raise PlanError(f"two steps named {step.key}")
+        keys.add(step.key)
+        for output in step.yields:
+            if output.name in producer:
+                raise PlanError(f"{output.name} is yielded by {producer[output.name]} and by {step.key}")
+            producer[output.name] = step.key
+    graph: dict[str, frozenset[str]] = {}
+    for step in plan.steps:
+        unknown = set(step.after) - keys
+        if unknown:
+            raise PlanError(f"{step.key} waits for unknown {', '.join(sorted(unknown))}")
+        needed = {producer[ref.name] for ref in refs_in(step.call.input) if ref.name in producer}
+        graph[step.key] = frozenset(needed | set(step.after)) - {step.key}
+    return graph
+
+
+def waves(plan: Plan) -> tuple[tuple[Step, ...], ...]:
+    """The steps in rounds: each round needs only earlier rounds. Order inside a round is the plan's. Raises :class:`PlanError`."""
+    graph = dependencies(plan)
+    done: set[str] = set()
+    rounds: list[tuple[Step, ...]] = []
+    pending = list(plan.steps)
+    while pending:
+        ready = tuple(step for step in pending if graph[step.key] <= done)
+        if not ready:
+            raise PlanError(f"cycle among {', '.join(step.key for step in pending)}")
+        rounds.append(ready)
+        done |= {step.key for step in ready}
+        pending = [step for step in pending if step.key not in done]
+    return tuple(rounds)
