@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from libs.errors.reasons import CODES, Reason
 
@@ -19,7 +20,7 @@ class Violation:
     """One sentence for a person; never holds a sensitive value."""
     field: str = ""
     """Path in the request, such as ``order.lines[2].billing_profile.billing_profile_id``; empty when no field is at fault."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Details by name, as the catalogue lists them: ``line_ids``, ``crm_id``, ``system``, …"""
 
     @property
@@ -35,7 +36,7 @@ class Notice:
     reason: Reason
     message: str
     line_ids: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class O2CError(Exception):
