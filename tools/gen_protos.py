@@ -23,7 +23,8 @@ REASONS = ROOT / "libs/errors/reasons.tsv"
 IMAGE = Path("protos/image.binpb")
 GENERATED = (Path("libs/pb"), Path("libs/errors/reasons.py"), Path("protos/o2c/common/v1/errors.proto"), IMAGE)
 
-PROTO_HEAD = """// The error catalogue: every reason an ErrorInfo of domain "o2c" may carry. Generated from libs/errors/reasons.tsv.
+PROTO_HEAD = """// The error catalogue: every reason an ErrorInfo of domain "o2c" may carry.
+// Generated from libs/errors/reasons.tsv.
 syntax = "proto3";
 
 package o2c.common.v1;
@@ -62,7 +63,7 @@ def write_reasons(root: Path) -> None:
         python.append(f'    {name} = "{name}"\n')
         codes.append(f'    Reason.{name}: "{code}",\n')
     proto.append("}\n")
-    python.append('\n\nCODES: dict[Reason, str] = {\n' + "".join(codes) + '}\n"""gRPC code name of each reason."""\n')
+    python.append("\n\nCODES: dict[Reason, str] = {\n" + "".join(codes) + '}\n"""gRPC code name of each reason."""\n')
     (root / "protos/o2c/common/v1/errors.proto").write_text("".join(proto))
     (root / "libs/errors/reasons.py").write_text("".join(python))
 
@@ -71,7 +72,11 @@ def write_stubs(root: Path) -> None:
     out = root / "libs/pb"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    includes = [str(root / "protos"), str(Path(google.rpc.__path__[0]).parent.parent), str(Path(protoc.__file__).parent / "_proto")]
+    includes = [
+        str(root / "protos"),
+        str(Path(google.rpc.__path__[0]).parent.parent),
+        str(Path(protoc.__file__).parent / "_proto"),
+    ]
     files = sorted(str(path.relative_to(root / "protos")) for path in (root / "protos/o2c").rglob("*.proto"))
     arguments = [
         "protoc",

@@ -1,0 +1,48 @@
+"""Loading the product cross-references: which CRM product is which BRM product, in which instance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from libs.errors import O2CError, Reason
+from libs.pb.xref.v1 import xref_pb2
+from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceStub
+
+TABLE = "ITEM_ITEMID"
+SOURCE = "SEBL_01"
+BATCH = 500
+
+
+def load_products(xref: XrefServiceStub, path: Path, source: str = SOURCE) -> int:
+    """Cross-reference the products in ``path``: ``[{"product_id", "name", "brm": {"BRM_01": "<POID>", …}}, …]``.
+
+    Loading the same file again changes nothing. Returns the number of products.
+    """
+    products = json.loads(path.read_text(encoding="utf-8"))
+    for start in range(0, len(products), BATCH):
+        part = products[start : start + BATCH]
+        keys = [xref_pb2.Key(table=TABLE, ref_column=source, ref_value=product["product_id"]) for product in part]
+        xref.BatchGetOrCreate(xref_pb2.BatchGetOrCreateRequest(keys=keys))
+        items = [
+            xref_pb2.PopulateRequest(
+                table=TABLE,
+                ref_column=source,
+                ref_value=product["product_id"],
+                column=system,
+                value=poid,
+                mode=xref_pb2.POPULATE_MODE_LINK,
+                idempotent=True,
+            )
+            for product in part
+            for system, poid in product["brm"].items()
+        ]
+        answer = xref.BatchPopulate(xref_pb2.BatchPopulateRequest(items=items))
+        failed = [
+            f"{item.ref_value}: {result.error.message}"
+            for item, result in zip(items, answer.results, strict=True)
+            if result.error.code
+        ]
+        if failed:
+            raise O2CError.of(Reason.XREF_IMPORT_INVALID, f"{path}: " + "; ".join(failed))
+    return len(products)

@@ -1,0 +1,83 @@
+"""How commands speak: tables and trees for people, JSON with ``--json``, errors by name on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Annotated, Any
+
+import grpc
+import typer
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.type.money_pb2 import Money
+from rich.console import Console
+from rich.table import Table
+
+from libs.errors import O2CError
+from libs.grpckit.status import from_rpc_error
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def to_dict(message: Message) -> dict[str, Any]:
+    """A message as JSON-ready data, with the contract's own field names."""
+    return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def print_json(document: Any) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def show(message: Message, as_json: bool, render: Callable[[], None]) -> None:
+    """Print ``message`` as JSON, or whatever ``render`` prints."""
+    if as_json:
+        print_json(to_dict(message))
+    else:
+        render()
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> Table:
+    """A table; columns named in ``right`` are right-aligned."""
+    result = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False, padding=(0, 2)
+    )
+    for column in columns:
+        result.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        result.add_row(*(str(cell) for cell in row))
+    return result
+
+
+def amount(money: Money) -> Decimal:
+    """The exact amount of a contract Money."""
+    return Decimal(money.units) + Decimal(money.nanos).scaleb(-9)
+
+
+def money(value: Money) -> str:
+    return f"{amount(value):,.2f} {value.currency_code}".strip()
+
+
+@contextmanager
+def errors_by_name() -> Iterator[None]:
+    """Turn refusals into lines ``REASON field: message`` on stderr and exit code 1."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        print_error(from_rpc_error(error))
+        raise typer.Exit(1) from error
+    except O2CError as error:
+        print_error(error)
+        raise typer.Exit(1) from error
+
+
+def print_error(error: O2CError) -> None:
+    for violation in error.violations:
+        where = f" [cyan]{violation.field}[/cyan]" if violation.field else ""
+        err.print(f"[bold red]{violation.reason}[/bold red]{where}: {violation.message}")

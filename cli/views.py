@@ -1,0 +1,144 @@
+"""What a person sees of orders, plans, cross-references, balances and bills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from cli.documents import short_enum
+from cli.output import money, table
+from libs.pb.billing_care.v1 import billing_care_pb2 as care
+from libs.pb.common.v1.common_pb2 import Plan
+from libs.pb.order.v1 import order_pb2 as order
+from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
+from libs.pb.xref.v1 import xref_pb2 as xref
+
+STYLES = {"COMPLETED": "green", "COMPLETE": "green", "DONE": "green", "FAILED": "red", "IN_FALLOUT": "red", "REJECTED": "red"}
+
+
+def state(name: str) -> str:
+    style = STYLES.get(name)
+    return f"[{style}]{name}[/{style}]" if style else name
+
+
+def order_state(number: int) -> str:
+    return short_enum(oo.OrderState.DESCRIPTOR, number)
+
+
+def line_state(number: int) -> str:
+    return short_enum(oo.LineState.DESCRIPTOR, number)
+
+
+def order_table(views: Iterable[oo.OrderView]) -> Table:
+    rows = [(view.order_number, view.order_id, view.revision, state(order_state(view.state)), view.priority) for view in views]
+    return table("Orders", ("Number", "Document", "Revision", "State", "Priority"), rows, right=("Revision", "Priority"))
+
+
+def order_detail(view: oo.OrderView) -> Group:
+    """One order: its lines with what they made in BRM, its components, its errors."""
+    lines = [
+        (
+            line.line_number,
+            short_enum(order.LineAction.DESCRIPTOR, line.action),
+            line.product,
+            state(line_state(line.state)),
+            ", ".join(line.system_ids),
+            "\n".join(f"{item.kind} {item.poid}" for item in line.brm_objects),
+        )
+        for line in view.lines
+    ]
+    components = [
+        (
+            short_enum(oo.OrderFunction.DESCRIPTOR, item.function),
+            item.system_id,
+            state(short_enum(oo.ComponentState.DESCRIPTOR, item.state)),
+            item.attempts,
+            item.error.message,
+        )
+        for item in view.components
+    ]
+    title = f"Order {view.order_number} revision {view.revision} ({view.order_id}): {state(order_state(view.state))}"
+    parts: list[Table | Text] = [
+        table(title, ("Line", "Action", "Product", "State", "BRM", "Created or changed"), lines),
+        table("Components", ("Function", "BRM", "State", "Attempts", "Last error"), components, right=("Attempts",)),
+    ]
+    problems = [status.message for status in view.errors] + [error.message for line in view.lines for error in line.errors]
+    parts += [Text(problem, style="red") for problem in problems]
+    parts += [Text(f"warning {notice.reason}: {notice.message}", style="yellow") for notice in view.warnings]
+    return Group(*parts)
+
+
+def plan_text(plans: Iterable[Plan], routes: Iterable[oo.RoutedLine]) -> str:
+    """Plans as text: which line goes where and why, then every BRM call in order."""
+    blocks = ["Routes"]
+    blocks += [f"  {route.line_id:<12} {', '.join(route.system_ids) or '-':<16} {route.decided_by}" for route in routes]
+    number = 0
+    for plan in plans:
+        blocks.append(
+            f"\n{plan.service} in {plan.system_id}: {len(plan.calls) or 'no'} call{'s' if len(plan.calls) != 1 else ''}"
+        )
+        for call in plan.calls:
+            number += 1
+            blocks.append(f"\n{number:>3}. {call.title}\n     {call.opcode}   [{call.key}]")
+            if call.depends_on:
+                blocks.append(f"     after {', '.join(call.depends_on)}")
+            blocks += [f"     {line}" for line in call.input.splitlines()]
+    return "\n".join(blocks)
+
+
+def xref_rows(rows: Mapping[str, xref.Row], title: str = "Cross-references") -> Table:
+    columns = sorted({cell.column for row in rows.values() for cell in row.cells if cell.column != "COMMON"})
+    body = []
+    for name, row in rows.items():
+        cells: dict[str, list[str]] = {}
+        for cell in row.cells:
+            cells.setdefault(cell.column, []).append(f"{cell.kind} {cell.value}".strip())
+        body.append((name, *("\n".join(cells.get(column, ["-"])) for column in ["COMMON", *columns])))
+    return table(title, ("Key", "COMMON", *columns), body)
+
+
+def balance_table(answer: care.GetBalanceSummaryResponse) -> Table:
+    rows = [
+        (
+            item.billing_profile_id,
+            item.profile_name,
+            item.system_id,
+            money(item.open_bills_due),
+            money(item.pending_due),
+            money(item.unapplied_total),
+            money(item.total_balance),
+        )
+        for item in answer.profiles
+    ]
+    if answer.HasField("total_balance"):
+        rows.append(
+            ("all profiles", "", "", money(answer.total_open_bills_due), "", "", f"[bold]{money(answer.total_balance)}[/bold]")
+        )
+    amounts = ("Due now", "In progress", "Unapplied", "Balance")
+    return table("Balance", ("Billing profile", "Name", "BRM", *amounts), rows, right=amounts)
+
+
+def date(value: object) -> str:
+    year, month, day = getattr(value, "year", 0), getattr(value, "month", 0), getattr(value, "day", 0)
+    return f"{year:04d}-{month:02d}-{day:02d}" if year else "-"
+
+
+def invoice_table(invoices: Iterable[care.Invoice]) -> Table:
+    rows = [
+        (
+            bill.bill_number,
+            bill.billing_profile_id,
+            bill.system_id,
+            f"{date(bill.period_start)} – {date(bill.period_end)}",
+            date(bill.due_date),
+            money(bill.total_due),
+            money(bill.amount_due),
+            short_enum(care.InvoiceState.DESCRIPTOR, bill.state),
+        )
+        for bill in invoices
+    ]
+    columns = ("Bill", "Billing profile", "BRM", "Period", "Due date", "Total", "Amount due", "State")
+    return table("Bills", columns, rows, right=("Total", "Amount due"))
