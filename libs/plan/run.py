@@ -1,0 +1,322 @@
+"""Runs a plan: wave by wave, each effect once, every outcome known or named unknown.
+
+Order of a wave: intentions of the wave are journaled together with the outcomes of the wave before (one commit), the calls
+are made side by side within limits, the ids they yield are cross-referenced (one batch), and only then are the steps done.
+A crash between any two of these heals on the next run with the same ``run_key``:
+
+==============================  ==================================================================
+crash                           next run
+==============================  ==================================================================
+before the commit               nothing happened; the step is made
+after it, before or in a call   the step is *intended*: settled in BRM, adopted or made
+after the call or the links     the same: settled, adopted, linked again (linking is idempotent)
+after the outcome's commit      the step is *done*: its outputs are used again, no call
+==============================  ==================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from libs.brm.call import BrmCall
+from libs.brm.errors import BrmError, BrmOutcomeUnknown
+from libs.brm.flist import Flist, get
+from libs.brm.gateway import BrmGateway
+from libs.errors import O2CError, Reason
+from libs.plan.journal import Answer, Entry, EntryState, Journal, fingerprint_of
+from libs.plan.model import Plan, PlanError, Step, Yield, bind, dependencies, refs_in, waves
+from libs.xref.client import XrefKey, XrefPort, XrefWrite
+
+MAX_TRIES: Final = 2
+"""A call of unknown outcome that provably had no effect is made once more."""
+
+
+class StepState(StrEnum):
+    """How a step ended."""
+
+    DONE = "DONE"
+    PARTIAL = "PARTIAL"
+    """The object was there already, but without all that the step would have given it: plan again."""
+    FAILED = "FAILED"
+    """Refused or unreachable; no effect."""
+    UNKNOWN = "UNKNOWN"
+    """Perhaps done. The next run with the same key settles it first."""
+    SKIPPED = "SKIPPED"
+    """Not tried, because something it needs did not succeed."""
+
+
+class How(StrEnum):
+    """Where the outcome of a step comes from."""
+
+    CALLED = "CALLED"
+    ADOPTED = "ADOPTED"
+    """Found in BRM by its natural key: made by an earlier attempt or by somebody else."""
+    REUSED = "REUSED"
+    """Journaled as done by an earlier attempt."""
+    NOT_CALLED = "NOT_CALLED"
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How one step ended."""
+
+    key: str
+    state: StepState
+    how: How = How.NOT_CALLED
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    """Yielded name to id."""
+    error: O2CError | None = None
+    """Why it failed or is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a plan ended. No step is undone: what is done stays done."""
+
+    steps: Mapping[str, StepResult]
+    """By step key, in the order of the plan."""
+    bindings: Mapping[str, Any]
+    """Every claimed and yielded name that has a value now."""
+    calls: int
+    """Opcodes called, look-ups of unknown outcomes not counted."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step is done."""
+        return all(step.state is StepState.DONE for step in self.steps.values())
+
+    @property
+    def stale(self) -> bool:
+        """Whether BRM holds more than the plan knew: gather the facts and plan again."""
+        return any(step.state is StepState.PARTIAL for step in self.steps.values())
+
+    @property
+    def errors(self) -> tuple[tuple[str, O2CError], ...]:
+        """Step key and error of each failed or unknown step."""
+        return tuple((step.key, step.error) for step in self.steps.values() if step.error is not None)
+
+
+async def run(
+    plan: Plan,
+    *,
+    run_key: str,
+    journal: Journal,
+    gateway: BrmGateway,
+    xref: XrefPort,
+    source_system: str = "SEBL_01",
+    concurrency: int = 32,
+    finish: Callable[[RunResult], Answer | None] | None = None,
+) -> RunResult:
+    """Make every call of ``plan`` that has not been made.
+
+    ``run_key`` names the attempt's intent and must be the same when the request is tried again. ``finish`` may turn the
+    result into the request's answer, which is then stored in the commit of the last outcomes. A plan of *n* waves costs
+    *n* + 1 commits.
+
+    Failing steps do not raise; they are in the result. Raises :class:`PlanError` for a plan that cannot be run (before
+    anything is written) and ``O2CError`` when the journal or the cross-references cannot be written.
+    """
+    rounds = waves(plan)
+    _check_bound(plan)
+    runner = _Runner(plan, run_key, journal, gateway, xref, source_system, asyncio.Semaphore(concurrency))
+    return await runner.run(rounds, finish)
+
+
+def _check_bound(plan: Plan) -> None:
+    known = {claim.name for claim in plan.claims} | {output.name for step in plan.steps for output in step.yields}
+    for step in plan.steps:
+        for ref in refs_in(step.call.input):
+            if ref.name not in known:
+                raise PlanError(f"{step.key} needs {ref.name}, which nothing yields")
+
+
+@dataclass(slots=True)
+class _Runner:
+    plan: Plan
+    run_key: str
+    journal: Journal
+    gateway: BrmGateway
+    xref: XrefPort
+    source_system: str
+    slots: asyncio.Semaphore
+    bindings: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, StepResult] = field(default_factory=dict)
+    calls: int = 0
+
+    async def run(self, rounds: Sequence[Sequence[Step]], finish: Callable[[RunResult], Answer | None] | None) -> RunResult:
+        graph = dependencies(self.plan)
+        await self._claim()
+        earlier = await self.journal.load(self.run_key) if rounds else {}
+        outcomes: list[Entry] = []
+        for wave in rounds:
+            ready: dict[str, tuple[Step, BrmCall, str]] = {}
+            for step in wave:
+                call = self._bound(step, graph[step.key])
+                if call is None:
+                    self.results[step.key] = StepResult(step.key, StepState.SKIPPED)
+                else:
+                    ready[step.key] = (step, call, fingerprint_of(call))
+            done = {key for key, (step, _, mark) in ready.items() if self._reuse(step, mark, earlier.get(key))}
+            fresh = {key: item for key, item in ready.items() if key not in done}
+            intents = [
+                Entry(key, EntryState.INTENDED, mark) for key, (_, _, mark) in fresh.items() if key not in _open(earlier)
+            ]
+            await self.journal.record(self.run_key, [*outcomes, *intents])
+            await self._perform(fresh, _open(earlier))
+            outcomes = await self._link_and_conclude(ready, done, earlier)
+        result = RunResult({step.key: self.results[step.key] for step in self.plan.steps}, self.bindings, self.calls)
+        await self.journal.record(self.run_key, outcomes, finish(result) if finish else None)
+        return result
+
+    async def _claim(self) -> None:
+        if not self.plan.claims:
+            return
+        keys = {claim.name: XrefKey(claim.table, self.source_system, claim.crm_id) for claim in self.plan.claims}
+        common = await self.xref.get_or_create(list(dict.fromkeys(keys.values())))
+        self.bindings.update({name: common[key] for name, key in keys.items()})
+
+    def _bound(self, step: Step, needs: Iterable[str]) -> BrmCall | None:
+        """The call without references, ``None`` when something it needs is not there."""
+        if any(self.results[key].state not in (StepState.DONE, StepState.PARTIAL) for key in needs):
+            return None
+        bound = bind(step.call.input, self.bindings)
+        if next(refs_in(bound), None) is not None:
+            return None
+        return BrmCall(step.call.opcode, bound, step.call.flags)
+
+    def _reuse(self, step: Step, mark: str, entry: Entry | None) -> bool:
+        """Whether an earlier attempt did exactly this; if so its outputs count."""
+        if entry is None or entry.state is not EntryState.DONE or entry.fingerprint != mark:
+            return False
+        self._conclude(step, entry.outputs, How.REUSED)
+        return True
+
+    def _conclude(self, step: Step, outputs: Mapping[str, Any], how: How) -> None:
+        state = StepState.DONE if len(outputs) == len(step.yields) else StepState.PARTIAL
+        self.results[step.key] = StepResult(step.key, state, how, outputs)
+        self.bindings.update(outputs)
+
+    async def _perform(self, fresh: Mapping[str, tuple[Step, BrmCall, str]], unsettled: frozenset[str]) -> None:
+        """All calls of a wave: lanes side by side, the steps of one lane one after the other."""
+        lanes: dict[str, list[tuple[Step, BrmCall]]] = {}
+        for key, (step, call, _) in fresh.items():
+            lanes.setdefault(step.lane or f"\0{key}", []).append((step, call))
+        async with asyncio.TaskGroup() as group:
+            for steps in lanes.values():
+                group.create_task(self._lane(steps, unsettled))
+
+    async def _lane(self, steps: Sequence[tuple[Step, BrmCall]], unsettled: frozenset[str]) -> None:
+        for step, call in steps:
+            async with self.slots:
+                if step.key in unsettled:
+                    await self._settle_then_make(step, call)
+                else:
+                    await self._make(step, call)
+
+    async def _settle_then_make(self, step: Step, call: BrmCall) -> None:
+        """A step an earlier attempt left behind: adopt its effect, or make it once it is proven to have had none."""
+        try:
+            found = await self.gateway.settle(self.plan.system_id, call)
+        except O2CError as error:  # still unknown, however the look-up failed
+            self._fail(step, StepState.UNKNOWN, error)
+            return
+        if found is None:
+            await self._make(step, call)
+        else:
+            self._conclude(step, _yielded(step.yields, found), How.ADOPTED)
+
+    async def _make(self, step: Step, call: BrmCall) -> None:
+        system_id = self.plan.system_id
+        for _ in range(MAX_TRIES):
+            try:
+                self.calls += 1
+                output = await self.gateway.call(system_id, call)
+            except BrmOutcomeUnknown:
+                try:
+                    found = await self.gateway.settle(system_id, call)
+                except O2CError as error:
+                    return self._fail(step, StepState.UNKNOWN, error)
+                if found is None:
+                    continue
+                return self._conclude(step, _yielded(step.yields, found), How.ADOPTED)
+            except BrmError as error:
+                found = await self._duplicate_of(call, error)
+                if found is None:
+                    return self._fail(step, StepState.FAILED, error)
+                return self._conclude(step, _yielded(step.yields, found), How.ADOPTED)
+            else:
+                return self._conclude(step, _yielded(step.yields, output), How.CALLED)
+        gone = O2CError.of(
+            Reason.BRM_UNAVAILABLE,
+            f"{call.opcode} did not reach {system_id} in {MAX_TRIES} tries",
+            retry_after=1.0,
+            system=system_id,
+            opcode=call.opcode,
+        )
+        return self._fail(step, StepState.FAILED, gone)
+
+    async def _duplicate_of(self, call: BrmCall, error: BrmError) -> Flist | None:
+        """What BRM refused to make twice. Another process, or an attempt nobody remembers, made it (customer-sync 2.6)."""
+        if error.name != "PIN_ERR_DUPLICATE":
+            return None
+        try:
+            return await self.gateway.settle(self.plan.system_id, call)
+        except O2CError:  # the refusal is the better explanation
+            return None
+
+    def _fail(self, step: Step, state: StepState, error: O2CError) -> None:
+        self.results[step.key] = StepResult(step.key, state, How.CALLED, error=error)
+
+    async def _link_and_conclude(
+        self, ready: Mapping[str, tuple[Step, BrmCall, str]], reused: set[str], earlier: Mapping[str, Entry]
+    ) -> list[Entry]:
+        """Cross-reference what the wave yielded, then the journal entries of its steps."""
+        changed = [key for key in ready if key not in reused or not earlier[key].linked]
+        links = [write for key in changed for write in self._links(ready[key][0], self.results[key].outputs)]
+        if links:
+            try:
+                await self.xref.populate(links)
+            except O2CError:
+                unlinked = [self._entry(key, ready[key][2], linked=False) for key in changed]
+                await self.journal.record(self.run_key, [entry for entry in unlinked if entry is not None])
+                raise
+        entries = [self._entry(key, ready[key][2], linked=True) for key in changed]
+        return [entry for entry in entries if entry is not None]
+
+    def _links(self, step: Step, outputs: Mapping[str, Any]) -> list[XrefWrite]:
+        return [
+            XrefWrite(
+                table=output.link.table,
+                ref_column=self.source_system,
+                ref_value=output.link.crm_id,
+                column=self.plan.system_id,
+                value=str(outputs[output.name]),
+                kind=output.link.kind,
+            )
+            for output in step.yields
+            if output.link is not None and output.name in outputs
+        ]
+
+    def _entry(self, key: str, mark: str, *, linked: bool) -> Entry | None:
+        """The outcome for the journal; ``None`` while it is unknown: the step stays intended."""
+        result = self.results[key]
+        if result.state is StepState.UNKNOWN:
+            return None
+        if result.state is StepState.FAILED:
+            reason = result.error.violations[0].reason.value if result.error else ""
+            return Entry(key, EntryState.FAILED, mark, reason=reason)
+        return Entry(key, EntryState.DONE, mark, result.outputs, linked)
+
+
+def _open(entries: Mapping[str, Entry]) -> frozenset[str]:
+    return frozenset(key for key, entry in entries.items() if entry.state is EntryState.INTENDED)
+
+
+def _yielded(yields: Sequence[Yield], output: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids a step was made for; those the output lacks are left out."""
+    found = {item.name: get(output, item.path) for item in yields}
+    return {name: value for name, value in found.items() if value is not None}
