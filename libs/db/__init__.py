@@ -1,0 +1,25 @@
+"""One small face for the two databases: SQLite (embedded default) and PostgreSQL (many pods).
+
+SQLModel classes are the schema; hot paths run statements that are compiled once and executed on the driver, never a
+Session::
+
+    FIND = Statement(select(table.c.common).where(table.c.ref == bindparam("ref")))
+
+    db = await Database.open("sqlite:///var/lib/o2c/xref.db")     # or "sqlite://:memory:", "postgresql://user:pw@host/db"
+    await db.create_tables([Row])
+    rows = await db.all(FIND, ref="1-DENISE")                     # list of tuples
+    async with db.begin() as tx:                                  # one commit
+        await tx.run(ADD, ref="1-DENISE", common="…")
+        await tx.run_many(ADD, [{"ref": …, "common": …}, …])
+    await db.close()
+
+Columns are Text, Integer, BigInteger or Boolean; times are epoch microseconds in a BigInteger, JSON is Text. Errors:
+``O2CError`` STORE_UNAVAILABLE when the database cannot be reached, LOCK_TIMEOUT on contention (both with
+``retry_after``), :class:`UniqueViolation` when a unique constraint refuses a row.
+"""
+
+from libs.db.database import Database, Row, Transaction
+from libs.db.errors import UniqueViolation
+from libs.db.statement import Statement, upsert
+
+__all__ = ["Database", "Row", "Statement", "Transaction", "UniqueViolation", "upsert"]

@@ -1,0 +1,101 @@
+"""The port of :mod:`libs.db`: what services see of a database."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from sqlalchemy import Table
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.schema import CreateIndex, CreateTable, sort_tables
+from sqlmodel import SQLModel
+
+from libs.db.statement import Statement
+
+Row = tuple[Any, ...]
+"""One result row."""
+
+
+class Transaction(Protocol):
+    """Statements that take effect together. After an error it can only be left; nothing of it remains."""
+
+    async def all(self, statement: Statement, /, **params: Any) -> list[Row]:
+        """Every row of a query, or of a ``… RETURNING``."""
+        ...
+
+    async def one(self, statement: Statement, /, **params: Any) -> Row | None:
+        """The first row, or ``None``."""
+        ...
+
+    async def run(self, statement: Statement, /, **params: Any) -> int:
+        """Execute; the number of rows changed."""
+        ...
+
+    async def run_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Execute once per parameter set, in order, in one round trip."""
+        ...
+
+
+class Database(abc.ABC):
+    """A pool of connections to one database. Make it with :meth:`open`, in the event loop that will use it."""
+
+    dialect: str
+    """``sqlite`` or ``postgresql``."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+        """Commits done so far; transactions that share one count once."""
+
+    @staticmethod
+    async def open(url: str, *, pool_size: int = 10) -> Database:
+        """Connect.
+
+        ``sqlite:///absolute/path.db``, ``sqlite://:memory:`` (private, gone when closed) or ``postgresql://user:pw@host:port/db``;
+        ``pool_size`` bounds PostgreSQL connections. Raises ``ValueError`` for another scheme, STORE_UNAVAILABLE when it
+        cannot be reached.
+        """
+        if url.startswith("sqlite://"):
+            from libs.db.sqlite import SqliteDatabase
+
+            return await SqliteDatabase.connect(url.removeprefix("sqlite://"))
+        if url.startswith(("postgresql://", "postgres://")):
+            from libs.db.postgresql import PostgresqlDatabase
+
+            return await PostgresqlDatabase.connect(url, pool_size)
+        raise ValueError("database url: expected sqlite:///path, sqlite://:memory: or postgresql://…")
+
+    @abc.abstractmethod
+    async def all(self, statement: Statement, /, **params: Any) -> list[Row]:
+        """Every row of a read. Reads outside a transaction see what is committed."""
+
+    @abc.abstractmethod
+    async def one(self, statement: Statement, /, **params: Any) -> Row | None:
+        """The first row of a read, or ``None``."""
+
+    @abc.abstractmethod
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """A write transaction: committed (and durable) when the block is left, undone when it raises.
+
+        SQLite runs one at a time per database: do nothing slow inside, above all no remote call.
+        """
+
+    @abc.abstractmethod
+    async def create_tables(self, models: Iterable[type[SQLModel]]) -> None:
+        """Create the tables and indexes that are missing. Idempotent; several processes may do it at once."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Let running transactions finish, then close every connection."""
+
+
+def ddl(models: Iterable[type[SQLModel]], dialect: Dialect) -> list[str]:
+    """``CREATE … IF NOT EXISTS`` texts, parents before children."""
+    tables: list[Table] = [model.__table__ for model in models]  # type: ignore[attr-defined]
+    texts: list[str] = []
+    for table in sort_tables(tables):
+        texts.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            texts.append(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)))
+    return texts
