@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def connected() -> Iterator[Clients]:
 
 
 @contextmanager
-def connected_or_throw_away(report: object = None) -> Iterator[tuple[Clients, bool]]:
+def connected_or_throw_away(report: Callable[[str], None]) -> Iterator[tuple[Clients, bool]]:
     """Clients of the running suite, or of one started for this command alone; the flag tells whether it is the latter."""
     suite = running_suite()
     if suite is not None:
@@ -86,7 +86,7 @@ def connected_or_throw_away(report: object = None) -> Iterator[tuple[Clients, bo
         finally:
             clients.close()
         return
-    with tempfile.TemporaryDirectory(prefix="o2c-") as folder, Supervisor(Path(folder)) as started:
+    with tempfile.TemporaryDirectory(prefix="o2c-") as folder, Supervisor(Path(folder), report=report) as started:
         clients = Clients(started)
         try:
             yield clients, True

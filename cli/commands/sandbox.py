@@ -1,0 +1,144 @@
+"""``o2c sandbox``: look inside the BRM stand-in, move its clock, run its jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.connection import connected
+from cli.output import JsonFlag, errors_by_name, out, print_json, table
+from libs.errors import O2CError, Reason
+from sandbox.admin_client import AdminClient, AdminError
+
+app = typer.Typer(no_args_is_help=True, help="Look inside the BRM stand-in, move its clock, run its jobs.")
+
+System = Annotated[str, typer.Option("--system", "-s", help="BRM instance.")]
+
+
+@app.command()
+def objects(
+    class_: Annotated[str, typer.Argument(metavar="CLASS", help="Storable class, such as /account or /billinfo.")] = "/account",
+    system: System = "BRM_01",
+    as_json: JsonFlag = False,
+) -> None:
+    """Objects of one class.
+
+    Example: o2c sandbox objects /billinfo -s BRM_01
+    """
+    with errors_by_name(), connected() as clients:
+        found = refused(lambda: clients.sandbox(system).objects(class_))
+        if as_json:
+            print_json(found)
+            return
+        for item in found:
+            out.print(f"[bold]{item.get('POID', item.get('poid', ''))}[/bold]")
+            for name, value in item.items():
+                if name not in ("POID", "poid") and value not in (None, "", {}, []):
+                    out.print(f"  {name:<24} {value}")
+
+
+@app.command()
+def events(system: System = "BRM_01", as_json: JsonFlag = False) -> None:
+    """What happened in one instance, oldest first."""
+    with errors_by_name(), connected() as clients:
+        found = refused(lambda: clients.sandbox(system).events())
+        render(found, "Events", as_json)
+
+
+@app.command()
+def calls(
+    system: System = "BRM_01",
+    flists: Annotated[bool, typer.Option("--flists", help="With input and output.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Opcode calls one instance received, oldest first."""
+    with errors_by_name(), connected() as clients:
+        found = refused(lambda: clients.sandbox(system).calls())
+        if as_json:
+            print_json(found)
+            return
+        for number, call in enumerate(found, 1):
+            out.print(f"{number:>4}  {call['opcode']}  {call.get('fault') or ''}")
+            if flists:
+                out.print(f"{call.get('input', '')}\n{call.get('output', '')}", markup=False)
+
+
+@app.command()
+def clock(
+    at: Annotated[str, typer.Argument(help="Move to this time, such as 2027-02-01T00:00:00Z; without it just tell.")] = "",
+    system: Annotated[str, typer.Option("--system", "-s", help="BRM instance; without it all.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Tell or move the time of BRM.
+
+    Example: o2c sandbox clock 2027-02-01T00:00:00Z
+    """
+    with errors_by_name(), connected() as clients:
+        from cli.suite import INSTANCES
+
+        now = {}
+        for code in [system] if system else INSTANCES:
+            admin = clients.sandbox(code)
+            if at:
+                refused(lambda admin=admin: admin.set_clock(at))
+            now[code] = refused(admin.clock)
+        if as_json:
+            print_json(now)
+        else:
+            for code, value in now.items():
+                out.print(f"{code}  {value.get('at', '')} ({value.get('mode', '')})")
+
+
+@app.command()
+def jobs(
+    name: Annotated[str, typer.Argument(help="Job to run, such as bill.")],
+    system: Annotated[str, typer.Option("--system", "-s", help="BRM instance; without it all.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Run a batch job.
+
+    Example: o2c sandbox jobs bill
+    """
+    with errors_by_name(), connected() as clients:
+        from cli.suite import INSTANCES
+
+        codes = [system] if system else list(INSTANCES)
+        reports = {code: refused(lambda code=code: clients.sandbox(code).run_job(name)) for code in codes}
+        if as_json:
+            print_json(reports)
+        else:
+            for code, report in reports.items():
+                out.print(f"{code}  {report}")
+
+
+@app.command()
+def invariants(system: System = "BRM_01", as_json: JsonFlag = False) -> None:
+    """Check every invariant over the whole store; exit code 1 when one is broken."""
+    with errors_by_name(), connected() as clients:
+        broken = refused(lambda: clients.sandbox(system).check_invariants())
+        if as_json:
+            print_json(broken)
+        else:
+            out.print(f"{len(broken)} broken" if broken else "all invariants hold")
+    if broken:
+        raise typer.Exit(1)
+
+
+def refused(ask: Any) -> Any:
+    """What the sandbox answers; its refusals become named errors."""
+    try:
+        return ask()
+    except AdminError as error:
+        raise O2CError.of(Reason.BRM_REJECTED, str(error)) from error
+
+
+def render(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    elif rows:
+        columns = list(rows[0])
+        out.print(table(title, columns, [[row.get(column, "") for column in columns] for row in rows]))
+
+
+__all__ = ["AdminClient", "app"]

@@ -1,0 +1,151 @@
+"""The main job as a story: submit the example orders, bill, and look at it as a billing agent would. Checks every figure."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+from cli.catalogue import load_products
+from cli.connection import CALL_SECONDS, Clients
+from cli.demo.checks import Checks
+from cli.demo.expectations import ACCOUNT_TOTALS, BILLS, CHANGE_ORDER_WRITES, FIRST_BILLING, NONPAYING, ORDERS, ExampleOrder
+from cli.demo.result import DemoResult, OrderStory
+from cli.demo.world import World, read_world
+from cli.documents import read_order
+from cli.output import amount
+from cli.suite import INSTANCES, Supervisor
+from cli.views import order_state
+from libs.errors import O2CError
+from libs.grpckit.status import from_rpc_error
+from libs.pb.billing_care.v1 import billing_care_pb2 as care
+from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
+
+Report = Callable[[str], None]
+
+
+def run_demo(examples: Path, report: Report) -> DemoResult:
+    """Start a suite of its own, run the story, stop the suite. Raises :class:`cli.suite.SuiteError` when it does not start."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="o2c-demo-") as folder, Supervisor(Path(folder), report=report) as suite:
+        clients = Clients(suite)
+        try:
+            story = Story(clients, examples, report)
+            story.tell()
+            return story.result(time.monotonic() - began)
+        finally:
+            clients.close()
+
+
+class Story:
+    """The demo, step by step, with what each step showed."""
+
+    def __init__(self, clients: Clients, examples: Path, report: Report) -> None:
+        self.clients = clients
+        self.examples = examples
+        self.report = report
+        self.checks = Checks()
+        self.orders: list[OrderStory] = []
+        self.balances: dict[str, care.GetBalanceSummaryResponse] = {}
+        self.invoices: dict[str, care.ListInvoicesResponse] = {}
+        self.world = World()
+
+    def tell(self) -> None:
+        loaded = load_products(self.clients.xref, self.examples / "products.json")
+        self.report(f"{loaded} products cross-referenced")
+        for example in ORDERS:
+            self.submit(example)
+        self.bill()
+        self.look()
+        self.world = read_world(self.clients)
+
+    def submit(self, example: ExampleOrder) -> None:
+        """Submit one order, wait for its end, and note the BRM calls it made."""
+        order = read_order(self.examples / example.file)
+        planned = None if example.again else self.planned_calls(order)
+        marks = {code: len(self.clients.sandbox(code).calls()) for code in INSTANCES}
+        self.report(f"order {example.number}: {example.title}")
+        request_id = f"demo-{example.number}"
+        receipt = self.clients.intake.SubmitOrder(oo.SubmitOrderRequest(request_id=request_id, order=order), timeout=CALL_SECONDS)
+        for change in self.clients.orders.WatchOrder(oo.WatchOrderRequest(order_id=receipt.order_id), timeout=CALL_SECONDS):
+            if change.WhichOneof("change") == "order_state":
+                self.report(f"order {example.number}: {order_state(change.order_state)} {change.message}")
+        view = self.clients.orders.GetOrder(oo.GetOrderRequest(order_id=receipt.order_id), timeout=CALL_SECONDS).order
+        calls = {code: [call["opcode"] for call in self.clients.sandbox(code).calls()[marks[code] :]] for code in INSTANCES}
+        told = OrderStory(example.number, example.title, view, receipt.replayed, calls)
+        self.orders.append(told)
+        self.check_order(example, told, planned)
+
+    def planned_calls(self, order: oo.SubmitOrderRequest) -> list[str]:
+        answer = self.clients.intake.SubmitOrder(oo.SubmitOrderRequest(order=order, validate_only=True), timeout=CALL_SECONDS)
+        return sorted(call.opcode for plan in answer.plans for call in plan.calls)
+
+    def check_order(self, example: ExampleOrder, told: OrderStory, planned: list[str] | None) -> None:
+        name, writes = f"order {example.number}", told.writes
+        self.checks.that(f"{name} is completed", expected="COMPLETED", found=order_state(told.view.state))
+        if planned is None:
+            self.checks.that(f"{name} is answered as a replay", expected=True, found=told.replayed)
+            self.checks.that(f"{name} makes no BRM call", expected=0, found=sum(len(calls) for calls in told.calls.values()))
+        else:
+            self.checks.that(f"{name} makes exactly the planned BRM calls", expected=planned, found=sorted(writes))
+        if example.number == "5":
+            self.checks.that(f"{name} is one purchase and nothing else", expected=list(CHANGE_ORDER_WRITES), found=writes)
+
+    def bill(self) -> None:
+        """Move BRM's clock one month on and run billing in every instance."""
+        for code in INSTANCES:
+            admin = self.clients.sandbox(code)
+            admin.set_clock(FIRST_BILLING)
+            self.report(f"{code}: clock at {FIRST_BILLING}, billing {admin.run_job('bill')}")
+
+    def look(self) -> None:
+        """Ask billing care what an agent would ask, and compare with the guide."""
+        for bill in BILLS:
+            scope = care.CareScope(account_id=bill.account, billing_profile_id=bill.profile)
+            answer = self.clients.care.GetBalanceSummary(care.GetBalanceSummaryRequest(scope=scope), timeout=CALL_SECONDS)
+            found = [(item.system_id, amount(item.open_bills_due)) for item in answer.profiles]
+            self.checks.that(f"{bill.profile} owes {bill.sum_of}", expected=[(bill.system_id, bill.amount)], found=found)
+        for account in dict.fromkeys(bill.account for bill in BILLS):
+            scope = care.CareScope(account_id=account)
+            self.balances[account] = self.clients.care.GetBalanceSummary(
+                care.GetBalanceSummaryRequest(scope=scope), timeout=CALL_SECONDS
+            )
+            self.invoices[account] = self.clients.care.ListInvoices(care.ListInvoicesRequest(scope=scope), timeout=CALL_SECONDS)
+            self.check_invoices(account)
+        for account, total in ACCOUNT_TOTALS.items():
+            found_total = amount(self.balances[account].total_open_bills_due)
+            self.checks.that(f"{account} owes the sum of its profiles", expected=total, found=found_total)
+        for account in NONPAYING:
+            self.checks.that(f"{account} is nonpaying", expected="ROUTE_NONPAYING_ACCOUNT", found=self.balance_refusal(account))
+        for code in INSTANCES:
+            broken = self.clients.sandbox(code).check_invariants()
+            self.checks.that(f"every invariant of {code} holds", expected=[], found=list(broken))
+
+    def check_invoices(self, account: str) -> None:
+        expected = {bill.profile: bill.amount for bill in BILLS if bill.account == account}
+        found = {bill.billing_profile_id: amount(bill.amount_due) for bill in self.invoices[account].invoices}
+        self.checks.that(f"{account} has one bill per profile", expected=expected, found=found)
+        for bill in self.invoices[account].invoices:
+            scope = care.CareScope(account_id=account, billing_profile_id=bill.billing_profile_id)
+            request = care.GetInvoiceRequest(scope=scope, bill_id=bill.bill_id)
+            items = self.clients.care.GetInvoice(request, timeout=CALL_SECONDS).items
+            total = sum((amount(item.total) for item in items), Decimal(0))
+            claim = f"the items of bill {bill.bill_number} add up to it"
+            self.checks.that(claim, expected=expected.get(bill.billing_profile_id), found=total)
+
+    def balance_refusal(self, account: str) -> str:
+        import grpc
+
+        try:
+            request = care.GetBalanceSummaryRequest(scope=care.CareScope(account_id=account))
+            self.clients.care.GetBalanceSummary(request, timeout=CALL_SECONDS)
+        except grpc.RpcError as error:
+            refusal: O2CError = from_rpc_error(error)
+            return str(refusal.violations[0].reason)
+        return "answered"
+
+    def result(self, seconds: float) -> DemoResult:
+        return DemoResult(self.orders, self.checks, self.world, self.balances, self.invoices, seconds)
+
