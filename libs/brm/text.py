@@ -1,0 +1,85 @@
+"""Flists as the text BRM's own tools print; used by plans, traces and golden tests (specification 1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from libs.brm.flist import Array
+from libs.brm.poid import Poid
+from libs.brm.specs import FieldType, field_spec
+
+SENSITIVE: Final = frozenset(("DEBIT_NUM", "SECURITY_ID", "BANK_NO", "PASSWD", "PASSWD_CLEAR"))
+"""Fields whose values are never printed, logged or stored in clear."""
+_MASK: Final = "****"
+_COLUMN: Final = 29
+
+
+def mask(flist: Any) -> Any:
+    """A copy of an flist with sensitive values masked; of a long account or card number the last four digits stay."""
+    if isinstance(flist, Array):
+        return Array({key: mask(value) for key, value in flist.items()})
+    if isinstance(flist, Mapping):
+        return {name: _masked(name, value) if name in SENSITIVE else mask(value) for name, value in flist.items()}
+    return flist
+
+
+def _masked(name: str, value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        return value
+    return _MASK + value[-4:] if name == "DEBIT_NUM" and len(value) >= 12 else _MASK
+
+
+def to_text(flist: Mapping[str, Any], *, masked: bool = True) -> str:
+    """One line per field: level, name, type, element id, value. Symbolic references print as ``<name>``."""
+    return "\n".join(_lines(mask(flist) if masked else flist, 0))
+
+
+def _lines(flist: Mapping[str, Any], level: int) -> Iterator[str]:
+    for name, value in flist.items():
+        if isinstance(value, Array):
+            for key in sorted(value, key=lambda element: (isinstance(element, str), element)):
+                yield from _group(name, "ARRAY", key, value[key], level)
+        elif isinstance(value, Mapping):
+            yield from _group(name, "SUBSTRUCT", 0, value, level)
+        else:
+            yield _line(name, _type(name, value), 0, _scalar(value), level)
+
+
+def _group(name: str, type_: str, key: int | str, value: Any, level: int) -> Iterator[str]:
+    if value is None:
+        yield _line(name, type_, key, "NULL", level)
+        return
+    yield _line(name, type_, key, f"allocated 20, used {len(value)}", level)
+    yield from _lines(value, level + 1)
+
+
+def _line(name: str, type_: str, key: int | str, value: str, level: int) -> str:
+    start = f"{level} {'    ' * level}PIN_FLD_{name}"
+    return f"{start}{type_.rjust(max(len(type_) + 1, _COLUMN - len(start)))} [{key}] {value}".rstrip()
+
+
+def _type(name: str, value: Any) -> str:
+    known = field_spec(name)
+    if known is not None:
+        return known.type.value
+    guesses = {int: "INT", Decimal: "DECIMAL", datetime: "TSTAMP", bytes: "BUF", Poid: "POID"}
+    return guesses.get(type(value), FieldType.STR.value)
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, datetime):
+        return f"({int(value.timestamp())}) {value.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, bool) or not isinstance(value, int):
+        return str(value)
+    return str(int(value))
