@@ -1,0 +1,31 @@
+"""Which BRM instance an order line goes to, and why.
+
+``route(lines, facts, policy)`` is pure: evidence E1 to E8 with their precedence in, one :class:`RouteDecision` per line
+out, with the evidence that decided; ambiguous or contradictory evidence is a named violation, never a guess.
+"""
+
+from libs.routing.decide import route
+from libs.routing.model import (
+    BillingInstance,
+    Evidence,
+    Rank,
+    RoutableLine,
+    RouteDecision,
+    Routing,
+    RoutingFacts,
+    RoutingPolicy,
+    RoutingRule,
+)
+
+__all__ = [
+    "BillingInstance",
+    "Evidence",
+    "Rank",
+    "RoutableLine",
+    "RouteDecision",
+    "Routing",
+    "RoutingFacts",
+    "RoutingPolicy",
+    "RoutingRule",
+    "route",
+]
