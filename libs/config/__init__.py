@@ -1,0 +1,26 @@
+"""Settings come from environment variables, once, at start; they are frozen, described and complete.
+
+A service writes::
+
+    class Settings(ServiceSettings):
+        model_config = from_environment("XREF")
+        batch_limit: int = Field(1000, description="Keys per batch call.")
+
+    settings = Settings()        # O2C_XREF_LISTEN, O2C_XREF_BATCH_LIMIT, …
+
+Unknown variables with the service's prefix are refused: a misspelt setting must not pass silently.
+"""
+
+from libs.config.billing_systems import BillingSystem, load_billing_systems
+from libs.config.settings import ServiceSettings, Settings, UnknownSettings, describe, from_environment, local_settings
+
+__all__ = [
+    "BillingSystem",
+    "ServiceSettings",
+    "Settings",
+    "UnknownSettings",
+    "describe",
+    "from_environment",
+    "load_billing_systems",
+    "local_settings",
+]
