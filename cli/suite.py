@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -69,11 +69,13 @@ class Supervisor:
         clock: str = DEMO_START,
         report: Callable[[str], None] = lambda text: None,
         environment: Mapping[str, str] | None = None,
+        services: Sequence[str] = SERVICES,
     ) -> None:
         self.home = home
         self.clock = clock
         self.report = report
         self.environment = dict(environment or {})
+        self.services = services
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         ports = free_ports(len(SERVICES) + 1)
         self.addresses = {service: f"127.0.0.1:{next(ports)}" for service in SERVICES}
@@ -83,7 +85,7 @@ class Supervisor:
         self.home.mkdir(parents=True, exist_ok=True)
         try:
             self.start_sandbox()
-            for service in SERVICES:
+            for service in self.services:
                 self.start_service(service)
             self.wait_until_serving()
         except BaseException:
@@ -144,7 +146,7 @@ class Supervisor:
     def wait_until_serving(self) -> None:
         """Return when the sandbox answers and every service is SERVING; otherwise :class:`SuiteError` with the log's end."""
         deadline = time.monotonic() + START_SECONDS
-        waiting = {"sandbox": self.sandbox, **self.addresses}
+        waiting = {"sandbox": self.sandbox} | {service: self.addresses[service] for service in self.services}
         while waiting:
             for name, address in list(waiting.items()):
                 self.check_alive(name)

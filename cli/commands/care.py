@@ -53,7 +53,14 @@ def invoices(
 def render_invoice(answer: care.GetInvoiceResponse) -> None:
     out.print(invoice_table([answer.invoice]))
     charges = [
-        (item.service_label or "account", item.service_type, money(item.gross), money(item.discount), money(item.tax), money(item.net))
+        (
+            item.service_label or "account",
+            item.service_type,
+            money(item.gross),
+            money(item.discount),
+            money(item.tax),
+            money(item.net),
+        )
         for item in answer.service_charges
     ]
     amounts = ("Gross", "Discount", "Tax", "Net")

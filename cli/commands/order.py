@@ -95,4 +95,6 @@ def describe(change: oo.WatchOrderResponse) -> str:
         return f"line {change.line.line_id} {state(line_state(change.line.state))}  {change.message}"
     component = change.component
     name = short_enum(oo.OrderFunction.DESCRIPTOR, component.function)
-    return f"{name} in {component.system_id} {state(short_enum(oo.ComponentState.DESCRIPTOR, component.state))}  {change.message}"
+    return (
+        f"{name} in {component.system_id} {state(short_enum(oo.ComponentState.DESCRIPTOR, component.state))}  {change.message}"
+    )

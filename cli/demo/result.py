@@ -71,7 +71,12 @@ class DemoResult:
         parts += [self.lines_table(), Text(), self.world.created_table(), Text()]
         parts += [self.world.xref_table(), Text(), self.world.tree(), Text()]
         for account, answer in self.balances.items():
-            parts += [Text(account, style="bold"), balance_table(answer), invoice_table(self.invoices[account].invoices), Text()]
+            parts += [
+                Text(account, style="bold"),
+                balance_table(answer),
+                invoice_table(self.invoices[account].invoices),
+                Text(),
+            ]
         return Group(*parts, self.verdict())
 
     def orders_table(self) -> RenderableType:
@@ -106,7 +111,8 @@ class DemoResult:
 
     def verdict(self) -> RenderableType:
         lines = [
-            f"[red]✗ {check.claim}[/red]\n    expected {check.expected}\n    found    {check.found}" for check in self.checks.failed
+            f"[red]✗ {check.claim}[/red]\n    expected {check.expected}\n    found    {check.found}"
+            for check in self.checks.failed
         ]
         good = len(self.checks.all) - len(self.checks.failed)
         colour = "green" if self.ok else "red"

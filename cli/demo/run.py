@@ -68,7 +68,9 @@ class Story:
         marks = {code: len(self.clients.sandbox(code).calls()) for code in INSTANCES}
         self.report(f"order {example.number}: {example.title}")
         request_id = f"demo-{example.number}"
-        receipt = self.clients.intake.SubmitOrder(oo.SubmitOrderRequest(request_id=request_id, order=order), timeout=CALL_SECONDS)
+        receipt = self.clients.intake.SubmitOrder(
+            oo.SubmitOrderRequest(request_id=request_id, order=order), timeout=CALL_SECONDS
+        )
         for change in self.clients.orders.WatchOrder(oo.WatchOrderRequest(order_id=receipt.order_id), timeout=CALL_SECONDS):
             if change.WhichOneof("change") == "order_state":
                 self.report(f"order {example.number}: {order_state(change.order_state)} {change.message}")
@@ -148,4 +150,3 @@ class Story:
 
     def result(self, seconds: float) -> DemoResult:
         return DemoResult(self.orders, self.checks, self.world, self.balances, self.invoices, seconds)
-

@@ -1,0 +1,5 @@
+"""``python -m cli`` is ``o2c``."""
+
+from cli.main import main
+
+main()
