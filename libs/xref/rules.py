@@ -19,6 +19,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 Tables = Mapping[str, XrefTable]
 """The registered tables by name."""
 
+Check = Callable[[Tables], list[Violation]]
+"""What is wrong with a call, given the tables."""
+
 
 @dataclass(slots=True)
 class StoredRow:
@@ -129,6 +132,20 @@ def key_violations(tables: Tables, key: XrefKey, prefix: str = "", wanted: Seque
     """What is wrong with a reference, and with the (field name, column) pairs wanted from its row."""
     found = column_violations(tables, key.table, [("ref_column", key.ref_column), *wanted], prefix)
     return found + value_violations(key.ref_value, f"{prefix}ref_value", key.table, key.ref_column)
+
+
+def batch_lookup_violations(tables: Tables, keys: Sequence[XrefKey], columns: Sequence[str]) -> list[Violation]:
+    """What is wrong with the keys, and with wanted columns that none of the tables has."""
+    found = [wrong for index, key in enumerate(keys) for wrong in key_violations(tables, key, f"keys[{index}].")]
+    if found:
+        return found
+    known = {column for table in {key.table for key in keys} for column in tables[table].columns}
+    for index, column in enumerate(columns):
+        if keys and column not in known:
+            path = f"columns[{index}]"
+            details = {"table": keys[0].table, "column": column, "field": path}
+            found.append(Violation(Reason.XREF_COLUMN_UNKNOWN, f"none of the tables has a column {column!r}", path, details))
+    return found
 
 
 def get_or_create_violations(tables: Tables, key: XrefKey, column: str, prefix: str, column_path: str) -> list[Violation]:

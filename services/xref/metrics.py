@@ -1,0 +1,9 @@
+"""What the service counts besides what the kit counts for every RPC."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+CELLS_WRITTEN = Counter("o2c_xref_cells_written", "Cells written, by operation: add or replace.", ["operation"])
+RACES_LOST = Counter("o2c_xref_races_lost", "Times another writer came first and a call was decided again.")
+COMMON_IDS_CREATED = Counter("o2c_xref_common_ids_created", "COMMON ids made by GetOrCreate and BatchGetOrCreate.")
