@@ -1,0 +1,68 @@
+"""What the running call knows about itself: its request id, its deadline, its caller.
+
+Context variables carry it, so it follows into tasks that a handler starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The call in work."""
+
+    request_id: str = ""
+    """Correlation id of metadata ``x-request-id``; not the idempotency key of a request message."""
+    deadline: float | None = None
+    """On the scale of ``time.monotonic()``; ``None`` when the caller set none."""
+    method: str = ""
+    """Full name, ``/o2c.xref.v1.XrefService/Lookup``."""
+    caller: str = ""
+    """Name of the authenticated client; empty when access control is off."""
+
+
+_NONE = Call()
+_current: ContextVar[Call] = ContextVar("o2c_call", default=_NONE)
+
+
+def current_call() -> Call:
+    """The running call, or an empty one outside of calls."""
+    return _current.get()
+
+
+def current_request_id() -> str:
+    """The running call's correlation id, or an empty string."""
+    return _current.get().request_id
+
+
+def time_left() -> float | None:
+    """Seconds until the running call's deadline, never negative; ``None`` when it has no deadline."""
+    deadline = _current.get().deadline
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def enter(call: Call) -> None:
+    """Make ``call`` the running one, for the rest of this task."""
+    _current.set(call)
+
+
+@contextlib.contextmanager
+def scope(*, request_id: str = "", timeout: float | None = None, caller: str = "") -> Iterator[Call]:
+    """Run background work as if it were a call: with a request id of its own, and ``timeout`` seconds to do it."""
+    call = Call(request_id, None if timeout is None else time.monotonic() + timeout, "", caller)
+    token = _current.set(call)
+    try:
+        yield call
+    finally:
+        _current.reset(token)
+
+
+def log_fields() -> dict[str, str]:
+    """The running call's fields for log lines."""
+    call = _current.get()
+    return {"request_id": call.request_id} if call.request_id else {}
