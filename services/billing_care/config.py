@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Sequence
+from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field, SecretStr, field_validator
 
+from libs.clock import Clock, FrozenClock, SystemClock
 from libs.config import BillingSystem, ServiceSettings, from_environment
 from libs.dvm import ValueMaps
 from services.billing_care.domain.rules import Policy
@@ -61,10 +62,9 @@ class Settings(ServiceSettings):
         """The key of page tokens."""
         return self.page_token_key.get_secret_value().encode() or secrets.token_bytes(32)
 
-    def clock(self) -> Callable[[], datetime]:
+    def clock(self) -> Clock:
         """What time it is, for ages and tokens."""
-        fixed = self.now
-        return (lambda: fixed) if fixed else (lambda: datetime.now(UTC))
+        return FrozenClock(self.now) if self.now else SystemClock()
 
 
 def _zone(name: str) -> tzinfo:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from typing import Any
 
 import grpc.aio
 
+from libs.clock import Clock
 from libs.pb.billing_care.v1 import billing_care_pb2 as pb
 from libs.pb.billing_care.v1.billing_care_pb2_grpc import BillingCareServiceServicer
 from services.billing_care import mappers
@@ -15,30 +15,28 @@ from services.billing_care.domain.model import Cursor, ListedBill, Page
 from services.billing_care.domain.rules import Policy
 from services.billing_care.lookup import Directory, Ledger
 
+_Context = grpc.aio.ServicerContext[Any, Any]
+
 
 class BillingCareServicer(BillingCareServiceServicer):
     """Balances and invoices. Failures are raised as O2CError and rendered by the kit."""
 
-    def __init__(
-        self, directory: Directory, ledger: Ledger, policy: Policy, *, clock: Callable[[], datetime], signing_key: bytes
-    ) -> None:
+    def __init__(self, directory: Directory, ledger: Ledger, policy: Policy, *, clock: Clock, signing_key: bytes) -> None:
         self._directory = directory
         self._ledger = ledger
         self._policy = policy
         self._clock = clock
         self._key = signing_key
 
-    async def GetBalanceSummary(
-        self, request: pb.GetBalanceSummaryRequest, context: grpc.aio.ServicerContext
-    ) -> pb.GetBalanceSummaryResponse:
+    async def GetBalanceSummary(self, request: pb.GetBalanceSummaryRequest, context: _Context) -> pb.GetBalanceSummaryResponse:
         """One summary per profile, and a total where they share a currency (R2.3)."""
         views = await self._directory.views(mappers.to_domain_scope(request.scope))
         facts = await self._ledger.balances(views)
-        today = self._clock().astimezone(self._policy.zone).date()
+        today = self._clock.now().astimezone(self._policy.zone).date()
         summaries = [summary.summarize(each, today) for each in facts]
         return mappers.to_wire_balances(summaries, summary.account_total(summaries))
 
-    async def ListInvoices(self, request: pb.ListInvoicesRequest, context: grpc.aio.ServicerContext) -> pb.ListInvoicesResponse:
+    async def ListInvoices(self, request: pb.ListInvoicesRequest, context: _Context) -> pb.ListInvoicesResponse:
         """The latest bills, newest first, over all profiles in the scope."""
         query = mappers.to_domain_invoice_query(request, self._policy)
         after = self._cursor(query)
@@ -50,7 +48,7 @@ class BillingCareServicer(BillingCareServiceServicer):
         page = invoice.page_of(listed, after=after, page_size=query.page_size, max_records=query.max_records)
         return mappers.to_wire_page(page, self._token(query, page, after))
 
-    async def GetInvoice(self, request: pb.GetInvoiceRequest, context: grpc.aio.ServicerContext) -> pb.GetInvoiceResponse:
+    async def GetInvoice(self, request: pb.GetInvoiceRequest, context: _Context) -> pb.GetInvoiceResponse:
         """One bill of the profile with its service charges and items."""
         scope, bill_id = mappers.to_domain_bill_id(request)
         view = await self._directory.profile(scope)
@@ -60,10 +58,10 @@ class BillingCareServicer(BillingCareServiceServicer):
         if not query.page_token:
             return None
         life = self._policy.page_token_life
-        return cursor.decode(query.page_token, self._key, query=query.fingerprint, now=self._clock(), life=life)
+        return cursor.decode(query.page_token, self._key, query=query.fingerprint, now=self._clock.now(), life=life)
 
     def _token(self, query: mappers.InvoiceQuery, page: Page, after: Cursor | None) -> str:
         if not page.more:
             return ""
-        as_of = after.as_of if after else self._clock()
+        as_of = after.as_of if after else self._clock.now()
         return cursor.encode(Cursor(page.rows[-1].sort_key, page.served, query.fingerprint, as_of), self._key)

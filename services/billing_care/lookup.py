@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from libs.brm import calls
 from libs.brm.call import BrmCall
+from libs.brm.codes import ItemStatus
 from libs.brm.errors import BrmError
 from libs.brm.flist import Flist
 from libs.brm.gateway import BrmGateway
@@ -28,7 +29,6 @@ from services.billing_care.domain.model import (
     InvoiceFacts,
     Item,
     ItemBreakdown,
-    ItemState,
     ProfileView,
     Route,
     Scope,
@@ -57,6 +57,9 @@ UNIT_FIELDS = (
     "NEXT_BILL_T",
     "ACTG_NEXT_T",
 )
+
+UNITS_OF_ACCOUNT = calls.Search("billinfos_of_account", "/billinfo", ("ACCOUNT_OBJ",), ("POID", *UNIT_FIELDS))
+"""The connector's search of that name, asking for the billing dates as well."""
 
 T = TypeVar("T")
 
@@ -154,11 +157,11 @@ class Directory:
         return {unit: profile_id for unit, profile_id in found.items() if profile_id}
 
     async def _unit(self, route: Route) -> BillUnit:
-        answer = await self._gateway.call(route.system_id, calls.read_fields(route.billinfo, UNIT_FIELDS))
+        answer = await self._gateway.call(route.system_id, calls.read_flds(route.billinfo, UNIT_FIELDS))
         return Reader(self._policy, route.system_id).unit(answer, route.billinfo)
 
     async def _units(self, system_id: str, account: Poid) -> tuple[BillUnit, ...]:
-        answer = await self._gateway.call(system_id, calls.search_billinfos(account, UNIT_FIELDS))
+        answer = await self._gateway.call(system_id, calls.search(UNITS_OF_ACCOUNT, [account], db=account.db))
         reader = Reader(self._policy, system_id)
         return tuple(reader.unit(row) for row in results(answer))
 
@@ -221,7 +224,7 @@ class Ledger:
         """Made bills, newest first."""
         if view.child:
             return await self._child_bills(view, only_open=only_open)
-        status = ItemState.OPEN.value if only_open else ItemState.OPEN.value | ItemState.CLOSED.value
+        status = ItemStatus.OPEN if only_open else ItemStatus.OPEN | ItemStatus.CLOSED
         answer = await self._ask(view, calls.ar_get_bills(view.unit.poid, status=status, threshold=at_most))
         bills = self._reader(view).bills(answer, view.unit.currency)
         return tuple(bill for bill in bills if bill.due) if only_open else bills
@@ -237,7 +240,7 @@ class Ledger:
 
     async def _bill(self, view: ProfileView, poid: Poid, bill_id: str) -> Bill:
         try:
-            answer = await self._ask(view, calls.read_object(poid))
+            answer = await self._ask(view, calls.read_obj(poid))
         except BrmError as error:
             if error.not_found:
                 raise resolve.bill_not_found(bill_id) from error
@@ -259,8 +262,8 @@ class Ledger:
 
     async def _unapplied_payments(self, view: ProfileView) -> Decimal:
         """The payments' part of the unallocated money; the rest is adjustments."""
-        open_ = ItemState.OPEN.value
-        answer = await self._ask(view, calls.ar_get_bill_items(view.unit.poid, status=open_, poid_type=PAYMENT_ITEM))
+        call = calls.ar_get_bill_items(view.unit.poid, status=ItemStatus.OPEN, poid_type=PAYMENT_ITEM)
+        answer = await self._ask(view, call)
         items = self._reader(view).items(answer, view.unit.currency)
         return sum((item.due for item in items if item.poid.type.startswith(PAYMENT_ITEM)), ZERO)
 
@@ -273,7 +276,9 @@ class Ledger:
     async def _labels(self, view: ProfileView, items: Sequence[Item]) -> dict[Poid, ServiceLabel]:
         """Labels of the services billed, one search per account they belong to."""
         accounts = dict.fromkeys(item.account for item in items if item.service)
-        answers = await _all_of([self._ask(view, calls.search_services(account)) for account in accounts])
+        answers = await _all_of(
+            [self._ask(view, calls.find_services_of_account(account, db=account.db)) for account in accounts]
+        )
         wanted = {item.service for item in items}
         rows = [(row["POID"], row) for answer in answers for row in results(answer)]
         return {poid: service_label(row, poid) for poid, row in rows if poid in wanted}
@@ -282,14 +287,14 @@ class Ledger:
         """The name on the payment record; a bill unit without one is known by its natural key."""
         if view.unit.payinfo is None:
             return view.unit.natural_key
-        answer = await self._ask(view, calls.read_fields(view.unit.payinfo, ("NAME",)))
+        answer = await self._ask(view, calls.read_flds(view.unit.payinfo, ("NAME",)))
         return str(answer.get("NAME") or view.unit.natural_key)
 
     def _reader(self, view: ProfileView) -> Reader:
         return Reader(self._policy, view.system_id)
 
-    def _ask(self, view: ProfileView, call: BrmCall) -> Awaitable[Flist]:
-        return self._gateway.call(view.system_id, call)
+    async def _ask(self, view: ProfileView, call: BrmCall) -> Flist:
+        return await self._gateway.call(view.system_id, call)
 
 
 @asynccontextmanager

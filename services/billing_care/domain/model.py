@@ -12,6 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
+from libs.brm.codes import ItemStatus
 from libs.brm.poid import Poid
 
 ZERO = Decimal(0)
@@ -94,21 +95,13 @@ class ProfileView:
         return self.child or self.unit
 
 
-class ItemState(Enum):
-    """BRM's item states (brm.md 1.5)."""
-
-    PENDING = 1
-    OPEN = 2
-    CLOSED = 4
-
-
 @dataclass(frozen=True, slots=True)
 class Item:
     """One unit of receivables."""
 
     poid: Poid
     name: str
-    state: ItemState
+    status: ItemStatus
     account: Poid
     unit: Poid | None
     bill: Poid | None

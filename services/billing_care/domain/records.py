@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from libs.brm.codes import ItemStatus
 from libs.brm.flist import Flist, get
 from libs.brm.poid import Poid
 from libs.errors import O2CError, Reason
@@ -19,7 +20,6 @@ from services.billing_care.domain.model import (
     Currency,
     Item,
     ItemBreakdown,
-    ItemState,
     ServiceLabel,
 )
 from services.billing_care.domain.rules import TAX_ITEM_TYPES, Policy, rounded
@@ -89,7 +89,7 @@ class Reader:
         return Item(
             poid=self._poid(row, "POID"),
             name=str(row.get("NAME") or ""),
-            state=ItemState(int(row.get("STATUS") or ItemState.OPEN.value)),
+            status=ItemStatus(int(row.get("STATUS") or ItemStatus.OPEN)),
             account=self._poid(row, "ACCOUNT_OBJ"),
             unit=_reference(row, "BILLINFO_OBJ"),
             bill=_reference(row, "BILL_OBJ"),
@@ -154,9 +154,8 @@ def is_tax(item: Item) -> bool:
 
 
 def service_label(row: Flist, poid: Poid) -> ServiceLabel:
-    """A ``/service``: its phone number where it has one, else its login."""
-    aliases = [alias.get("NAME") for alias in (row.get("ALIAS_LIST") or {}).values() if alias]
-    return ServiceLabel(poid.type, str(next((alias for alias in aliases if alias), row.get("LOGIN") or "")))
+    """A ``/service``, known to people by its login, which is the phone number where it has one."""
+    return ServiceLabel(poid.type, str(row.get("LOGIN") or ""))
 
 
 def _discount(impact: Flist) -> Decimal:

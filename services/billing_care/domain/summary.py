@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
+from libs.brm.codes import ItemStatus
 from services.billing_care.domain.model import (
     ZERO,
     AccountTotal,
@@ -15,7 +16,6 @@ from services.billing_care.domain.model import (
     BalanceSummary,
     Bill,
     Item,
-    ItemState,
     ProfileView,
 )
 from services.billing_care.domain.records import PAYMENT_ITEM
@@ -76,7 +76,7 @@ def child_totals(items: Iterable[Item]) -> ArTotals:
     open_due = pending = payments = adjustments = disputed = ZERO
     for item in items:
         disputed += item.disputed
-        if item.state is ItemState.PENDING:
+        if item.status is ItemStatus.PENDING:
             pending += item.due
         elif item.bill is not None:
             open_due += item.due

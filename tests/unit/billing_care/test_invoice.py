@@ -13,7 +13,7 @@ from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 from services.billing_care.domain.invoice import page_of, service_charges
 from services.billing_care.domain.model import BillUnit, Currency, Cursor, ListedBill, Page, ProfileView, ServiceLabel
-from services.billing_care.domain.records import Reader, breakdowns, service_label
+from services.billing_care.domain.records import Reader, breakdowns
 from services.billing_care.domain.rules import Policy
 
 USD = Currency("USD", 840, 2)
@@ -135,9 +135,3 @@ def test_event_amounts_are_summed_first_and_rounded_once() -> None:
     events = {"RESULTS": Array.of(*({"BAL_IMPACTS": Array.of(impact)} for _ in range(3)))}
     (charge,) = service_charges(VIEW, items, breakdowns(events, {item.poid: item for item in items}, USD), {})
     assert charge.discount == Decimal("-0.02")
-
-
-def test_a_service_is_known_by_its_number_or_else_by_its_login() -> None:
-    with_number = {"LOGIN": "AST-1", "ALIAS_LIST": Array.of({"NAME": "+15550001"})}
-    assert service_label(with_number, SERVICE).label == "+15550001"
-    assert service_label({"LOGIN": "AST-1", "ALIAS_LIST": Array.of(None)}, SERVICE).label == "AST-1"

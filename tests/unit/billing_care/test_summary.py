@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.brm.codes import ItemStatus
 from libs.brm.poid import Poid
 from services.billing_care.domain.model import (
     ArTotals,
@@ -20,7 +21,6 @@ from services.billing_care.domain.model import (
     BillUnit,
     Currency,
     Item,
-    ItemState,
     ProfileView,
 )
 from services.billing_care.domain.summary import account_total, aging, child_bill, child_totals, summarize
@@ -64,12 +64,12 @@ def bill(number: int, due: str, due_on: date | None = date(2024, 3, 2), **change
     )
 
 
-def item(kind: str, number: int, due: str, state: ItemState, bill_number: int | None = None, disputed: str = "0") -> Item:
+def item(kind: str, number: int, due: str, status: ItemStatus, bill_number: int | None = None, disputed: str = "0") -> Item:
     zero = Decimal(0)
     return Item(
         poid=Poid.parse(f"{kind} {number}"),
         name=kind,
-        state=state,
+        status=status,
         account=UNIT.account,
         unit=UNIT.poid,
         bill=Poid.parse(f"/bill {bill_number}") if bill_number else None,
@@ -143,11 +143,11 @@ def test_an_account_has_a_total_only_in_one_currency() -> None:
 def test_a_child_is_summed_from_its_own_items() -> None:
     totals = child_totals(
         [
-            item("/item/cycle_forward", 1, "30", ItemState.OPEN, bill_number=7),
-            item("/item/usage", 2, "5", ItemState.OPEN, bill_number=7, disputed="2"),
-            item("/item/usage", 3, "1.25", ItemState.PENDING),
-            item("/item/payment", 4, "-10", ItemState.OPEN),
-            item("/item/adjustment", 5, "-4", ItemState.OPEN),
+            item("/item/cycle_forward", 1, "30", ItemStatus.OPEN, bill_number=7),
+            item("/item/usage", 2, "5", ItemStatus.OPEN, bill_number=7, disputed="2"),
+            item("/item/usage", 3, "1.25", ItemStatus.PENDING),
+            item("/item/payment", 4, "-10", ItemStatus.OPEN),
+            item("/item/adjustment", 5, "-4", ItemStatus.OPEN),
         ]
     )
     assert totals == ArTotals(Decimal(35), Decimal("1.25"), Decimal(-10), Decimal(-4), Decimal(2))
@@ -155,8 +155,8 @@ def test_a_child_is_summed_from_its_own_items() -> None:
 
 def test_a_childs_bill_is_due_what_its_items_are_due() -> None:
     items = [
-        item("/item/usage", 1, "30", ItemState.OPEN, bill_number=7),
-        item("/item/usage", 2, "9", ItemState.OPEN, bill_number=8),
+        item("/item/usage", 1, "30", ItemStatus.OPEN, bill_number=7),
+        item("/item/usage", 2, "9", ItemStatus.OPEN, bill_number=8),
     ]
     assert child_bill(bill(7, "0"), items).due == Decimal(30)
 
