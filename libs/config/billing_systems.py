@@ -11,6 +11,8 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from libs.config.errors import SettingsError
+
 JSON_VARIABLE = "O2C_BILLING_SYSTEMS"
 FILE_VARIABLE = "O2C_BILLING_SYSTEMS_FILE"
 
@@ -51,18 +53,18 @@ def load_billing_systems(environment: Mapping[str, str] | None = None) -> tuple[
     """The records, in the order given.
 
     Read from ``O2C_BILLING_SYSTEMS`` (a JSON list), else from the TOML file ``O2C_BILLING_SYSTEMS_FILE`` (an array of tables
-    ``[[billing_systems]]``), else one enabled ``BRM_01`` without an endpoint. Raises ``ValueError`` saying which record is
-    wrong.
+    ``[[billing_systems]]``), else one enabled ``BRM_01`` without an endpoint. Raises :class:`SettingsError` saying which
+    record is wrong.
     """
     environment = os.environ if environment is None else environment
     try:
         records = _RECORDS.validate_python(_given(environment))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
-        raise ValueError(f"billing systems: {wrong}") from None
+        raise SettingsError(f"billing systems: {wrong}") from None
     codes = [record.code for record in records]
     if len(set(codes)) < len(codes):
-        raise ValueError(f"billing systems: a code occurs twice in {', '.join(codes)}")
+        raise SettingsError(f"billing systems: a code occurs twice in {', '.join(codes)}")
     return records
 
 
@@ -72,7 +74,7 @@ def _given(environment: Mapping[str, str]) -> Any:
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise ValueError(f"{JSON_VARIABLE}: not JSON, {error}") from None
+            raise SettingsError(f"{JSON_VARIABLE}: not JSON, {error}") from None
     path = environment.get(FILE_VARIABLE)
     if path:
         with Path(path).open("rb") as file:

@@ -10,11 +10,9 @@ from pydantic import Field, SecretStr
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from libs.config.errors import UnknownSettings
+
 S = TypeVar("S", bound="ServiceSettings")
-
-
-class UnknownSettings(ValueError):
-    """Environment variables with a service's prefix that name no setting of it."""
 
 
 def from_environment(service: str) -> SettingsConfigDict:
