@@ -56,9 +56,10 @@ _ROWS = Statement(
 _VALUES = Statement(
     batch="SELECT k.n, t.value, t.kind FROM {rows} AS k "
     "JOIN xref_cell AS r ON r.column_id = k.column_id AND r.value = k.value "
-    "JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id = k.wanted ORDER BY k.n, t.slot",
+    "JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id + 0 = k.wanted ORDER BY k.n, t.slot",
     columns={**_KEYS, "wanted": "bigint"},
 )
+"""The cells of one column per key. ``+ 0`` keeps SQLite from looking through the whole column instead of the row."""
 _ADD_CELLS = Statement(
     batch="INSERT INTO xref_cell (column_id, value, row_id, slot, kind) "
     "SELECT k.column_id, k.value, k.row_id, k.slot, k.kind FROM {rows} AS k WHERE true ORDER BY k.n "

@@ -1,12 +1,16 @@
-"""Puts the service together: settings, database, handlers."""
+"""Puts the service together: settings, database, handlers, server."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
-from libs.config import BillingSystem
-from libs.db import Database
+from libs.config import BillingSystem, load_billing_systems
+from libs.db import Database, Statement
+from libs.grpckit.server import running_server, serve
+from libs.pb.xref.v1.xref_pb2_grpc import add_XrefServiceServicer_to_server
 from libs.xref.tables import standard_tables
 from services.xref.answers import purge_answers
 from services.xref.config import Settings
@@ -16,12 +20,29 @@ from services.xref.registry import Registry
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
 
+NAME = "xref"
 SERVICE_NAME = "o2c.xref.v1.XrefService"
+
+_PROBE = Statement(sqlite="SELECT 1", postgresql="SELECT 1")
+
+
+async def start(port_file: Path | None) -> None:
+    """The service process: settings from the environment, until SIGTERM."""
+    settings = Settings()
+    async with built(settings, load_billing_systems()) as parts:
+        await serve(settings, **parts, port_file=port_file)
 
 
 @asynccontextmanager
-async def build(settings: Settings, billing_systems: Sequence[BillingSystem]) -> AsyncIterator[XrefHandlers]:
-    """The handlers over an open database, with the standard tables registered; closed when left."""
+async def running_xref(settings: Settings, billing_systems: Sequence[BillingSystem]) -> AsyncIterator[str]:
+    """The service inside this process, for the length of the block; gives its address. For tests and tools."""
+    async with built(settings, billing_systems) as parts, running_server(settings, **parts) as address:
+        yield address
+
+
+@asynccontextmanager
+async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) -> AsyncIterator[dict[str, Any]]:
+    """What the kit serves: handlers over an open database in which the standard tables are registered."""
     db = await Database.open(settings.database_url)
     try:
         await db.create_tables(MODELS)
@@ -31,6 +52,16 @@ async def build(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             codes = [system.code for system in billing_systems if system.kind == "BRM"]
             await registry.register(standard_tables(codes, settings.crm_systems))
         await purge_answers(db, settings.answer_days)
-        yield XrefHandlers(XrefRepository(db, registry, RowIds(db)), registry)
+
+        async def ready() -> bool:
+            return await db.one(_PROBE) is not None
+
+        handlers = XrefHandlers(XrefRepository(db, registry, RowIds(db)), registry)
+        yield {
+            "name": NAME,
+            "servicers": [(add_XrefServiceServicer_to_server, handlers)],
+            "service_names": [SERVICE_NAME],
+            "ready": ready,
+        }
     finally:
         await db.close()
