@@ -1,0 +1,31 @@
+"""Symbolic names of what plans create; the same across services."""
+
+from __future__ import annotations
+
+from libs.plan.model import Ref
+
+
+def bundle_name(asset: str) -> Ref:
+    return Ref(f"bundle({asset})")
+
+
+def service_name(asset: str) -> Ref:
+    return Ref(f"service({asset})")
+
+
+def product_name(asset: str) -> Ref:
+    return Ref(f"product({asset})")
+
+
+def discount_name(asset: str) -> Ref:
+    return Ref(f"discount({asset})")
+
+
+def item_name(line_id: str) -> Ref:
+    """A bought item: no asset, so named by its line."""
+    return Ref(f"item({line_id})")
+
+
+def group_name(asset: str) -> Ref:
+    """The balance group of a service."""
+    return Ref(f"balgrp(service:{asset})")
