@@ -81,8 +81,7 @@ class XrefHandlers(XrefServiceServicer):
         missing = [key for key in dict.fromkeys(keys) if key not in found]
         if missing and not request.validate_only:
             found |= await self._repository.create(missing, column, _audit(request.request_id))
-        results = [mappers.to_wire_obtained(found.get(key, Obtained(""))) for key in keys]
-        return pb.BatchGetOrCreateResponse(results=results)
+        return mappers.to_wire_obtained_batch(keys, found)
 
     async def _obtained(self, keys: Sequence[XrefKey], column: str) -> dict[XrefKey, Obtained]:
         found = await self._repository.values(keys, column)

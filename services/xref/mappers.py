@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from libs.errors import O2CError
 from libs.grpckit.status import to_status
@@ -69,6 +69,18 @@ def to_wire_results(outcomes: Iterable[Populated]) -> pb.BatchPopulateResponse:
 def to_wire_obtained(obtained: Obtained) -> pb.GetOrCreateResponse:
     """The answer to one get-or-create."""
     return pb.GetOrCreateResponse(value=obtained.value, created=obtained.created)
+
+
+def to_wire_obtained_batch(keys: Sequence[XrefKey], found: Mapping[XrefKey, Obtained]) -> pb.BatchGetOrCreateResponse:
+    """The answers to a batch; a key that occurs twice is created once, by its first occurrence."""
+    left = dict(found)
+    results = []
+    for key in keys:
+        obtained = left.get(key, Obtained(""))
+        results.append(to_wire_obtained(obtained))
+        if obtained.created:
+            left[key] = Obtained(obtained.value)
+    return pb.BatchGetOrCreateResponse(results=results)
 
 
 def to_wire_row(cells: Sequence[XrefCell]) -> pb.Row:
