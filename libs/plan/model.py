@@ -134,7 +134,7 @@ def dependencies(plan: Plan) -> dict[str, frozenset[str]]:
 
 
 def waves(plan: Plan) -> tuple[tuple[Step, ...], ...]:
-    """The steps in rounds: each round needs only earlier rounds. Order inside a round is the plan's. Raises :class:`PlanError`."""
+    """The steps in rounds: each round needs only earlier rounds. Order inside a round is the plan's. Raises PlanError."""
     graph = dependencies(plan)
     done: set[str] = set()
     rounds: list[tuple[Step, ...]] = []

@@ -106,7 +106,7 @@ def shown(name: str, value: Any) -> str:
 
 def masked(flist: Mapping[str, Any]) -> Flist:
     """A copy that may be hashed, stored or shown: sensitive values masked, everything else untouched."""
-    safe: Flist = Array() if isinstance(flist, Array) else {}
+    safe: dict[Any, Any] = Array() if isinstance(flist, Array) else {}
     for name, value in flist.items():
         if isinstance(value, Mapping):
             safe[name] = masked(value)

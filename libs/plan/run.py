@@ -20,7 +20,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from libs.brm.call import BrmCall
 from libs.brm.errors import BrmError, BrmOutcomeUnknown
@@ -29,7 +29,10 @@ from libs.brm.gateway import BrmGateway
 from libs.errors import O2CError, Reason
 from libs.plan.journal import Answer, Entry, EntryState, Journal, fingerprint_of
 from libs.plan.model import Plan, PlanError, Step, Yield, bind, dependencies, refs_in, waves
-from libs.xref.client import XrefKey, XrefPort, XrefWrite
+from libs.xref.model import XrefKey, XrefWrite
+
+if TYPE_CHECKING:
+    from libs.xref.client import XrefPort
 
 MAX_TRIES: Final = 2
 """A call of unknown outcome that provably had no effect is made once more."""
@@ -134,6 +137,16 @@ def _check_bound(plan: Plan) -> None:
                 raise PlanError(f"{step.key} needs {ref.name}, which nothing yields")
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A step whose references are bound."""
+
+    step: Step
+    call: BrmCall
+    mark: str
+    """Fingerprint of the bound call."""
+
+
 @dataclass(slots=True)
 class _Runner:
     plan: Plan
@@ -151,26 +164,31 @@ class _Runner:
         graph = dependencies(self.plan)
         await self._claim()
         earlier = await self.journal.load(self.run_key) if rounds else {}
+        unsettled = frozenset(key for key, entry in earlier.items() if entry.state is EntryState.INTENDED)
         outcomes: list[Entry] = []
         for wave in rounds:
-            ready: dict[str, tuple[Step, BrmCall, str]] = {}
-            for step in wave:
-                call = self._bound(step, graph[step.key])
-                if call is None:
-                    self.results[step.key] = StepResult(step.key, StepState.SKIPPED)
-                else:
-                    ready[step.key] = (step, call, fingerprint_of(call))
-            done = {key for key, (step, _, mark) in ready.items() if self._reuse(step, mark, earlier.get(key))}
-            fresh = {key: item for key, item in ready.items() if key not in done}
-            intents = [
-                Entry(key, EntryState.INTENDED, mark) for key, (_, _, mark) in fresh.items() if key not in _open(earlier)
-            ]
+            ready = self._ready(wave, graph)
+            reused = {item.step.key for item in ready if self._reuse(item, earlier.get(item.step.key))}
+            fresh = [item for item in ready if item.step.key not in reused]
+            intents = [Entry(item.step.key, EntryState.INTENDED, item.mark) for item in fresh if item.step.key not in unsettled]
             await self.journal.record(self.run_key, [*outcomes, *intents])
-            await self._perform(fresh, _open(earlier))
-            outcomes = await self._link_and_conclude(ready, done, earlier)
+            await self._perform(fresh, unsettled)
+            changed = [item for item in ready if item.step.key not in reused or not earlier[item.step.key].linked]
+            outcomes = await self._link_and_conclude(changed)
         result = RunResult({step.key: self.results[step.key] for step in self.plan.steps}, self.bindings, self.calls)
         await self.journal.record(self.run_key, outcomes, finish(result) if finish else None)
         return result
+
+    def _ready(self, wave: Sequence[Step], graph: Mapping[str, frozenset[str]]) -> list[_Ready]:
+        """The steps of a wave that can be made; the others are skipped."""
+        ready: list[_Ready] = []
+        for step in wave:
+            call = self._bound(step, graph[step.key])
+            if call is None:
+                self.results[step.key] = StepResult(step.key, StepState.SKIPPED)
+            else:
+                ready.append(_Ready(step, call, fingerprint_of(call)))
+        return ready
 
     async def _claim(self) -> None:
         if not self.plan.claims:
@@ -188,11 +206,11 @@ class _Runner:
             return None
         return BrmCall(step.call.opcode, bound, step.call.flags)
 
-    def _reuse(self, step: Step, mark: str, entry: Entry | None) -> bool:
+    def _reuse(self, item: _Ready, entry: Entry | None) -> bool:
         """Whether an earlier attempt did exactly this; if so its outputs count."""
-        if entry is None or entry.state is not EntryState.DONE or entry.fingerprint != mark:
+        if entry is None or entry.state is not EntryState.DONE or entry.fingerprint != item.mark:
             return False
-        self._conclude(step, entry.outputs, How.REUSED)
+        self._conclude(item.step, entry.outputs, How.REUSED)
         return True
 
     def _conclude(self, step: Step, outputs: Mapping[str, Any], how: How) -> None:
@@ -200,22 +218,22 @@ class _Runner:
         self.results[step.key] = StepResult(step.key, state, how, outputs)
         self.bindings.update(outputs)
 
-    async def _perform(self, fresh: Mapping[str, tuple[Step, BrmCall, str]], unsettled: frozenset[str]) -> None:
+    async def _perform(self, fresh: Sequence[_Ready], unsettled: frozenset[str]) -> None:
         """All calls of a wave: lanes side by side, the steps of one lane one after the other."""
-        lanes: dict[str, list[tuple[Step, BrmCall]]] = {}
-        for key, (step, call, _) in fresh.items():
-            lanes.setdefault(step.lane or f"\0{key}", []).append((step, call))
+        lanes: dict[str, list[_Ready]] = {}
+        for item in fresh:
+            lanes.setdefault(item.step.lane or f"\0{item.step.key}", []).append(item)
         async with asyncio.TaskGroup() as group:
-            for steps in lanes.values():
-                group.create_task(self._lane(steps, unsettled))
+            for items in lanes.values():
+                group.create_task(self._lane(items, unsettled))
 
-    async def _lane(self, steps: Sequence[tuple[Step, BrmCall]], unsettled: frozenset[str]) -> None:
-        for step, call in steps:
+    async def _lane(self, items: Sequence[_Ready], unsettled: frozenset[str]) -> None:
+        for item in items:
             async with self.slots:
-                if step.key in unsettled:
-                    await self._settle_then_make(step, call)
+                if item.step.key in unsettled:
+                    await self._settle_then_make(item.step, item.call)
                 else:
-                    await self._make(step, call)
+                    await self._make(item.step, item.call)
 
     async def _settle_then_make(self, step: Step, call: BrmCall) -> None:
         """A step an earlier attempt left behind: adopt its effect, or make it once it is proven to have had none."""
@@ -261,7 +279,7 @@ class _Runner:
 
     async def _duplicate_of(self, call: BrmCall, error: BrmError) -> Flist | None:
         """What BRM refused to make twice. Another process, or an attempt nobody remembers, made it (customer-sync 2.6)."""
-        if error.name != "PIN_ERR_DUPLICATE":
+        if not error.duplicate:
             return None
         try:
             return await self.gateway.settle(self.plan.system_id, call)
@@ -271,20 +289,20 @@ class _Runner:
     def _fail(self, step: Step, state: StepState, error: O2CError) -> None:
         self.results[step.key] = StepResult(step.key, state, How.CALLED, error=error)
 
-    async def _link_and_conclude(
-        self, ready: Mapping[str, tuple[Step, BrmCall, str]], reused: set[str], earlier: Mapping[str, Entry]
-    ) -> list[Entry]:
-        """Cross-reference what the wave yielded, then the journal entries of its steps."""
-        changed = [key for key in ready if key not in reused or not earlier[key].linked]
-        links = [write for key in changed for write in self._links(ready[key][0], self.results[key].outputs)]
+    async def _link_and_conclude(self, changed: Sequence[_Ready]) -> list[Entry]:
+        """Cross-reference what the wave yielded; the journal entries of its steps, to be written with the next commit."""
+        links = [write for item in changed for write in self._links(item.step, self.results[item.step.key].outputs)]
         if links:
             try:
                 await self.xref.populate(links)
             except O2CError:
-                unlinked = [self._entry(key, ready[key][2], linked=False) for key in changed]
-                await self.journal.record(self.run_key, [entry for entry in unlinked if entry is not None])
+                await self.journal.record(self.run_key, self._entries(changed, linked=False))
                 raise
-        entries = [self._entry(key, ready[key][2], linked=True) for key in changed]
+        return self._entries(changed, linked=True)
+
+    def _entries(self, items: Sequence[_Ready], *, linked: bool) -> list[Entry]:
+        """Outcomes for the journal. A step of unknown outcome has none: it stays intended."""
+        entries = (self._entry(item.step.key, item.mark, linked=linked) for item in items)
         return [entry for entry in entries if entry is not None]
 
     def _links(self, step: Step, outputs: Mapping[str, Any]) -> list[XrefWrite]:
@@ -302,7 +320,6 @@ class _Runner:
         ]
 
     def _entry(self, key: str, mark: str, *, linked: bool) -> Entry | None:
-        """The outcome for the journal; ``None`` while it is unknown: the step stays intended."""
         result = self.results[key]
         if result.state is StepState.UNKNOWN:
             return None
@@ -310,10 +327,6 @@ class _Runner:
             reason = result.error.violations[0].reason.value if result.error else ""
             return Entry(key, EntryState.FAILED, mark, reason=reason)
         return Entry(key, EntryState.DONE, mark, result.outputs, linked)
-
-
-def _open(entries: Mapping[str, Entry]) -> frozenset[str]:
-    return frozenset(key for key, entry in entries.items() if entry.state is EntryState.INTENDED)
 
 
 def _yielded(yields: Sequence[Yield], output: Mapping[str, Any]) -> dict[str, Any]:

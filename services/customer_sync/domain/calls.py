@@ -1,0 +1,235 @@
+"""The BRM calls of customer sync, drawn up from CRM objects (customer-sync 12).
+
+References (``account(1-ABC)``, ``billinfo(BP-1)``) stand for objects that do not exist yet; objects of earlier orders stand as
+POIDs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from libs.brm import calls as brm
+from libs.brm.call import BrmCall
+from libs.brm.codes import PayType
+from libs.dvm import COMMON, unmapped
+from libs.plan.model import Ref, XrefLink, Yield
+from services.customer_sync.domain import attributes
+from services.customer_sync.domain.attributes import PAYMENT_METHODS, Translator
+from services.customer_sync.domain.model import Account, Contact, Facts, PayerKey, Profile
+from services.customer_sync.domain.rules import BILL_ME, PAYMENT_METHOD_MAP, method_of
+
+PROGRAM_NAME: Final = "o2c customer sync"
+SUBORDINATE: Final = "SUBORDINATE"
+"""Payment method of a bill unit that another one pays."""
+
+ACCOUNTS: Final = "CUSTOMERPARTY_ACCOUNTID"
+BILL_UNITS: Final = "CUSTOMERPARTY_BILLPROFILEID"
+PAYMENT_RECORDS: Final = "CUSTOMERPARTY_PAYPROFILEID"
+BALANCE_GROUPS: Final = "CUSTOMERPARTY_DEFAULTBALANCEGROUPID"
+NONPAYING_UNITS: Final = "NONPAYING_BILLINFO"
+ACCOUNT_GROUPS: Final = "ACCOUNTGROUP_ID"
+CONTACTS: Final = "CUSTOMERPARTY_CONTACTID"
+ADDRESSES: Final = "CUSTOMERPARTY_ADDRESSID"
+
+
+def account_ref(account_id: str) -> str:
+    return f"account({account_id})"
+
+
+def unit_ref(profile_id: str) -> str:
+    return f"billinfo({profile_id})"
+
+
+def payment_ref(profile_id: str) -> str:
+    return f"payinfo({profile_id})"
+
+
+def balance_group_ref(account_id: str) -> str:
+    return f"balgrp({account_id})"
+
+
+def nonpaying_ref(key: PayerKey) -> str:
+    return f"nonpaying({key.crm_id})"
+
+
+def group_ref(account_id: str) -> str:
+    return f"accountgroup({account_id})"
+
+
+_COMMON_KINDS: Final = {
+    ACCOUNTS: "account",
+    BILL_UNITS: "billing_profile",
+    PAYMENT_RECORDS: "payment_record",
+    BALANCE_GROUPS: "balance_group",
+    NONPAYING_UNITS: "nonpaying",
+    ACCOUNT_GROUPS: "account_group",
+    CONTACTS: "contact",
+    ADDRESSES: "address",
+}
+
+
+def common_ref(table: str, crm_id: str) -> str:
+    """Name of the COMMON id of an object: ``common(account:1-ABC)``."""
+    return f"common({_COMMON_KINDS[table]}:{crm_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class PayingUnit:
+    """A bill unit that pays for itself. ``standing_in``: made for an account that has no profile on the order (Q7)."""
+
+    profile: Profile
+    standing_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NonpayingUnit:
+    """A bill unit that another one pays. ``payer`` is ``None`` when the order gives no details of the paying profile."""
+
+    key: PayerKey
+    payer: Profile | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Draws up calls for one instance."""
+
+    translate: Translator
+    facts: Facts
+    order_date: datetime | None
+    """Effective date of what is created (customer-sync 12)."""
+
+    def create_account(
+        self, account: Account, paying: Sequence[PayingUnit], nonpaying: Sequence[NonpayingUnit]
+    ) -> tuple[BrmCall, tuple[Yield, ...]]:
+        """One call: account, bill units, payment records, and a balance group per unit, all or nothing."""
+        coded = self.translate.fill(attributes.ACCOUNT, account, account.path, "account", account.account_id)
+        currency = coded.get("currency")
+        units = [self._paying(unit.profile, account, currency) for unit in paying]
+        units += [self._nonpaying(unit, currency) for unit in nonpaying]
+        call = brm.commit_customer(
+            account=brm.AccountInfo(account_no=Ref(common_ref(ACCOUNTS, account.account_id)), **coded),
+            names=[attributes.name_info(account, self.translate)],
+            bill_units=units,
+            program_name=PROGRAM_NAME,
+            at=self.order_date,
+            db=self.translate.policy.db,
+        )
+        return call, _account_yields(account, paying, nonpaying)
+
+    def add_paying_unit(self, account: Account, unit: PayingUnit) -> tuple[BrmCall, tuple[Yield, ...]]:
+        """One call: bill unit, its payment record and balance group, on an account that exists."""
+        profile_id = unit.profile.profile_id
+        yields = (
+            Yield(unit_ref(profile_id), "POID", XrefLink(BILL_UNITS, profile_id)),
+            Yield(payment_ref(profile_id), "PAYINFO[0].POID", XrefLink(PAYMENT_RECORDS, profile_id)),
+        )
+        return self._add_unit(account, self._paying(unit.profile, account, self._currency(account))), yields
+
+    def add_nonpaying_unit(self, account: Account, unit: NonpayingUnit) -> tuple[BrmCall, tuple[Yield, ...]]:
+        """One call: a unit paid by another, on an account that exists or is created first."""
+        yields = (Yield(nonpaying_ref(unit.key), "POID", XrefLink(NONPAYING_UNITS, unit.key.crm_id)),)
+        return self._add_unit(account, self._nonpaying(unit, self._currency(account))), yields
+
+    def create_group(self, owner_id: str, member_ids: Sequence[str]) -> tuple[BrmCall, tuple[Yield, ...]]:
+        """One call: the account hierarchy group of an account, with its first members."""
+        call = brm.bill_group_create(
+            self._account(owner_id),
+            [self._account(member) for member in member_ids],
+            name=f"ACCOUNT-{owner_id}",
+            program_name=PROGRAM_NAME,
+            db=self.translate.policy.db,
+        )
+        return call, (Yield(group_ref(owner_id), "POID", XrefLink(ACCOUNT_GROUPS, owner_id)),)
+
+    def add_members(self, owner_id: str, member_ids: Sequence[str]) -> BrmCall:
+        """One call: further members of a group that exists."""
+        members = [brm.GroupMember(account=self._account(member)) for member in member_ids]
+        return brm.bill_group_add_member(self.facts.account_groups[owner_id], members, program_name=PROGRAM_NAME)
+
+    def _account(self, account_id: str) -> str | Ref:
+        return self.facts.accounts.get(account_id) or Ref(account_ref(account_id))
+
+    def _currency(self, account: Account) -> int | None:
+        filled = self.translate.fill(attributes.CURRENCY, account, account.path, "account", account.account_id)
+        return filled.get("currency")
+
+    def _add_unit(self, account: Account, unit: brm.BillUnit) -> BrmCall:
+        return brm.create_billinfo(
+            self._account(account.account_id),
+            unit,
+            program_name=PROGRAM_NAME,
+            at=self.order_date,
+            db=self.translate.policy.db,
+        )
+
+    def _schedule(self, profile: Profile) -> dict[str, Any]:
+        """Frequency and bill day."""
+        attributes.months_of(profile, self.translate)
+        return self.translate.fill(attributes.BILL_UNIT, profile, profile.path, "billing_profile", profile.profile_id)
+
+    def _paying(self, profile: Profile, account: Account, currency: int | None) -> brm.BillUnit:
+        name = method_of(profile, self.translate.source_system, self.translate.policy) or BILL_ME
+        country = account.address.country if account.address else ""
+        return brm.BillUnit(
+            billinfo_id=profile.profile_id,
+            currency=currency,
+            payinfo=attributes.payment_record(profile, PAYMENT_METHODS[name], country, self.translate),
+            pay_type=self._pay_type(name),
+            **self._schedule(profile),
+        )
+
+    def _nonpaying(self, unit: NonpayingUnit, currency: int | None) -> brm.BillUnit:
+        """Frequency and day are the payer's: a paying hierarchy shares them."""
+        payer_id = unit.key.billing_profile_id
+        return brm.BillUnit(
+            billinfo_id=unit.key.crm_id,
+            currency=currency,
+            parent=self.facts.bill_units.get(payer_id) or Ref(unit_ref(payer_id)),
+            pay_type=self._pay_type(SUBORDINATE),
+            **(self._schedule(unit.payer) if unit.payer else {}),
+        )
+
+    def _pay_type(self, method: str) -> PayType | None:
+        """The method's code in this instance; ``None`` (with a finding) when the value map has none."""
+        policy = self.translate.policy
+        found = policy.value_maps.find(PAYMENT_METHOD_MAP, method, COMMON, policy.system_id)
+        if found is None:
+            self.translate.findings.violations.append(unmapped(PAYMENT_METHOD_MAP, method, policy.system_id))
+            return None
+        return PayType(int(found))
+
+
+def _account_yields(account: Account, paying: Sequence[PayingUnit], nonpaying: Sequence[NonpayingUnit]) -> tuple[Yield, ...]:
+    account_id = account.account_id
+    yields = [
+        Yield(account_ref(account_id), "ACCTINFO[0].POID", XrefLink(ACCOUNTS, account_id)),
+        Yield(balance_group_ref(account_id), "BAL_INFO[0].POID", XrefLink(BALANCE_GROUPS, account_id)),
+    ]
+    for index, unit in enumerate(paying):
+        profile_id = unit.profile.profile_id
+        unit_link = None if unit.standing_in else XrefLink(BILL_UNITS, profile_id)
+        record_link = None if unit.standing_in else XrefLink(PAYMENT_RECORDS, profile_id)
+        yields.append(Yield(unit_ref(profile_id), f"BILLINFO[{index}].POID", unit_link))
+        yields.append(Yield(payment_ref(profile_id), f"PAYINFO[{index}].POID", record_link))
+    for index, other in enumerate(nonpaying, len(paying)):
+        link = XrefLink(NONPAYING_UNITS, other.key.crm_id)
+        yields.append(Yield(nonpaying_ref(other.key), f"BILLINFO[{index}].POID", link))
+    return tuple(yields)
+
+
+def default_profile(account: Account, frequency: str) -> Profile:
+    """A Bill Me profile for an account that has none: its primary contact and address, the given frequency (Q6, Q7)."""
+    return Profile(
+        profile_id=f"DEFAULT-{account.account_id}",
+        path=account.path,
+        name=account.name,
+        account_id=account.account_id,
+        payment_method="Bill Me",
+        bill_frequency=frequency,
+        contact=account.contact or Contact(),
+        address=account.address,
+        is_primary=True,
+    )

@@ -1,0 +1,211 @@
+"""Which accounts and profiles an order names, and how they relate (guide ch. 10; customer-sync 2.2, 5.1, 5.2).
+
+The collation set is all that customer sync looks at: one look-up gathers what is known of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from libs.errors import Reason, Violation
+from services.customer_sync.domain.model import Command, Line, LineKind, PayerKey, Policy
+from services.customer_sync.domain.table_10_1 import CHANGING, PROCESSED
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What a line of some kind contributes."""
+
+    service_account: bool = False
+    billing_account: bool = False
+    billing_profile: bool = False
+
+
+_ALL: Final = Contribution(service_account=True, billing_account=True, billing_profile=True)
+CONTRIBUTIONS: Final[Mapping[LineKind, Contribution]] = {
+    LineKind.SERVICE_BUNDLE: _ALL,
+    LineKind.ITEM: _ALL,
+    LineKind.SUBSCRIPTION: _ALL,
+    LineKind.DISCOUNT: _ALL,
+    LineKind.SPONSORSHIP: Contribution(),
+    LineKind.PROMOTION: Contribution(billing_account=True),
+    LineKind.OTHER: Contribution(),
+}
+"""Guide ch. 10: which lines contribute what. Customer accounts never do here, legal owners only with legal groups."""
+
+
+def contribution_of(line: Line, policy: Policy) -> Contribution:
+    """What this line contributes; nothing when its action is not processed."""
+    if line.action not in PROCESSED:
+        return Contribution()
+    if line.kind is LineKind.SPONSORSHIP and policy.sponsorship_contributes:
+        return _ALL
+    return CONTRIBUTIONS[line.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Collation:
+    """The distinct accounts and profiles of an order. Everything is in line order."""
+
+    accounts: tuple[str, ...] = ()
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    """Billing profile to the billing account it belongs to."""
+    payers: tuple[PayerKey, ...] = ()
+    """Who pays for whom, where service and billing account differ."""
+    changed_payers: frozenset[PayerKey] = frozenset()
+    """Those asked for by a new line, or by a change whose prior values say so."""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """Service account to its parent: the first billing account met that is not itself (Q38)."""
+    promotion_only: frozenset[str] = frozenset()
+    """Billing accounts named by promotion lines alone (Q7)."""
+    line_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Lines that name the account, profile or payer (by CRM id)."""
+
+    def profiles_of(self, account_id: str) -> tuple[str, ...]:
+        """Profiles of the account used on this order, the first being its default."""
+        return tuple(profile for profile, owner in self.profiles.items() if owner == account_id)
+
+    def payers_of(self, account_id: str) -> tuple[PayerKey, ...]:
+        """Nonpaying units the account needs."""
+        return tuple(key for key in self.payers if key.service_account_id == account_id)
+
+    @property
+    def paying_for_others(self) -> frozenset[str]:
+        """Accounts that pay for another one on this order."""
+        return frozenset(key.billing_account_id for key in self.payers)
+
+
+def collate(command: Command, policy: Policy) -> tuple[Collation, list[Violation]]:
+    """The collation set, and every line that does not name what it must (V20) or misuses a profile."""
+    violations: list[Violation] = []
+    accounts: dict[str, None] = {}
+    profiles: dict[str, str] = {}
+    spent_on: set[str] = set()
+    promoted: set[str] = set()
+    lines: list[Line] = []
+    for line in command.lines:
+        part = contribution_of(line, policy)
+        missing = list(_missing(line, part))
+        violations += missing
+        if missing or not part.billing_account:
+            continue
+        accounts[line.billing_account_id] = None
+        if not part.service_account:
+            promoted.add(line.billing_account_id)
+            continue
+        accounts[line.service_account_id] = None
+        spent_on |= {line.billing_account_id, line.service_account_id}
+        owner = profiles.setdefault(line.billing_profile_id, line.billing_account_id)
+        stated = command.profiles[line.billing_profile_id].account_id if line.billing_profile_id in command.profiles else ""
+        if owner != line.billing_account_id or stated not in ("", line.billing_account_id):
+            violations.append(_not_of_account(line, stated or owner))
+        lines.append(line)
+    payers = _payers(lines)
+    collation = Collation(
+        accounts=tuple(accounts),
+        profiles=profiles,
+        payers=payers,
+        changed_payers=frozenset(_changed(lines)),
+        parents=_parents(payers),
+        promotion_only=frozenset(promoted - spent_on),
+        line_ids=_line_ids(command.lines, policy),
+    )
+    return collation, violations + _cycles(collation)
+
+
+def _missing(line: Line, part: Contribution) -> Iterable[Violation]:
+    """V20: what a contributing line must name."""
+    required = (
+        (part.service_account, line.service_account_id, Reason.SERVICE_ACCOUNT_MISSING, "service account", "account_id"),
+        (part.billing_account, line.billing_account_id, Reason.BILLING_ACCOUNT_MISSING, "billing account", "account_id"),
+        (
+            part.billing_profile,
+            line.billing_profile_id,
+            Reason.BILLING_PROFILE_MISSING,
+            "billing profile",
+            "billing_profile_id",
+        ),
+    )
+    for wanted, value, reason, what, name in required:
+        if wanted and not value:
+            path = f"{line.path}.{what.replace(' ', '_')}.{name}"
+            yield Violation(reason, f"line {line.line_id} names no {what}", path, {"line_ids": line.line_id, "field": path})
+
+
+def _not_of_account(line: Line, owner: str) -> Violation:
+    path = f"{line.path}.billing_profile.billing_profile_id"
+    message = f"billing profile {line.billing_profile_id} belongs to account {owner}, not to {line.billing_account_id}"
+    metadata = {"entity": "billing_profile", "crm_id": line.billing_profile_id, "field": path, "line_ids": line.line_id}
+    return Violation(Reason.PROFILE_NOT_OF_BILLING_ACCOUNT, message, path, metadata)
+
+
+def _key(line: Line) -> PayerKey:
+    return PayerKey(line.service_account_id, line.billing_account_id, line.billing_profile_id)
+
+
+def _names_payer(line: Line) -> bool:
+    return line.service_account_id != line.billing_account_id and (line.kind is LineKind.SERVICE_BUNDLE or line.account_level)
+
+
+def _payers(lines: list[Line]) -> tuple[PayerKey, ...]:
+    """Service bundles and account-level products name a payer; components follow their bundle, or speak when it is absent."""
+    found = {_key(line): None for line in lines if _names_payer(line)}
+    spoken_for = {key.service_account_id for key in found}
+    for line in lines:
+        if line.service_account_id != line.billing_account_id and line.service_account_id not in spoken_for:
+            found[_key(line)] = None
+    return tuple(found)
+
+
+def _changed(lines: list[Line]) -> Iterable[PayerKey]:
+    """Payers that may be put in place: of new lines, and of changes whose prior values differ (5.3, Q14)."""
+    for line in lines:
+        prior = line.prior
+        was = (prior.service_account_id, prior.billing_account_id, prior.billing_profile_id)
+        now = (line.service_account_id, line.billing_account_id, line.billing_profile_id)
+        if line.action not in CHANGING or any(old is not None and old != new for old, new in zip(was, now, strict=True)):
+            yield _key(line)
+
+
+def _parents(payers: Iterable[PayerKey]) -> dict[str, str]:
+    parents: dict[str, str] = {}
+    for key in payers:
+        parents.setdefault(key.service_account_id, key.billing_account_id)
+    return parents
+
+
+def _line_ids(lines: Iterable[Line], policy: Policy) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for line in lines:
+        part = contribution_of(line, policy)
+        named = {
+            line.service_account_id: part.service_account,
+            line.billing_profile_id: part.billing_profile,
+            _key(line).crm_id: part.service_account and part.billing_profile,
+        }
+        named[line.billing_account_id] = part.billing_account
+        for crm_id, contributes in named.items():
+            if contributes and crm_id:
+                found.setdefault(crm_id, {})[line.line_id] = None
+    return {crm_id: tuple(ids) for crm_id, ids in found.items()}
+
+
+def _cycles(collation: Collation) -> list[Violation]:
+    """Accounts that would end up below themselves."""
+    violations: list[Violation] = []
+    reported: set[str] = set()
+    for start in collation.parents:
+        trail: list[str] = []
+        at: str | None = start
+        while at is not None and at not in trail:
+            trail.append(at)
+            at = collation.parents.get(at)
+        if at == start and start not in reported:
+            reported.update(trail)
+            message = f"accounts would be below each other: {' under '.join([*trail, start])}"
+            lines = {line_id: None for account in trail for line_id in collation.line_ids.get(account, ())}
+            metadata = {"account_ids": ",".join(trail), "line_ids": ",".join(lines)}
+            violations.append(Violation(Reason.HIERARCHY_CYCLE, message, "order.lines", metadata))
+    return violations

@@ -1,0 +1,299 @@
+"""What customer sync works with: the order's customers, what is known of them, and the plan. Frozen values, no behaviour
+beyond reading them. Coded values are the order model's words (``RESIDENTIAL``) or the CRM's own spelling (``Monthly``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from libs.dvm import ValueMaps
+from libs.errors import Notice
+from libs.plan.model import Plan, Ref
+
+
+class Action(StrEnum):
+    """Line action."""
+
+    ADD = "ADD"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    SUSPEND = "SUSPEND"
+    RESUME = "RESUME"
+    MOVE_ADD = "MOVE_ADD"
+    MOVE_DELETE = "MOVE_DELETE"
+    NONE = "NONE"
+
+
+class LineKind(StrEnum):
+    """What a line is to customer sync (guide ch. 10)."""
+
+    SERVICE_BUNDLE = "SERVICE_BUNDLE"
+    SUBSCRIPTION = "SUBSCRIPTION"
+    ITEM = "ITEM"
+    DISCOUNT = "DISCOUNT"
+    SPONSORSHIP = "SPONSORSHIP"
+    PROMOTION = "PROMOTION"
+    OTHER = "OTHER"
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """A phone number and its kind (HOME, WORK, FAX, MOBILE; empty when not given)."""
+
+    kind: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person."""
+
+    contact_id: str = ""
+    salutation: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    job_title: str = ""
+    email: str = ""
+    phones: tuple[Phone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A postal address."""
+
+    address_id: str = ""
+    street: str = ""
+    city: str = ""
+    state: str = ""
+    province: str = ""
+    country: str = ""
+    postal_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A CRM account. ``path`` is where on the request its details stand."""
+
+    account_id: str
+    path: str
+    name: str = ""
+    type: str = ""
+    """RESIDENTIAL or BUSINESS; empty when not given."""
+    account_class: str = ""
+    """CUSTOMER, BILLING or SERVICE; empty when not given."""
+    parent_account_id: str = ""
+    contact: Contact | None = None
+    address: Address | None = None
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A credit card. Never shown: ``repr`` leaves the sensitive parts out."""
+
+    number: str = field(default="", repr=False)
+    expiry_month: int = field(default=0, repr=False)
+    expiry_year: int = field(default=0, repr=False)
+    holder_name: str = ""
+    security_code: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """A bank account. Never shown: ``repr`` leaves the sensitive parts out."""
+
+    account_number: str = field(default="", repr=False)
+    routing_number: str = field(default="", repr=False)
+    account_name: str = ""
+    account_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A billing profile: a bill unit and its payment record in BRM. ``path`` is where its details stand."""
+
+    profile_id: str
+    path: str
+    name: str = ""
+    account_id: str = ""
+    """Billing account it belongs to; empty when the order does not say."""
+    payment_method: str = ""
+    bill_frequency: str = ""
+    billing_day: int = 0
+    """Day of month; 0 leaves it to BRM."""
+    bill_media: str = ""
+    email_bill_to: str = ""
+    contact: Contact | None = None
+    address: Address | None = None
+    card: Card | None = None
+    debit: Debit | None = None
+    is_primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Values before the change; ``None`` means unchanged, empty means it was empty."""
+
+    service_account_id: str | None = None
+    billing_account_id: str | None = None
+    billing_profile_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An order line as far as customers go. ``path`` is its place in the request."""
+
+    line_id: str
+    path: str
+    action: Action
+    kind: LineKind
+    service_account_id: str = ""
+    billing_account_id: str = ""
+    billing_profile_id: str = ""
+    account_level: bool = False
+    """Whether the product is owned by the account instead of a service."""
+    prior: Prior = Prior()
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment captured with the order."""
+
+    payment_id: str
+    path: str
+    profile_id: str
+    method: str
+    amount: Decimal
+    currency: str
+    status: str
+    dated: bool
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An order bound for one BRM instance."""
+
+    order_id: str
+    revision: int
+    source_system: str
+    system_id: str
+    order_date: datetime | None
+    currency: str
+    accounts: Mapping[str, Account]
+    profiles: Mapping[str, Profile]
+    lines: tuple[Line, ...]
+    payments: tuple[Payment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PayerKey:
+    """A nonpaying bill unit: who uses, who pays, with which profile."""
+
+    service_account_id: str
+    billing_account_id: str
+    billing_profile_id: str
+
+    @property
+    def crm_id(self) -> str:
+        """Key in the cross-references, and the unit's natural key in BRM."""
+        return f"{self.service_account_id}|{self.billing_account_id}|{self.billing_profile_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the cross-references and, where a decision needs it, BRM know of the order's customers in the target instance."""
+
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    """CRM account id to ``/account`` POID; absent when not in this instance. The same form for the next five."""
+    balance_groups: Mapping[str, str] = field(default_factory=dict)
+    bill_units: Mapping[str, str] = field(default_factory=dict)
+    payment_records: Mapping[str, str] = field(default_factory=dict)
+    nonpaying_units: Mapping[str, str] = field(default_factory=dict)
+    """By :attr:`PayerKey.crm_id`."""
+    account_groups: Mapping[str, str] = field(default_factory=dict)
+    """By CRM id of the owner account."""
+    common_ids: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(table, CRM id) to COMMON id, of every row that exists."""
+    units_elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Billing profile id to the other BRM instances that hold its bill unit."""
+    parented: frozenset[str] = frozenset()
+    """CRM ids of accounts that have a parent in the account hierarchy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Switches and limits of one BRM instance, from configuration (customer-sync 15)."""
+
+    system_id: str
+    db: str = "0.0.0.1"
+    """Database number in POIDs of new objects."""
+    value_maps: ValueMaps = field(default_factory=lambda: ValueMaps({}))
+    billing_care_enabled: bool = True
+    """A billing profile lives on one instance only (V30)."""
+    corporate_account_type: str = "BUSINESS"
+    """Account type whose full hierarchy is synchronised; empty turns it off."""
+    service_level_balance_groups: bool = True
+    """SLBG: services of one account may have different payers (5.3)."""
+    sponsorship_contributes: bool = False
+    """12.x: sponsorship lines name customers too."""
+    thirty_one_day_billing: bool = False
+    phone_masks: tuple[str, ...] = ()
+    """Formats accepted for phone numbers, ``#`` or ``9`` for a digit; none: any plausible number."""
+
+
+class EntityKind(StrEnum):
+    """Kind of customer object."""
+
+    ACCOUNT = "ACCOUNT"
+    BILL_UNIT = "BILL_UNIT"
+    PAYMENT_RECORD = "PAYMENT_RECORD"
+    NONPAYING_BILL_UNIT = "NONPAYING_BILL_UNIT"
+    ACCOUNT_GROUP = "ACCOUNT_GROUP"
+    BALANCE_GROUP = "BALANCE_GROUP"
+
+
+class EntityOutcome(StrEnum):
+    """What happens to an object."""
+
+    CREATED = "CREATED"
+    EXISTED = "EXISTED"
+    LINKED = "LINKED"
+    UPDATED = "UPDATED"
+    SKIPPED = "SKIPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """An object the order needs."""
+
+    crm_id: str
+    kind: EntityKind
+    common_id: str | Ref
+    brm_id: str | Ref
+    """POID, or the name the plan gives to an object that does not exist yet."""
+    outcome: EntityOutcome
+    step_key: str = ""
+    """Step that creates or changes it; empty when it is there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parenting:
+    """A step that puts accounts below another one in the account hierarchy."""
+
+    step_key: str
+    parent_id: str
+    member_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """What to do, which objects the order needs, and what to tell the caller."""
+
+    plan: Plan
+    entities: tuple[Entity, ...] = ()
+    warnings: tuple[Notice, ...] = ()
+    parentings: tuple[Parenting, ...] = ()
