@@ -51,7 +51,9 @@ class O2CError(Exception):
         """Seconds after which the same call may succeed; ``None`` when repeating it is pointless or unsafe."""
 
     @classmethod
-    def of(cls, reason: Reason, message: str, *, field: str = "", retry_after: float | None = None, **metadata: str) -> O2CError:
+    def of(
+        cls, reason: Reason, message: str, *, field: str = "", retry_after: float | None = None, **metadata: str
+    ) -> O2CError:
         """An error with a single violation."""
         return cls(Violation(reason, message, field, metadata), retry_after=retry_after)
 
