@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -25,7 +25,7 @@ from sqlmodel import Field, SQLModel, col
 
 from libs.brm.call import BrmCall
 from libs.brm.poid import Poid
-from libs.db import Database, Statement
+from libs.db import Database, Statement, Transaction
 from libs.errors import O2CError, Reason
 from libs.plan.render import masked
 
@@ -86,8 +86,11 @@ class Answer:
 
     method: str
     request_id: str
+    """Empty when the caller gave none: there is nothing to recognise a repetition by, and the body is not stored."""
     fingerprint: str
     body: bytes
+    also: Callable[[Transaction], Awaitable[None]] | None = None
+    """Rows of the service's own that belong into the same commit, such as a ledger."""
 
 
 _STEPS: Final = PlanStep.__table__  # type: ignore[attr-defined]
@@ -160,7 +163,9 @@ class Journal:
             if entries:
                 rows = [_row(run_key, entry, now) for entry in sorted(entries, key=lambda entry: entry.step_key)]
                 await tx.run(_RECORD, rows=rows)
-            if answer is not None:
+            if answer is not None and answer.also is not None:
+                await answer.also(tx)
+            if answer is not None and answer.request_id:
                 await tx.run(
                     _KEEP,
                     method=answer.method,
