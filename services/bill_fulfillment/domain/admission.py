@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from libs.errors import Reason
@@ -43,6 +43,12 @@ def admit(situation: Situation) -> dict[str, Draft]:
         _admit_one(draft, situation, drafts)
     _refuse_twins(drafts.values())
     return drafts
+
+
+def payers(lines: Sequence[Line]) -> frozenset[Payer]:
+    """Who uses, who pays and on which bill, as far as the lines and the services that own them say."""
+    classified = classify(lines)
+    return frozenset(_draft(at, classified).payer for at in classified.values())
 
 
 def _draft(at: Classified, classified: Mapping[str, Classified]) -> Draft:

@@ -156,7 +156,8 @@ def instance(draft: Draft, facts: Facts, kind: ObjectKind | None = None) -> Hand
     wanted = kind or INSTANCE_OF[draft.kind]
     if wanted is ObjectKind.ITEM:
         entry = facts.lines.get(draft.line.ledger_key)
-        return entry.refs.get(ObjectKind.ITEM) if entry else None
+        known_item = entry.refs.get(ObjectKind.ITEM) if entry else None
+        return known_item or facts.bought_items.get(draft.line_id)
     known = facts.installed.get((draft.line.asset, wanted))
     if known is None and draft.line.asset in facts.assets:
         return facts.assets[draft.line.asset].refs.get(wanted)

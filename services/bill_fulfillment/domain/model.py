@@ -336,8 +336,8 @@ class Facts:
     assets: Mapping[str, AssetRecord] = field(default_factory=dict)
     latest_revision: int = 0
     """Highest revision of this order processed in this instance; 0 when there is none."""
-    bought_items: frozenset[str] = frozenset()
-    """Item lines that a call cut short bought before it could write the ledger (items have no cross-reference)."""
+    bought_items: Mapping[str, Poid] = field(default_factory=dict)
+    """By line id: items that a call cut short bought before it could write the ledger (items have no cross-reference)."""
 
 
 @dataclass(frozen=True, slots=True)

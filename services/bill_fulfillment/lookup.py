@@ -1,0 +1,137 @@
+"""Gathers what the planner needs to know: cross-references in one round trip, and this service's own ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from libs.brm.poid import Poid
+from libs.plan.journal import Entry, EntryState, Journal
+from libs.plan.model import Ref
+from libs.xref.client import XrefKey, XrefPort, XrefRow
+from services.bill_fulfillment.domain.admission import payers
+from services.bill_fulfillment.domain.model import Action, Command, Facts, Handle, ObjectKind
+from services.bill_fulfillment.persistence import LedgerStore
+
+ACCOUNTS: Final = "CUSTOMERPARTY_ACCOUNTID"
+BILL_UNITS: Final = "CUSTOMERPARTY_BILLPROFILEID"
+NONPAYING_UNITS: Final = "NONPAYING_BILLINFO"
+PRODUCTS: Final = "ITEM_ITEMID"
+INSTALLED: Final = "INSTALLEDPRODUCT_ID"
+
+_CROSS_REFERENCED: Final = (ObjectKind.BUNDLE, ObjectKind.SERVICE, ObjectKind.PRODUCT, ObjectKind.DISCOUNT)
+
+Planned = Mapping[tuple[str, str, str], str]
+"""(table, CRM id, kind) to the symbolic name of an object that will exist."""
+
+
+def run_key(command: Command) -> str:
+    """What names the intent of a request, however often it is tried: the revision of an order in one instance."""
+    return f"bill:{command.system_id}:{command.ledger_order}:{command.revision}"
+
+
+class Lookup:
+    """Reads cross-references, ledger and journal."""
+
+    def __init__(self, xref: XrefPort, store: LedgerStore, journal: Journal, billing_systems: Iterable[str]) -> None:
+        self._xref = xref
+        self._store = store
+        self._journal = journal
+        self._systems = tuple(billing_systems)
+
+    async def gather(self, command: Command, planned: Planned) -> Facts:
+        """The facts for ``command``; ``planned`` objects count as existing. Raises XREF_UNAVAILABLE, STORE_UNAVAILABLE."""
+        wanted = _wanted(command)
+        rows = await self._xref.lookup([XrefKey(table, command.source_system, crm_id) for table, crm_id in wanted])
+        found = {(key.table, key.ref_value): row for key, row in rows.items()}
+        reader = _Reader(command.system_id, found, planned)
+        assets = [crm_id for table, crm_id in wanted if table == INSTALLED]
+        ledger = await self._store.load(command.ledger_order, command.system_id, assets)
+        earlier = await self._journal.load(run_key(command))
+        return Facts(
+            accounts=reader.all_of(ACCOUNTS),
+            bill_units=reader.all_of(BILL_UNITS),
+            nonpaying_units=reader.all_of(NONPAYING_UNITS),
+            products=reader.all_of(PRODUCTS),
+            installed={
+                (asset, kind): handle
+                for asset in assets
+                for kind in _CROSS_REFERENCED
+                if (handle := reader.one(INSTALLED, asset, kind.value)) is not None
+            },
+            known_assets=frozenset(asset for asset in assets if found.get((INSTALLED, asset))),
+            elsewhere=self._elsewhere(command, assets, found),
+            lines=ledger.lines,
+            assets=ledger.assets,
+            latest_revision=ledger.latest_revision,
+            bought_items=_bought_items(command, earlier),
+        )
+
+    def _elsewhere(self, command: Command, assets: Iterable[str], found: Mapping[tuple[str, str], XrefRow]) -> dict[str, str]:
+        """Assets that only another BRM instance has."""
+        others = [system for system in self._systems if system != command.system_id]
+        places: dict[str, str] = {}
+        for asset in assets:
+            row = found.get((INSTALLED, asset))
+            if row and not row.values(command.system_id):
+                there = next((system for system in others if row.values(system)), "")
+                if there:
+                    places[asset] = there
+        return places
+
+
+class _Reader:
+    """Handles out of rows: a hypothetical object's name, else the POID in the instance's column."""
+
+    def __init__(self, system_id: str, found: Mapping[tuple[str, str], XrefRow], planned: Planned) -> None:
+        self._system_id = system_id
+        self._found = found
+        self._planned = planned
+
+    def one(self, table: str, crm_id: str, kind: str = "") -> Handle | None:
+        """The object of one row; of several of a kind the latest."""
+        row = self._found.get((table, crm_id))
+        values = row.values(self._system_id, kind) if row else ()
+        if values:
+            return Poid.parse(values[-1])
+        name = self._planned.get((table, crm_id, kind))
+        return Ref(name) if name else None
+
+    def all_of(self, table: str) -> dict[str, Handle]:
+        """Every object of a one-to-one table, by CRM id."""
+        handles = ((crm_id, self.one(table, crm_id)) for name, crm_id in self._found if name == table)
+        return {crm_id: handle for crm_id, handle in handles if handle is not None}
+
+
+def _wanted(command: Command) -> list[tuple[str, str]]:
+    """The rows an order's lines speak of, each once."""
+    wanted: dict[tuple[str, str], None] = {}
+    for line in command.lines:
+        for account in (line.payer.service_account, line.payer.billing_account, line.prior.billing_account):
+            _want(wanted, ACCOUNTS, account)
+        _want(wanted, PRODUCTS, line.product_id if line.action is Action.ADD else "")
+        _want(wanted, INSTALLED, line.asset)
+        _want(wanted, INSTALLED, line.promotion)
+    for payer in sorted(payers(command.lines), key=lambda payer: payer.key):
+        if payer.pays_itself:
+            _want(wanted, BILL_UNITS, payer.billing_profile)
+        elif payer.billing_profile:
+            _want(wanted, NONPAYING_UNITS, payer.key)
+    return list(wanted)
+
+
+def _want(wanted: dict[tuple[str, str], None], table: str, crm_id: str | None) -> None:
+    if crm_id:
+        wanted[table, crm_id] = None
+
+
+def _bought_items(command: Command, earlier: Mapping[str, Entry]) -> dict[str, Poid]:
+    """Items that an attempt cut short bought: their step is done and all else it made is cross-referenced."""
+    names = {f"item({line.line_id})": line.line_id for line in command.lines}
+    return {
+        names[name]: value
+        for entry in earlier.values()
+        if entry.state is EntryState.DONE and entry.linked
+        for name, value in entry.outputs.items()
+        if name in names and isinstance(value, Poid)
+    }

@@ -1,0 +1,99 @@
+"""Puts the service together: settings, database, channel to the cross-references, gateway to BRM, handlers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from libs.brm.client import open_gateway
+from libs.brm.gateway import BrmGateway
+from libs.config import BillingSystem, load_billing_systems
+from libs.db import Database, Statement
+from libs.grpckit.channel import open_channel
+from libs.grpckit.server import running_server, serve
+from libs.pb.bill_fulfillment.v1.bill_fulfillment_pb2_grpc import add_BillFulfillmentServiceServicer_to_server
+from libs.plan.journal import Journal
+from libs.xref.client import GrpcXref, XrefPort
+from services.bill_fulfillment.config import Settings
+from services.bill_fulfillment.executor import Executor
+from services.bill_fulfillment.handlers import BillFulfillmentHandlers
+from services.bill_fulfillment.lookup import Lookup
+from services.bill_fulfillment.persistence import MODELS, LedgerStore
+from services.bill_fulfillment.targets import Targets
+
+NAME: Final = "bill_fulfillment"
+SERVICE_NAME: Final = "o2c.bill_fulfillment.v1.BillFulfillmentService"
+
+_PROBE = Statement(sqlite="SELECT 1", postgresql="SELECT 1")
+
+
+async def start(port_file: Path | None) -> None:
+    """The service process: settings from the environment, until SIGTERM."""
+    settings, systems = Settings(), load_billing_systems()
+    async with adapters(settings, systems) as (xref, gateway), built(settings, systems, xref, gateway) as parts:
+        await serve(settings, **parts, port_file=port_file)
+
+
+@asynccontextmanager
+async def running_bill_fulfillment(
+    settings: Settings, systems: Sequence[BillingSystem], xref: XrefPort, gateway: BrmGateway
+) -> AsyncIterator[str]:
+    """The service inside this process over given ports, for the length of the block; gives its address."""
+    async with built(settings, systems, xref, gateway) as parts, running_server(settings, **parts) as address:
+        yield address
+
+
+@asynccontextmanager
+async def adapters(settings: Settings, systems: Sequence[BillingSystem]) -> AsyncIterator[tuple[XrefPort, BrmGateway]]:
+    """The ports as production has them: cross-references over gRPC, BRM over SOAP."""
+    channel = open_channel(settings.xref_target, settings)
+    try:
+        async with open_gateway(systems) as gateway:
+            yield GrpcXref(channel), gateway
+    finally:
+        await channel.close()
+
+
+@asynccontextmanager
+async def built(
+    settings: Settings, systems: Sequence[BillingSystem], xref: XrefPort, gateway: BrmGateway
+) -> AsyncIterator[dict[str, Any]]:
+    """What the kit serves: handlers over an open database."""
+    db = await Database.open(settings.database_url)
+    try:
+        await db.create_tables(MODELS)
+        journal = await Journal.open(db)
+        store, targets = LedgerStore(db), Targets(settings, systems)
+        lookup = Lookup(xref, store, journal, targets.codes)
+        executor = Executor(
+            lookup=lookup,
+            store=store,
+            journal=journal,
+            gateway=gateway,
+            xref=xref,
+            concurrency=settings.max_parallel_calls,
+            lock_wait_seconds=settings.lock_wait_seconds,
+        )
+        handlers = BillFulfillmentHandlers(
+            lookup=lookup,
+            executor=executor,
+            store=store,
+            journal=journal,
+            targets=targets,
+            clock=settings.clock(),
+            max_lines=settings.max_lines,
+        )
+
+        async def ready() -> bool:
+            return await db.one(_PROBE) is not None
+
+        yield {
+            "name": NAME,
+            "servicers": [(add_BillFulfillmentServiceServicer_to_server, handlers)],
+            "service_names": [SERVICE_NAME],
+            "ready": ready,
+        }
+    finally:
+        await db.close()
