@@ -58,6 +58,7 @@ SEARCHES: Final[Mapping[str, Search]] = MappingProxyType(
             Search("bundle_by_name", "/purchased_bundle", ("ACCOUNT_OBJ", "NAME")),
             Search("bundles_of_account", "/purchased_bundle", ("ACCOUNT_OBJ",)),
             Search("group_by_owner", "/group/billing", ("PARENT",)),
+            Search("events_by_descr", "/event", ("ACCOUNT_OBJ", "DESCR"), ("POID", "DESCR", "ITEM_OBJ", "SERVICE_OBJ")),
         )
     }
 )
@@ -165,6 +166,11 @@ def find_bundles_of_account(account: PoidLike, *, db: str = DEFAULT_DB) -> BrmCa
 def find_group_by_owner(owner: PoidLike, *, db: str = DEFAULT_DB) -> BrmCall:
     """The hierarchy group an account owns, with its ``MEMBERS[]``."""
     return search(SEARCHES["group_by_owner"], [owner], db=db)
+
+
+def find_events_by_descr(account: PoidLike, descr: str, *, db: str = DEFAULT_DB) -> BrmCall:
+    """Events of an account that carry a text, such as an order line's id."""
+    return search(SEARCHES["events_by_descr"], [account, descr], db=db)
 
 
 def _offers(kind: str, account: PoidLike, service: PoidLike | None, db: str) -> BrmCall:

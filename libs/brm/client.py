@@ -1,0 +1,298 @@
+"""The gateway over SOAP and HTTP: one pool, breaker and set of account locks per BRM instance (specification 2.7).
+
+==============================  ===========================  =============================================
+failure                         read                         write
+==============================  ===========================  =============================================
+never sent, 503, RETRYABLE      tried again                  tried again
+refused                         :class:`BrmError`            :class:`BrmError`; DUPLICATE of our own is success
+sent, no (readable) answer      tried again                  :class:`BrmOutcomeUnknown`: settle it
+==============================  ===========================  =============================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Final, Self
+from weakref import WeakValueDictionary
+
+from libs.brm import metrics
+from libs.brm.attempts import AttemptFailed, failure_of_transport, output_of
+from libs.brm.breaker import Breaker, Gate
+from libs.brm.call import BrmCall
+from libs.brm.capability import Capabilities
+from libs.brm.codec import CodecError, encode_request
+from libs.brm.codes import CALCULATE_ONLY
+from libs.brm.errors import BrmError, BrmOutcomeUnknown, check_output
+from libs.brm.flist import Flist, get
+from libs.brm.poid import Poid
+from libs.brm.reconcile import Scene, find_effect, is_complete
+from libs.brm.retries import READS, WRITES, retrying
+from libs.brm.specs import Kind, OpcodeSpec, opcode
+from libs.brm.text import to_text
+from libs.brm.transport import Instance, PoolExhausted, Transport, TransportFailure
+from libs.brm.verdicts import Effect
+from libs.errors import O2CError, Reason
+
+log = logging.getLogger(__name__)
+
+TimeLeft = Callable[[], float | None]
+"""Seconds until the running caller's deadline; ``None`` when there is none."""
+
+_PURCHASE_DEAL: Final = "PCM_OP_SUBSCRIPTION_PURCHASE_DEAL"
+
+
+class SoapGateway:
+    """A :class:`~libs.brm.gateway.BrmGateway` for any number of instances. Use as an async context manager, or close it.
+
+    ``calls`` counts the requests sent, by opcode; every attempt counts.
+    """
+
+    def __init__(self, instances: Iterable[Instance], *, time_left: TimeLeft = lambda: None) -> None:
+        self.calls: Counter[str] = Counter()
+        self._instances = {instance.system_id: _Connection(instance, time_left, self.calls) for instance in instances}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all pools."""
+        await asyncio.gather(*(connection.transport.close() for connection in self._instances.values()))
+
+    async def call(self, system_id: str, call: BrmCall) -> Flist:
+        """See :class:`~libs.brm.gateway.BrmGateway`."""
+        return await self._connection(system_id, call.opcode).call(call)
+
+    async def settle(self, system_id: str, call: BrmCall) -> Flist | None:
+        """See :class:`~libs.brm.gateway.BrmGateway`."""
+        return await self._connection(system_id, call.opcode).settle(call)
+
+    async def probe(self, system_id: str) -> frozenset[str]:
+        """The opcodes an instance exposes, from its WSDLs; from then on calls of others fail as BRM_CAPABILITY_MISSING.
+
+        Raises :class:`BrmError` BRM_UNAVAILABLE when the instance cannot be asked.
+        """
+        connection = self._connection(system_id, "")
+        try:
+            return await connection.capabilities.probe()
+        except TransportFailure as failure:
+            message = f"{system_id} does not say what it offers: {failure}"
+            raise BrmError(Reason.BRM_UNAVAILABLE, message, system_id=system_id, opcode="") from failure
+
+    def missing(self, system_id: str, opcodes: Iterable[str]) -> frozenset[str]:
+        """Those of ``opcodes`` that the last :meth:`probe` did not find; none before there was one."""
+        return self._connection(system_id, "").capabilities.missing(opcodes)
+
+    async def healthy(self, system_id: str) -> bool:
+        """Whether the instance answers right now."""
+        return await self._connection(system_id, "").capabilities.alive()
+
+    def _connection(self, system_id: str, opcode_name: str) -> _Connection:
+        connection = self._instances.get(system_id)
+        if connection is None:
+            message = f"no connection to {system_id} is configured"
+            raise BrmError(Reason.BRM_ERROR, message, system_id=system_id, opcode=opcode_name)
+        return connection
+
+
+class _Connection:
+    """All we keep about one instance."""
+
+    def __init__(self, instance: Instance, time_left: TimeLeft, calls: Counter[str]) -> None:
+        self.instance = instance
+        self.transport = Transport(instance)
+        self.capabilities = Capabilities(self.transport, instance.dialect)
+        self._time_left = time_left
+        self._calls = calls
+        self._breaker = Breaker()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def call(self, call: BrmCall) -> Flist:
+        spec = opcode(call.opcode)
+        started = time.perf_counter()
+        verdict = "ok"
+        try:
+            return await self._call(spec, call)
+        except O2CError as error:
+            verdict = str(error.violations[0].reason)
+            self._log(call, error, time.perf_counter() - started)
+            raise
+        except asyncio.CancelledError:
+            verdict = "cancelled"
+            raise
+        finally:
+            metrics.ended(self.instance.system_id, call.opcode, verdict).inc()
+            metrics.timer(self.instance.system_id, call.opcode).observe(time.perf_counter() - started)
+
+    async def settle(self, call: BrmCall) -> Flist | None:
+        spec = opcode(call.opcode)
+        if _is_read(spec, call):
+            return None
+        delays = self.instance.settle_delays if spec.kind is Kind.WRITE else self.instance.settle_delays[:1]
+        for delay in delays:
+            left = self._time_left()
+            if left is not None and left < delay + self.instance.deadline_margin:
+                raise self._unknown(call, "no time left to look it up")
+            await asyncio.sleep(delay)
+            found = await find_effect(self._scene(), call)
+            if found is not None:
+                return found
+        return None
+
+    async def _call(self, spec: OpcodeSpec, call: BrmCall) -> Flist:
+        system_id = self.instance.system_id
+        if self.capabilities.missing([call.opcode]):
+            message = f"{system_id} does not offer {call.opcode}"
+            raise BrmError(Reason.BRM_CAPABILITY_MISSING, message, system_id=system_id, opcode=call.opcode)
+        try:
+            body = encode_request(self._stored(call), self.instance.dialect)
+        except CodecError as error:
+            message = f"{call.opcode} was not sent: {error}"
+            raise BrmError(Reason.BRM_ERROR, message, system_id=system_id, opcode=call.opcode) from error
+        if _is_read(spec, call):
+            return check_output(call, await self._repeat(spec, call, body), system_id)
+        async with self._lock(call):
+            try:
+                return check_output(call, await self._repeat(spec, call, body), system_id)
+            except BrmError as error:
+                found = await self._own_duplicate(call, error)
+                if found is None:
+                    raise
+                return found
+
+    async def _own_duplicate(self, call: BrmCall, error: BrmError) -> Flist | None:
+        """The output of an earlier or concurrent identical create, when BRM refused this one as a duplicate of it."""
+        if not error.duplicate:
+            return None
+        try:
+            found = await find_effect(self._scene(), call)
+        except O2CError:  # the refusal itself explains more
+            return None
+        return found if found is not None and is_complete(call, found) else None
+
+    async def _repeat(self, spec: OpcodeSpec, call: BrmCall, body: bytes) -> Flist:
+        is_read = _is_read(spec, call)
+
+        def repeatable(error: BaseException) -> bool:
+            if not isinstance(error, AttemptFailed):
+                return False
+            return error.effect is Effect.RETRYABLE or (is_read and error.effect is Effect.UNKNOWN)
+
+        try:
+            async for attempt in retrying(READS if is_read else WRITES, repeatable, self._time_left):
+                with attempt:
+                    return await self._attempt(spec, call, body)
+        except AttemptFailed as failed:
+            raise failed.final(is_read=is_read) from failed
+        raise AssertionError("the retry policy neither returned nor raised")
+
+    async def _attempt(self, spec: OpcodeSpec, call: BrmCall, body: bytes) -> Flist:
+        system_id, dialect = self.instance.system_id, self.instance.dialect
+        await self._pass_breaker(call)
+        budget = self._budget(spec, call)
+        try:
+            async with self.transport.slot(min(self.instance.pool_wait, budget)):
+                budget = self._budget(spec, call)
+                self._calls[call.opcode] += 1
+                with metrics.IN_FLIGHT.labels(system_id).track_inprogress():
+                    reply = await self.transport.post(dialect.path(spec), body, dialect.headers(spec), budget)
+        except PoolExhausted:
+            message = f"all {self.instance.max_connections} connections to {system_id} are in use"
+            raise BrmError(Reason.BRM_BUSY, message, system_id=system_id, opcode=call.opcode) from None
+        except TransportFailure as failure:
+            self._breaker.failure()
+            raise failure_of_transport(failure, system_id, call.opcode) from failure
+        try:
+            output = output_of(reply, call, dialect, system_id)
+        except AttemptFailed as failed:
+            (self._breaker.failure if failed.is_transport else self._breaker.success)()
+            raise
+        self._breaker.success()
+        return output
+
+    async def _pass_breaker(self, call: BrmCall) -> None:
+        """Return when the instance may be called; raise BRM_UNAVAILABLE while it is known to be down."""
+        gate = self._breaker.gate()
+        if gate is Gate.PROBE and await self.capabilities.alive():
+            self._breaker.success()
+            gate = Gate.PASS
+        metrics.BREAKER.labels(self.instance.system_id).set(self._breaker.is_tripped)
+        if gate is not Gate.PASS:
+            message = f"{self.instance.system_id} is down: too many failures in a short time"
+            raise BrmError(Reason.BRM_UNAVAILABLE, message, system_id=self.instance.system_id, opcode=call.opcode)
+
+    def _budget(self, spec: OpcodeSpec, call: BrmCall) -> float:
+        """Seconds this attempt may take; raises BRM_TIMEOUT when the caller's deadline leaves none. Nothing is sent then."""
+        limit = self.instance.timeouts[spec.timeout]
+        left = self._time_left()
+        if left is None:
+            return limit
+        left -= self.instance.deadline_margin
+        if left <= 0:
+            message = f"no time left to call {call.opcode}"
+            raise BrmError(Reason.BRM_TIMEOUT, message, system_id=self.instance.system_id, opcode=call.opcode)
+        return min(limit, left)
+
+    def _lock(self, call: BrmCall) -> asyncio.Lock:
+        """One writer per account: less contention inside BRM, and the order of our own writes is kept."""
+        key = _account_of(call)
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+    def _scene(self) -> Scene:
+        return Scene(self.instance.system_id, self.instance.dialect.db_no, self.call)
+
+    def _stored(self, call: BrmCall) -> BrmCall:
+        """The same search by number, where the site stores it."""
+        number = self.instance.stored_searches.get(str(call.input.get("TEMPLATE") or ""))
+        if call.opcode != "PCM_OP_SEARCH" or number is None:
+            return call
+        stored: dict[str, Any] = {name: value for name, value in call.input.items() if name != "TEMPLATE"}
+        return replace(call, input=stored | {"POID": Poid(self.instance.dialect.db_no, "/search", number)})
+
+    def _unknown(self, call: BrmCall, why: str) -> BrmOutcomeUnknown:
+        message = f"outcome of {call.opcode} in {self.instance.system_id} is unknown: {why}"
+        return BrmOutcomeUnknown(message, system_id=self.instance.system_id, opcode=call.opcode)
+
+    def _log(self, call: BrmCall, error: O2CError, seconds: float) -> None:
+        ebuf = getattr(error, "ebuf", None)
+        log.warning(
+            "BRM call failed",
+            extra={
+                "system": self.instance.system_id,
+                "opcode": call.opcode,
+                "seconds": round(seconds, 4),
+                "reason": str(error.violations[0].reason),
+                "brm_error": ebuf.error if ebuf else "",
+            },
+        )
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("its input was\n%s", to_text(call.input, masked=True))
+
+
+def _is_read(spec: OpcodeSpec, call: BrmCall) -> bool:
+    return spec.is_read or (call.opcode == _PURCHASE_DEAL and bool(call.flags & CALCULATE_ONLY))
+
+
+def _account_of(call: BrmCall) -> str:
+    """What a write is serialised by: the account it names, else its number, else the object itself."""
+    target: Mapping[str, Any] = call.input
+    for value in (target.get("ACCOUNT_OBJ"), get(target, "ACCTINFO[0].ACCOUNT_NO"), target.get("POID")):
+        if value is None or (isinstance(value, Poid) and value.is_new):
+            continue
+        if isinstance(value, Poid):
+            return f"{value.db} {value.type} {value.id}"
+        return str(value)
+    return call.opcode
