@@ -10,6 +10,7 @@ from typing import Final
 from prometheus_client import Counter
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 from tenacity.stop import stop_base
+from tenacity.wait import wait_base
 
 RETRIES: Final = Counter("o2c_brm_retries_total", "Calls to BRM that were tried again, by policy.", ["policy"])
 
@@ -55,7 +56,7 @@ def retrying(
     bound = RETRIES.labels(policy.name)
     if _testing is None:
         attempts = policy.attempts
-        wait = wait_exponential(policy.first_wait, max=policy.longest_wait) + wait_random(0, policy.first_wait)
+        wait: wait_base = wait_exponential(policy.first_wait, max=policy.longest_wait) + wait_random(0, policy.first_wait)
     else:
         attempts, wait = min(_testing, policy.attempts), wait_random(0, 0)
     return AsyncRetrying(
