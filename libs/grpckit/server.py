@@ -59,6 +59,7 @@ async def serve(
     servicers: Sequence[tuple[AddServicer, Any]],
     service_names: Sequence[str],
     on_stop: Sequence[Stop] = (),
+    on_drain: Sequence[Stop] = (),
     ready: Ready | None = None,
     port_file: Path | None = None,
 ) -> None:
@@ -73,7 +74,13 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with running_server(
-        settings, name=name, servicers=servicers, service_names=service_names, on_stop=on_stop, ready=ready
+        settings,
+        name=name,
+        servicers=servicers,
+        service_names=service_names,
+        on_stop=on_stop,
+        on_drain=on_drain,
+        ready=ready,
     ) as address:
         _log.info("serving on %s", address)
         if port_file is not None:
@@ -90,9 +97,13 @@ async def running_server(
     servicers: Sequence[tuple[AddServicer, Any]],
     service_names: Sequence[str],
     on_stop: Sequence[Stop] = (),
+    on_drain: Sequence[Stop] = (),
     ready: Ready | None = None,
 ) -> AsyncIterator[str]:
-    """A server for the length of the block; gives its address, ``127.0.0.1:port`` with default settings."""
+    """A server for the length of the block; gives its address, ``127.0.0.1:port`` with default settings.
+
+    ``on_drain`` runs before calls in work are waited for: the place to end streams that would never end by themselves.
+    """
     settings = settings or local_settings()
     access_log = logs.AccessLog(name) if settings.access_log else None
     async with contextlib.AsyncExitStack() as stack:
@@ -114,7 +125,7 @@ async def running_server(
         if settings.metrics_port:
             stack.callback(Endpoint(host_of(settings.listen), settings.metrics_port).close)
         await server.start()
-        stack.push_async_callback(_drain, server, state, settings)
+        stack.push_async_callback(_drain, server, state, settings, on_drain)
         await state.report(ready is None)
         if ready is not None:
             stack.push_async_callback(_cancelled, asyncio.create_task(_watch(ready, state)))
@@ -175,10 +186,12 @@ async def _watch(ready: Ready, state: _Health) -> None:
         await asyncio.sleep(READY_POLL_SECONDS)
 
 
-async def _drain(server: grpc.aio.Server, state: _Health, settings: ServiceSettings) -> None:
+async def _drain(server: grpc.aio.Server, state: _Health, settings: ServiceSettings, on_drain: Sequence[Stop]) -> None:
     await state.retire()
     if settings.drain_notice_seconds:
         await asyncio.sleep(settings.drain_notice_seconds)
+    for end in on_drain:
+        await end()
     await server.stop(settings.drain_seconds)
 
 

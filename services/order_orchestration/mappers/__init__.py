@@ -1,0 +1,1 @@
+"""Between the wire and the domain: orders in, components out, views back."""
