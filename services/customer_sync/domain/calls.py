@@ -144,10 +144,13 @@ class Caller:
         )
         return call, (Yield(group_ref(owner_id), "POID", XrefLink(ACCOUNT_GROUPS, owner_id)),)
 
-    def add_members(self, owner_id: str, member_ids: Sequence[str]) -> BrmCall:
-        """One call: further members of a group that exists."""
+    def add_members(self, owner_id: str, member_ids: Sequence[str]) -> tuple[BrmCall, tuple[Yield, ...]]:
+        """One call: further members of a group that exists; it is cross-referenced if it is not yet."""
         members = [brm.GroupMember(account=self._account(member)) for member in member_ids]
-        return brm.bill_group_add_member(self.facts.account_groups[owner_id], members, program_name=PROGRAM_NAME)
+        call = brm.bill_group_add_member(self.facts.account_groups[owner_id], members, program_name=PROGRAM_NAME)
+        if owner_id not in self.facts.unlinked_groups:
+            return call, ()
+        return call, (Yield(group_ref(owner_id), "POID", XrefLink(ACCOUNT_GROUPS, owner_id)),)
 
     def _account(self, account_id: str) -> str | Ref:
         return self.facts.accounts.get(account_id) or Ref(account_ref(account_id))

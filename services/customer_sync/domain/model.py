@@ -216,6 +216,8 @@ class Facts:
     """By :attr:`PayerKey.crm_id`."""
     account_groups: Mapping[str, str] = field(default_factory=dict)
     """By CRM id of the owner account."""
+    unlinked_groups: frozenset[str] = frozenset()
+    """Owners whose group BRM has, but no cross-reference yet."""
     common_ids: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(table, CRM id) to COMMON id, of every row that exists."""
     units_elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

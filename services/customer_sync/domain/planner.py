@@ -218,8 +218,10 @@ class _Planner:
         what = f"account {member_ids[0]}" if len(member_ids) == 1 else f"{len(member_ids)} accounts"
         if parent_id in self.facts.account_groups:
             key = f"accountgroup-members:{parent_id}"
-            call = self.caller.add_members(parent_id, member_ids)
-            self._step(key, f"put {what} below account {parent_id}", (call, ()), parent_id, member_ids)
+            drawn = self.caller.add_members(parent_id, member_ids)
+            self._step(key, f"put {what} below account {parent_id}", drawn, parent_id, member_ids)
+            if parent_id in self.facts.unlinked_groups:
+                self._claim(calls.ACCOUNT_GROUPS, parent_id)
             group_id = self.facts.account_groups[parent_id]
             common = self.facts.common_ids.get((calls.ACCOUNT_GROUPS, parent_id), "")
             outcome = EntityOutcome.UPDATED

@@ -1,0 +1,60 @@
+"""Settings of customer sync, and the policies that follow from them (customer-sync 15)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from libs.config import BillingSystem, ServiceSettings, from_environment
+from libs.dvm import ValueMaps
+from services.customer_sync.domain.model import Policy
+from services.customer_sync.domain.targets import Targets
+
+
+class Settings(ServiceSettings):
+    """Settings of customer sync, ``O2C_CUSTOMER_SYNC_…``; the billing systems come from ``O2C_BILLING_SYSTEMS``."""
+
+    model_config = from_environment("CUSTOMER_SYNC")
+
+    xref_target: str = Field("127.0.0.1:50051", description="Address of the cross-reference service, `host:port`.")
+    concurrency: int = Field(32, ge=1, le=1000, description="BRM calls of one order in flight at once.")
+    lock_wait_seconds: float = Field(
+        30.0, gt=0, description="How long a request waits for accounts that another one works on, in seconds."
+    )
+    billing_care_enabled: bool = Field(
+        True, description="Whether billing care is in use: a profile lives on one instance only."
+    )
+    corporate_hierarchy_account_type: Literal["", "BUSINESS", "RESIDENTIAL"] = Field(
+        "BUSINESS",
+        description="Account type whose full CRM hierarchy counts; empty turns it off. Synchronising such a hierarchy is not"
+        " available yet: orders that need it are refused.",
+    )
+    compat_release: Literal["11.3", "12.x"] = Field(
+        "11.3", description="Release to follow: 12.x collates sponsorship lines, too."
+    )
+    value_maps_file: Path | None = Field(None, description="TOML file with value maps that replace the delivered ones.")
+
+    def targets(self, systems: Sequence[BillingSystem]) -> Targets:
+        """The policy of every billing system."""
+        maps = ValueMaps.load(str(self.value_maps_file or ""))
+        return Targets(
+            policies={system.code: self._policy(system, maps) for system in systems if system.kind == "BRM"},
+            disabled=frozenset(system.code for system in systems if not system.enabled),
+            read_only=frozenset(system.code for system in systems if system.read_only),
+        )
+
+    def _policy(self, system: BillingSystem, maps: ValueMaps) -> Policy:
+        return Policy(
+            system_id=system.code,
+            db=system.db_no,
+            value_maps=maps,
+            billing_care_enabled=self.billing_care_enabled,
+            corporate_account_type=self.corporate_hierarchy_account_type,
+            service_level_balance_groups=system.service_level_balance_groups,
+            sponsorship_contributes=self.compat_release == "12.x",
+            thirty_one_day_billing=system.thirty_one_day_billing,
+            phone_masks=system.phone_masks,
+        )

@@ -1,0 +1,123 @@
+"""Carries a synchronisation out: one writer per account, facts, plan, run, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from libs.brm.gateway import BrmGateway
+from libs.errors import O2CError
+from libs.plan.journal import Answer, Journal
+from libs.plan.locks import KeyLocks
+from libs.plan.run import How, RunResult, StepResult, StepState, run
+from libs.xref.client import XrefPort
+from services.customer_sync.domain.collation import Collation, collate
+from services.customer_sync.domain.model import Command, Entity, EntityKind, EntityOutcome, Policy, SyncPlan
+from services.customer_sync.domain.outcome import Outcome, StepFate, executed, planned
+from services.customer_sync.domain.planner import plan_sync_order_customers
+from services.customer_sync.lookup import Lookup
+from services.customer_sync.metrics import BRM_CALLS, REPLANS
+from services.customer_sync.persistence import AccountParents
+
+MAX_PLANS: Final = 3
+"""How often to plan again when BRM turns out to hold more than the cross-references told."""
+
+AnswerOf = Callable[[Outcome], Answer | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Binds :mod:`libs.plan` to this service."""
+
+    journal: Journal
+    gateway: BrmGateway
+    xref: XrefPort
+    lookup: Lookup
+    locks: KeyLocks
+    lock_wait_seconds: float = 30.0
+    concurrency: int = 32
+
+    async def plan(self, command: Command, policy: Policy) -> Outcome:
+        """What would be done. Reads; writes nothing anywhere."""
+        collation, _ = collate(command, policy)
+        facts = await self.lookup.gather(command, collation)
+        return planned(plan_sync_order_customers(command, facts, policy))
+
+    async def execute(self, command: Command, policy: Policy, answer_of: AnswerOf) -> Outcome:
+        """Do what is missing. ``answer_of`` makes the answer to store, once everything is done.
+
+        One request at a time works on an account within this process (customer-sync 2.6); across processes BRM refuses the
+        second of two equal objects, which is then adopted. Raises ``O2CError``: violations of the order, LOCK_TIMEOUT, or a
+        store or xref that cannot be reached. Failing BRM calls are in the outcome.
+        """
+        collation, _ = collate(command, policy)
+        keys = [f"{policy.system_id}/{account_id}" for account_id in collation.accounts]
+        async with self.locks.hold(keys, self.lock_wait_seconds):
+            return await self._until_settled(command, policy, collation, answer_of)
+
+    async def _until_settled(self, command: Command, policy: Policy, collation: Collation, answer_of: AnswerOf) -> Outcome:
+        before: dict[tuple[EntityKind, str], Entity] = {}
+        for attempt in range(1, MAX_PLANS + 1):
+            facts = await self.lookup.gather(command, collation, thorough=attempt > 1)
+            sync = plan_sync_order_customers(command, facts, policy)
+            result = await self._run(sync, command, partial(_closing, sync, before, answer_of))
+            outcome = _merged(_outcome(sync, result), before)
+            if attempt == MAX_PLANS or result.errors or not result.stale:
+                return outcome
+            REPLANS.inc()
+            before |= {(each.kind, each.crm_id): each for each in outcome.entities if each.outcome in _NEWS}
+        raise AssertionError("unreachable")
+
+    async def _run(self, sync: SyncPlan, command: Command, finish: Callable[[RunResult], Answer | None]) -> RunResult:
+        result = await run(
+            sync.plan,
+            run_key=f"{command.system_id}/{command.order_id}/{command.revision}",
+            journal=self.journal,
+            gateway=self.gateway,
+            xref=self.xref,
+            source_system=command.source_system,
+            concurrency=self.concurrency,
+            finish=finish,
+        )
+        BRM_CALLS.inc(result.calls)
+        return result
+
+
+def _closing(
+    sync: SyncPlan, before: Mapping[tuple[EntityKind, str], Entity], answer_of: AnswerOf, result: RunResult
+) -> Answer | None:
+    """What goes into the commit of the last outcomes: the answer if all is done, and who is below whom now."""
+    answer = answer_of(_merged(_outcome(sync, result), before)) if result.complete else None
+    done = [each for each in sync.parentings if result.steps[each.step_key].state is StepState.DONE]
+    keep = AccountParents.keeping(sync.plan.system_id, done)
+    if keep is None:
+        return answer
+    return replace(answer or Answer("", "", "", b""), also=keep)
+
+
+_NEWS: Final = frozenset((EntityOutcome.CREATED, EntityOutcome.LINKED, EntityOutcome.UPDATED))
+
+
+def _outcome(sync: SyncPlan, result: RunResult) -> Outcome:
+    fates = {key: _fate(step) for key, step in result.steps.items()}
+    errors: tuple[O2CError, ...] = tuple(error for _, error in result.errors)
+    return executed(sync, fates, result.bindings, errors)
+
+
+def _fate(step: StepResult) -> StepFate:
+    if step.state in (StepState.DONE, StepState.PARTIAL):
+        return StepFate.FOUND if step.how is How.ADOPTED else StepFate.MADE
+    return StepFate.NOT_MADE
+
+
+def _merged(outcome: Outcome, before: Mapping[tuple[EntityKind, str], Entity]) -> Outcome:
+    """What earlier plans of the same request made did not exist before it."""
+    entities = tuple(
+        replace(each, outcome=before[each.kind, each.crm_id].outcome)
+        if each.outcome is EntityOutcome.EXISTED and (each.kind, each.crm_id) in before
+        else each
+        for each in outcome.entities
+    )
+    return replace(outcome, entities=entities)

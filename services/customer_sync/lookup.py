@@ -1,0 +1,101 @@
+"""Gathers what is known of an order's customers: one look-up of cross-references, and BRM only where a decision needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping
+
+from libs.brm import calls as brm
+from libs.brm.flist import get
+from libs.brm.gateway import BrmGateway
+from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
+from services.customer_sync.domain import calls
+from services.customer_sync.domain.collation import Collation
+from services.customer_sync.domain.model import Command, Facts
+from services.customer_sync.persistence import AccountParents
+
+
+class Lookup:
+    """Facts about customers of one order in one BRM instance."""
+
+    def __init__(self, xref: XrefPort, gateway: BrmGateway, parents: AccountParents, billing_systems: Collection[str]) -> None:
+        self._xref = xref
+        self._gateway = gateway
+        self._parents = parents
+        self._billing_systems = billing_systems
+
+    async def gather(self, command: Command, collation: Collation, *, thorough: bool = False) -> Facts:
+        """All facts the planner needs. Nothing to know, no call.
+
+        ``thorough`` also asks BRM for hierarchy groups that are not cross-referenced: another process may just have made
+        them. Raises XREF_UNAVAILABLE, STORE_UNAVAILABLE, and what BRM raises.
+        """
+        wanted = list(dict.fromkeys(_wanted(command, collation)))
+        if not wanted:
+            return Facts()
+        keys = {item: XrefKey(item[0], command.source_system, item[1]) for item in wanted}
+        rows, parented = await asyncio.gather(
+            self._xref.lookup(list(keys.values())), self._parents.parented(command.system_id, collation.parents)
+        )
+        found = {item: rows[key] for item, key in keys.items() if rows[key]}
+        accounts = _column(found, calls.ACCOUNTS, command.system_id)
+        groups = _column(found, calls.ACCOUNT_GROUPS, command.system_id)
+        unlinked = await self._unlinked_groups(collation, accounts, groups, command.system_id) if thorough else {}
+        unsure = [account for account in collation.parents if account in accounts and account not in parented]
+        return Facts(
+            accounts=accounts,
+            balance_groups=_column(found, calls.BALANCE_GROUPS, command.system_id),
+            bill_units=_column(found, calls.BILL_UNITS, command.system_id),
+            payment_records=_column(found, calls.PAYMENT_RECORDS, command.system_id),
+            nonpaying_units=_column(found, calls.NONPAYING_UNITS, command.system_id),
+            account_groups=groups | unlinked,
+            unlinked_groups=frozenset(unlinked),
+            common_ids={item: row.value(COMMON) for item, row in found.items()},
+            units_elsewhere=self._elsewhere(found, command.system_id),
+            parented=parented | await self._asked(unsure, accounts, command.system_id),
+        )
+
+    def _elsewhere(self, found: Mapping[tuple[str, str], XrefRow], system_id: str) -> dict[str, tuple[str, ...]]:
+        others = {
+            crm_id: tuple(column for column in row.columns if column in self._billing_systems and column != system_id)
+            for (table, crm_id), row in found.items()
+            if table == calls.BILL_UNITS
+        }
+        return {crm_id: columns for crm_id, columns in others.items() if columns}
+
+    async def _asked(self, account_ids: list[str], accounts: Mapping[str, str], system_id: str) -> frozenset[str]:
+        """Accounts that have a parent in BRM, of those for which nobody here knows."""
+        calls_made = [self._gateway.call(system_id, brm.bill_group_get_parent(accounts[each])) for each in account_ids]
+        answers = await asyncio.gather(*calls_made)
+        return frozenset(each for each, answer in zip(account_ids, answers, strict=True) if answer.get("PARENT"))
+
+    async def _unlinked_groups(
+        self, collation: Collation, accounts: Mapping[str, str], groups: Mapping[str, str], system_id: str
+    ) -> dict[str, str]:
+        """Hierarchy groups in BRM, by owner, of those parents that have none in the cross-references."""
+        owners = [each for each in dict.fromkeys(collation.parents.values()) if each in accounts and each not in groups]
+        searches = [self._gateway.call(system_id, brm.find_group_by_owner(accounts[each])) for each in owners]
+        found = [get(answer, "RESULTS[0].POID") for answer in await asyncio.gather(*searches)]
+        return {owner: str(poid) for owner, poid in zip(owners, found, strict=True) if poid}
+
+
+def _wanted(command: Command, collation: Collation) -> Iterator[tuple[str, str]]:
+    """(table, CRM id) of every cross-reference the order may need."""
+    for account_id in collation.accounts:
+        yield calls.ACCOUNTS, account_id
+        yield calls.BALANCE_GROUPS, account_id
+    for profile_id in collation.profiles:
+        yield calls.BILL_UNITS, profile_id
+        yield calls.PAYMENT_RECORDS, profile_id
+    for payment in command.payments:
+        if payment.profile_id:
+            yield calls.BILL_UNITS, payment.profile_id
+    for key in collation.payers:
+        yield calls.NONPAYING_UNITS, key.crm_id
+    for parent_id in collation.parents.values():
+        yield calls.ACCOUNT_GROUPS, parent_id
+
+
+def _column(found: Mapping[tuple[str, str], XrefRow], table: str, column: str) -> dict[str, str]:
+    values = {crm_id: row.value(column) for (name, crm_id), row in found.items() if name == table}
+    return {crm_id: value for crm_id, value in values.items() if value}

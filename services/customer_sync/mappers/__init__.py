@@ -1,0 +1,7 @@
+"""Between the wire and the domain: the request in, the answer out."""
+
+from services.customer_sync.mappers.answer import to_wire_answer
+from services.customer_sync.mappers.fingerprint import fingerprint_of
+from services.customer_sync.mappers.request import to_domain_command
+
+__all__ = ["fingerprint_of", "to_domain_command", "to_wire_answer"]

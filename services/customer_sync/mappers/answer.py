@@ -1,0 +1,56 @@
+"""The outcome onto the wire."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from libs.errors import Notice
+from libs.grpckit.status import to_status
+from libs.pb.common.v1 import common_pb2
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.plan.model import Ref
+from libs.plan.wire import to_wire_plan
+from services.customer_sync.domain.model import Entity, EntityKind, EntityOutcome
+from services.customer_sync.domain.outcome import Outcome
+
+SERVICE: Final = "customer_sync"
+_KINDS: Final = {kind: pb.EntityKind.Value(f"ENTITY_KIND_{kind}") for kind in EntityKind}
+_OUTCOMES: Final = {outcome: pb.EntityOutcome.Value(f"ENTITY_OUTCOME_{outcome}") for outcome in EntityOutcome}
+
+
+def to_wire_answer(outcome: Outcome, request_id: str) -> pb.SyncOrderCustomersResponse:
+    """The answer of a request: what happened, or with ``validate_only`` the plan."""
+    return pb.SyncOrderCustomersResponse(
+        outcome=_verdict(outcome),
+        entities=[_entity(entity, outcome.system_id) for entity in outcome.entities],
+        warnings=[_notice(notice) for notice in outcome.warnings],
+        errors=[to_status(error, request_id) for error in outcome.errors],
+        plan=to_wire_plan(outcome.plan, SERVICE) if outcome.plan is not None else None,
+    )
+
+
+def _verdict(outcome: Outcome) -> pb.SyncOutcome.ValueType:
+    if outcome.errors:
+        return pb.SYNC_OUTCOME_FAILED
+    return pb.SYNC_OUTCOME_OK_WITH_WARNINGS if outcome.warnings else pb.SYNC_OUTCOME_OK
+
+
+def _entity(entity: Entity, system_id: str) -> pb.SyncedEntity:
+    return pb.SyncedEntity(
+        crm_id=entity.crm_id,
+        kind=_KINDS[entity.kind],
+        common_id=_text(entity.common_id),
+        brm_id=_text(entity.brm_id),
+        system_id=system_id,
+        outcome=_OUTCOMES[entity.outcome],
+    )
+
+
+def _text(value: str | Ref) -> str:
+    return value.name if isinstance(value, Ref) else value
+
+
+def _notice(notice: Notice) -> common_pb2.Notice:
+    return common_pb2.Notice(
+        reason=notice.reason, message=notice.message, line_ids=notice.line_ids, metadata=dict(notice.metadata)
+    )

@@ -1,0 +1,275 @@
+"""The request into the domain. Everything that is wrong with its shape is collected, with field paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money
+
+from libs.errors import O2CError, Reason, Violation
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.pb.order.v1 import order_pb2
+from services.customer_sync.domain.model import (
+    Account,
+    Action,
+    Address,
+    Card,
+    Command,
+    Contact,
+    Debit,
+    Line,
+    LineKind,
+    Payment,
+    Phone,
+    Prior,
+    Profile,
+)
+from services.customer_sync.mappers.walk import unknown_enums
+
+T = TypeVar("T")
+
+_ACTIONS: Final = {order_pb2.LineAction.Value(f"LINE_ACTION_{action}"): action for action in Action}
+_TYPES: Final = {order_pb2.ACCOUNT_TYPE_RESIDENTIAL: "RESIDENTIAL", order_pb2.ACCOUNT_TYPE_BUSINESS: "BUSINESS"}
+_CLASSES: Final = {
+    order_pb2.ACCOUNT_CLASS_CUSTOMER: "CUSTOMER",
+    order_pb2.ACCOUNT_CLASS_SERVICE: "SERVICE",
+    order_pb2.ACCOUNT_CLASS_BILLING: "BILLING",
+}
+_PHONES: Final = {
+    order_pb2.PHONE_TYPE_HOME: "HOME",
+    order_pb2.PHONE_TYPE_WORK: "WORK",
+    order_pb2.PHONE_TYPE_FAX: "FAX",
+    order_pb2.PHONE_TYPE_MOBILE: "MOBILE",
+}
+_KINDS: Final = {
+    order_pb2.BILLING_TYPE_SERVICE_BUNDLE: LineKind.SERVICE_BUNDLE,
+    order_pb2.BILLING_TYPE_SUBSCRIPTION: LineKind.SUBSCRIPTION,
+    order_pb2.BILLING_TYPE_ITEM: LineKind.ITEM,
+    order_pb2.BILLING_TYPE_DISCOUNT: LineKind.DISCOUNT,
+    order_pb2.BILLING_TYPE_SPONSORSHIP: LineKind.SPONSORSHIP,
+}
+_ACCOUNT_LEVEL: Final = "/account"
+_NANO: Final = Decimal(1_000_000_000)
+
+
+def to_domain_command(request: pb.SyncOrderCustomersRequest, system_id: str) -> Command:
+    """The order bound for ``system_id``.
+
+    Raises ``O2CError`` with all of: FIELD_MISSING, ENUM_UNKNOWN (also for a line without action), RANGE_INVALID for a date
+    outside of what a timestamp can hold, ROUTE_TARGET_MISMATCH for a line stamped for another instance.
+    """
+    order = request.order
+    violations = [*_missing(order), *unknown_enums(order, "order"), *_lines_astray(order, system_id)]
+    order_date = _time(order.order_date, "order.order_date", violations) if order.HasField("order_date") else None
+    command = Command(
+        order_id=order.order_id.strip(),
+        revision=order.revision,
+        source_system=order.source_system.strip(),
+        system_id=system_id,
+        order_date=order_date,
+        currency=order.currency.strip(),
+        accounts=_accounts(order),
+        profiles=_profiles(order),
+        lines=tuple(_line(line, f"order.lines[{index}]", order) for index, line in enumerate(order.lines)),
+        payments=tuple(_payment(payment, f"order.payments[{index}]") for index, payment in enumerate(order.payments)),
+    )
+    O2CError.raise_all(violations)
+    return command
+
+
+def _missing(order: order_pb2.Order) -> Iterator[Violation]:
+    for name, value in (("order_id", order.order_id), ("source_system", order.source_system)):
+        if not value.strip():
+            path = f"order.{name}"
+            yield Violation(Reason.FIELD_MISSING, f"{path} is missing", path, {"field": path})
+    for index, line in enumerate(order.lines):
+        if line.action == order_pb2.LINE_ACTION_UNSPECIFIED:
+            path = f"order.lines[{index}].action"
+            metadata = {"field": path, "value": "0", "line_ids": line.line_id}
+            yield Violation(Reason.ENUM_UNKNOWN, f"line {line.line_id} has no action", path, metadata)
+
+
+def _lines_astray(order: order_pb2.Order, system_id: str) -> Iterator[Violation]:
+    for index, line in enumerate(order.lines):
+        if line.target_system_id not in ("", system_id):
+            path = f"order.lines[{index}].target_system_id"
+            message = f"line {line.line_id} is bound for {line.target_system_id}, the request for {system_id}"
+            metadata = {"system": system_id, "line_ids": line.line_id, "field": path}
+            yield Violation(Reason.ROUTE_TARGET_MISMATCH, message, path, metadata)
+
+
+def _time(stamp: Timestamp, path: str, violations: list[Violation]) -> datetime | None:
+    try:
+        return stamp.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        violations.append(Violation(Reason.RANGE_INVALID, f"{path} is no moment in time", path, {"field": path}))
+        return None
+
+
+def _accounts(order: order_pb2.Order) -> Mapping[str, Account]:
+    """Every account named, with the fullest details the order gives; the ``accounts`` list comes first."""
+    return _fullest(
+        (_account(reference, path, order.currency) for reference, path in _account_references(order)),
+        lambda account: account.account_id,
+        lambda account: bool(account.contact or account.address or account.type or account.name),
+    )
+
+
+def _profiles(order: order_pb2.Order) -> Mapping[str, Profile]:
+    """Every billing profile named, with the fullest details the order gives."""
+    return _fullest(
+        (_profile(reference, path) for reference, path in _profile_references(order)),
+        lambda profile: profile.profile_id,
+        lambda profile: bool(profile.contact or profile.address or profile.payment_method or profile.bill_frequency),
+    )
+
+
+def _fullest(found: Iterable[T], key: Callable[[T], str], has_details: Callable[[T], bool]) -> dict[str, T]:
+    chosen: dict[str, T] = {}
+    for item in found:
+        name = key(item)
+        if name and (name not in chosen or (has_details(item) and not has_details(chosen[name]))):
+            chosen[name] = item
+    return chosen
+
+
+def _account_references(order: order_pb2.Order) -> Iterator[tuple[order_pb2.AccountRef, str]]:
+    for index, reference in enumerate(order.accounts):
+        yield reference, f"order.accounts[{index}]"
+    for name in ("customer_account", "service_account", "billing_account"):
+        yield getattr(order, name), f"order.{name}"
+    for index, line in enumerate(order.lines):
+        yield line.service_account, f"order.lines[{index}].service_account"
+        yield line.billing_account, f"order.lines[{index}].billing_account"
+
+
+def _profile_references(order: order_pb2.Order) -> Iterator[tuple[order_pb2.BillingProfileRef, str]]:
+    for index, reference in enumerate(order.billing_profiles):
+        yield reference, f"order.billing_profiles[{index}]"
+    yield order.billing_profile, "order.billing_profile"
+    for index, line in enumerate(order.lines):
+        yield line.billing_profile, f"order.lines[{index}].billing_profile"
+
+
+def _account(reference: order_pb2.AccountRef, path: str, currency: str) -> Account:
+    return Account(
+        account_id=reference.account_id.strip(),
+        path=path,
+        name=reference.name.strip(),
+        type=_TYPES.get(reference.type, ""),
+        account_class=_CLASSES.get(getattr(reference, "class"), ""),
+        parent_account_id=reference.parent_account_id.strip(),
+        contact=_contact(reference.primary_contact) if reference.HasField("primary_contact") else None,
+        address=_address(reference.primary_address) if reference.HasField("primary_address") else None,
+        currency=(reference.currency or currency).strip(),
+    )
+
+
+def _contact(contact: order_pb2.Contact) -> Contact:
+    return Contact(
+        contact_id=contact.contact_id.strip(),
+        salutation=contact.salutation.strip(),
+        first_name=contact.first_name.strip(),
+        last_name=contact.last_name.strip(),
+        job_title=contact.job_title.strip(),
+        email=contact.email.strip(),
+        phones=tuple(Phone(_PHONES.get(phone.type, ""), phone.number.strip()) for phone in contact.phones),
+    )
+
+
+def _address(address: order_pb2.Address) -> Address:
+    return Address(
+        address_id=address.address_id.strip(),
+        street=address.street.strip(),
+        city=address.city.strip(),
+        state=address.state.strip(),
+        province=address.province.strip(),
+        country=address.country.strip(),
+        postal_code=address.postal_code.strip(),
+    )
+
+
+def _profile(reference: order_pb2.BillingProfileRef, path: str) -> Profile:
+    return Profile(
+        profile_id=reference.billing_profile_id.strip(),
+        path=path,
+        name=reference.name.strip(),
+        account_id=reference.account_id.strip(),
+        payment_method=reference.payment_method.strip(),
+        bill_frequency=reference.bill_frequency.strip(),
+        billing_day=reference.billing_day,
+        bill_media=reference.bill_media.strip(),
+        email_bill_to=reference.email_bill_to.strip(),
+        contact=_contact(reference.contact) if reference.HasField("contact") else None,
+        address=_address(reference.address) if reference.HasField("address") else None,
+        card=_card(reference.card) if reference.HasField("card") else None,
+        debit=_debit(reference.debit) if reference.HasField("debit") else None,
+        is_primary=reference.is_primary,
+    )
+
+
+def _card(card: order_pb2.CardDetails) -> Card:
+    return Card(card.number.strip(), card.expiry_month, card.expiry_year, card.holder_name.strip(), card.security_code.strip())
+
+
+def _debit(debit: order_pb2.DebitDetails) -> Debit:
+    return Debit(
+        debit.account_number.strip(), debit.routing_number.strip(), debit.account_name.strip(), debit.account_type.strip()
+    )
+
+
+def _line(line: order_pb2.OrderLine, path: str, order: order_pb2.Order) -> Line:
+    """A line; the header's accounts and profile stand in where it names none."""
+    kind = _kind(line)
+    top = line.parent_line_id in ("", line.line_id)
+    return Line(
+        line_id=line.line_id,
+        path=path,
+        action=_ACTIONS.get(line.action, Action.NONE),
+        kind=kind,
+        service_account_id=(line.service_account.account_id or order.service_account.account_id).strip(),
+        billing_account_id=(line.billing_account.account_id or order.billing_account.account_id).strip(),
+        billing_profile_id=(line.billing_profile.billing_profile_id or order.billing_profile.billing_profile_id).strip(),
+        account_level=kind is not LineKind.SERVICE_BUNDLE and (line.billing_service_type == _ACCOUNT_LEVEL or top),
+        prior=_prior(line),
+    )
+
+
+def _kind(line: order_pb2.OrderLine) -> LineKind:
+    """A promotion is one by its product type; a simple service bundle counts as a service bundle."""
+    if line.product_type == order_pb2.PRODUCT_TYPE_PROMOTION:
+        return LineKind.PROMOTION
+    kind = _KINDS.get(line.billing_type, LineKind.OTHER)
+    simple = line.service_instance or line.product_type == order_pb2.PRODUCT_TYPE_SIMPLE_SERVICE_BUNDLE
+    return LineKind.SERVICE_BUNDLE if kind is LineKind.SUBSCRIPTION and simple else kind
+
+
+def _prior(line: order_pb2.OrderLine) -> Prior:
+    prior = line.prior
+    return Prior(
+        service_account_id=prior.service_account_id if prior.HasField("service_account_id") else None,
+        billing_account_id=prior.billing_account_id if prior.HasField("billing_account_id") else None,
+        billing_profile_id=prior.billing_profile_id if prior.HasField("billing_profile_id") else None,
+    )
+
+
+def _payment(payment: order_pb2.Payment, path: str) -> Payment:
+    return Payment(
+        payment_id=payment.payment_id.strip(),
+        path=path,
+        profile_id=payment.billing_profile_id.strip(),
+        method=payment.method.strip(),
+        amount=_money(payment.amount),
+        currency=payment.amount.currency_code.strip(),
+        status=payment.status.strip(),
+        dated=payment.HasField("date"),
+        reference=payment.reference.strip(),
+    )
+
+
+def _money(money: Money) -> Decimal:
+    return Decimal(money.units) + Decimal(money.nanos) / _NANO

@@ -1,0 +1,9 @@
+"""What the service counts besides what the kit counts for every RPC."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+BRM_CALLS = Counter("o2c_customer_sync_brm_calls", "Writes sent to BRM by plans.")
+REPLANS = Counter("o2c_customer_sync_replans", "Times BRM held more than the cross-references told and a plan was made again.")
+REPLAYS = Counter("o2c_customer_sync_replays", "Requests answered with the stored answer of an earlier one.")

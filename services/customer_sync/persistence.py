@@ -1,0 +1,72 @@
+"""What customer sync remembers by itself: which account was put below which.
+
+Cross-references tell which objects exist, not how accounts are arranged. With this table an order for customers that are in
+place needs no question to BRM; a row that is missing is answered by BRM.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from sqlalchemy import BigInteger, Text
+from sqlmodel import Field, SQLModel
+
+from libs.db import Database, Statement, Transaction
+from services.customer_sync.domain.model import Parenting
+
+
+class AccountParent(SQLModel, table=True):
+    """An account below another one in the account hierarchy of a BRM instance. Times are epoch microseconds."""
+
+    __tablename__ = "account_parent"
+
+    system_id: str = Field(primary_key=True, sa_type=Text)
+    account_id: str = Field(primary_key=True, sa_type=Text, description="CRM id")
+    parent_account_id: str = Field(sa_type=Text, description="CRM id")
+    arranged_at: int = Field(sa_type=BigInteger)
+
+
+_FIND: Final = Statement(
+    batch="SELECT p.account_id FROM account_parent AS p JOIN {rows} AS k"
+    " ON p.system_id = k.system_id AND p.account_id = k.account_id",
+    columns={"system_id": "text", "account_id": "text"},
+)
+_KEEP: Final = Statement(
+    batch="INSERT INTO account_parent (system_id, account_id, parent_account_id, arranged_at)"
+    " SELECT system_id, account_id, parent_account_id, arranged_at FROM {rows} AS r WHERE true"
+    " ON CONFLICT (system_id, account_id) DO NOTHING",
+    columns={"system_id": "text", "account_id": "text", "parent_account_id": "text", "arranged_at": "bigint"},
+)
+
+
+class AccountParents:
+    """The table ``account_parent``."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    @classmethod
+    async def open(cls, db: Database) -> AccountParents:
+        """The repository, its table made if missing. Raises STORE_UNAVAILABLE."""
+        await db.create_tables([AccountParent])
+        return cls(db)
+
+    async def parented(self, system_id: str, account_ids: Iterable[str]) -> frozenset[str]:
+        """Those of ``account_ids`` that are known to have a parent."""
+        rows = [(system_id, account_id) for account_id in sorted(set(account_ids))]
+        return frozenset(row[0] for row in await self._db.all(_FIND, rows=rows)) if rows else frozenset()
+
+    @staticmethod
+    def keeping(system_id: str, parentings: Iterable[Parenting]) -> Callable[[Transaction], Awaitable[None]] | None:
+        """Writes, inside a transaction, who was put below whom; the first parent of an account stays (Q9)."""
+        now = time.time_ns() // 1000
+        rows = sorted((system_id, member, each.parent_id, now) for each in parentings for member in each.member_ids)
+        if not rows:
+            return None
+
+        async def keep(tx: Transaction) -> None:
+            await tx.run(_KEEP, rows=rows)
+
+        return keep
