@@ -1,0 +1,73 @@
+"""``python -m sandbox``: serve BRM instances until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from sandbox.server import SandboxServer, open_instances
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line; exits with a message for bad ones."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox", description="A stateful stand-in for Oracle BRM, spoken to over SOAP."
+    )
+    parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="address to bind; port 0 picks a free one")
+    parser.add_argument("--instances", default="BRM_01", help="names, separated by commas; databases 0.0.0.1, 0.0.0.2, …")
+    parser.add_argument("--data", default=":memory:", metavar="DIR", help="folder for the databases, or :memory:")
+    parser.add_argument(
+        "--clock", default="real", help="moment to freeze BRM's clock at, such as 2027-01-01T00:00:00Z, or real"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (fault probabilities)")
+    parser.add_argument("--port-file", type=Path, metavar="PATH", help="file to write the bound port to once ready")
+    options = parser.parse_args(arguments)
+    host, _, port = options.listen.rpartition(":")
+    if not host or not port.isdigit():
+        parser.error(f"--listen must be HOST:PORT, not {options.listen!r}")
+    options.host, options.port = host, int(port)
+    return options
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    data = None if options.data == ":memory:" else Path(options.data)
+    names = [name.strip() for name in options.instances.split(",")]
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    instances = open_instances(names, data, options.clock, options.seed)
+    async with SandboxServer(instances, options.host, options.port) as server:
+        logging.getLogger("sandbox").info("serving %s at %s", ", ".join(names), server.address)
+        if options.port_file is not None:
+            await asyncio.to_thread(write_atomically, options.port_file, str(server.port))
+        await stop.wait()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write so that a reader sees nothing or all of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def main() -> int:
+    options = parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    try:
+        uvloop.run(serve(options))
+    except ValueError as error:
+        logging.getLogger("sandbox").error("%s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""A client of the admin interface, plain and synchronous, for commands and tests."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+
+class AdminError(Exception):
+    """The sandbox refused a request or could not be reached."""
+
+
+class AdminClient:
+    """Talks to one instance: ``AdminClient("http://127.0.0.1:8080", "BRM_01")``."""
+
+    def __init__(self, address: str, instance: str, *, timeout: float = 60.0) -> None:
+        """``address`` is where the sandbox listens; ``timeout`` is per request, in seconds."""
+        self.base = f"{address.rstrip('/')}/{instance}/sandbox/v1"
+        self._timeout = timeout
+
+    def capabilities(self) -> dict[str, Any]:
+        return self._request("GET", "capabilities")
+
+    def reset(self) -> None:
+        self._request("POST", "reset")
+
+    def objects(self, class_: str, limit: int = 1000, **where: str) -> list[dict[str, Any]]:
+        """Objects of a class whose fields read as given: ``objects("/account", ACCOUNT_NO="1-ABC")``."""
+        query = [("class", class_), ("limit", str(limit)), *(("where", f"{name}={value}") for name, value in where.items())]
+        return self._list("objects", "objects", query)
+
+    def object(self, poid: str) -> dict[str, Any]:
+        """One object by POID text; raises :class:`AdminError` when it is not stored."""
+        return self._request("GET", f"objects/{urllib.parse.quote(poid)}")
+
+    def events(self, since: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+        """Events in commit order; each carries its number as ``seq``."""
+        return self._list("events", "events", [("since", str(since)), ("limit", str(limit))])
+
+    def calls(self, since: int = 0, opcode: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """Opcode calls received; each carries its number as ``seq`` and flists as text."""
+        query = [("since", str(since)), ("limit", str(limit)), *([("opcode", opcode)] if opcode else [])]
+        return self._list("calls", "calls", query)
+
+    def clock(self) -> dict[str, Any]:
+        return self._request("GET", "clock")
+
+    def set_clock(self, at: str | None, mode: str = "frozen", *, force: bool = False) -> dict[str, Any]:
+        """Move BRM's clock; ``force`` allows going back."""
+        return self._request("PUT", "clock", {"mode": mode, "at": at, "force": force})
+
+    def run_job(self, name: str) -> dict[str, Any]:
+        """Run ``bill``, ``deferred`` or ``expire`` and return its counts."""
+        return self._request("POST", f"jobs/{name}/run")
+
+    def add_fault(self, action: str, *, times: int = 0, **match: Any) -> dict[str, Any]:
+        """``add_fault("drop_after", opcode="PCM_OP_CUST_*", nth=1)``; returns the fault with its id."""
+        return self._request("POST", "faults", {"action": action, "times": times, "match": match})
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Fault rules with ``fired`` counts."""
+        return self._list("faults", "faults", [])
+
+    def remove_fault(self, fault_id: int) -> None:
+        self._request("DELETE", f"faults/{fault_id}")
+
+    def clear_faults(self) -> None:
+        self._request("DELETE", "faults")
+
+    def check_invariants(self) -> list[dict[str, str]]:
+        """Broken invariants of the whole store; empty when all is well."""
+        violations: list[dict[str, str]] = self._request("POST", "invariants/check")["violations"]
+        return violations
+
+    def _list(self, path: str, key: str, query: list[tuple[str, str]]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._request("GET", f"{path}?{urllib.parse.urlencode(query)}")[key]
+        return rows
+
+    def _request(self, method: str, path: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
+        data = json.dumps(content).encode() if content is not None else None
+        request = urllib.request.Request(f"{self.base}/{path}", data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout) as response:
+                answer: dict[str, Any] = json.load(response)
+                return answer
+        except urllib.error.HTTPError as error:
+            raise AdminError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from error
+        except (urllib.error.URLError, OSError) as error:
+            raise AdminError(f"{method} {path}: {error}") from error

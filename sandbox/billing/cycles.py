@@ -1,0 +1,165 @@
+"""The billing cycle (5.5): close the cycle that ended, make the bill, charge the next period in advance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from libs.brm.flist import Flist
+from libs.brm.poid import Poid
+from sandbox.billing.charging import charge_arrears, charge_upto
+from sandbox.billing.ledger import AMOUNTS, Occurrence, record
+from sandbox.billing.offers import expire_offers
+from sandbox.billing.units import DEFAULT_TERM_DAYS, children_of, is_nonpaying, new_bill, payer_of
+from sandbox.codes import ActgType, ItemStatus, State
+from sandbox.money import ZERO
+from sandbox.store.sqlite import Tx
+from sandbox.timeline import boundary_after
+
+
+def is_due(tx: Tx, unit: Flist, until: datetime) -> bool:
+    """Whether an accounting cycle of this unit ended by ``until``; closed units are due only while charges wait for a bill."""
+    if unit["ACTG_NEXT_T"] > until:
+        return False
+    return unit["STATUS"] != State.CLOSED or bool(tx.by_key("/item.pending_of_unit", unit["POID"]))
+
+
+def make_bills(tx: Tx, unit_poid: Poid, until: datetime) -> list[Flist]:
+    """Close every cycle that ended by ``until``, oldest first, nonpaying children before their payer; the bills made."""
+    bills: list[Flist] = []
+    while is_due(tx, unit := tx.get(unit_poid), until):
+        bills += close_cycle(tx, unit["POID"])
+    return bills
+
+
+def cycle_limit(tx: Tx, unit: Flist, until: datetime) -> datetime:
+    """A nonpaying unit is never billed ahead of the unit that pays for it."""
+    if not is_nonpaying(unit):
+        return until
+    payer_next: datetime = payer_of(tx, unit)["ACTG_NEXT_T"]
+    return min(until, payer_next)
+
+
+def close_cycle(tx: Tx, unit_poid: Poid) -> list[Flist]:
+    """Close one accounting cycle of a bill unit and of the nonpaying units below it; bills of ended billing cycles."""
+    end: datetime = tx.get(unit_poid)["ACTG_NEXT_T"]
+    bills: list[Flist] = []
+    for child in children_of(tx, unit_poid):
+        bills += make_bills(tx, child["POID"], end)
+    offers = [offer["POID"] for offer in tx.by_key("/purchased_product.live_of_unit", unit_poid)]
+    for offer in offers:
+        charge_upto(tx, offer, _before(end), end)
+        charge_arrears(tx, offer, end)
+    expire_offers(tx, unit_poid, end)
+    unit = tx.edit(unit_poid)
+    unit["BILL_ACTGCYCLES_LEFT"] -= 1
+    if unit["BILL_ACTGCYCLES_LEFT"] <= 0:
+        bills.append(_close_bill(tx, unit, end))
+    _advance(tx, unit, end)
+    for offer in offers:
+        charge_upto(tx, offer, end, unit["ACTG_NEXT_T"])
+    return bills
+
+
+def _before(moment: datetime) -> datetime:
+    return moment - timedelta(seconds=1)
+
+
+def _advance(tx: Tx, unit: Flist, end: datetime) -> None:
+    """Start the next accounting cycle; a pending change of cycle day or frequency takes effect here (rule 18)."""
+    payer = payer_of(tx, unit)
+    cycle_day = payer.get("ACTG_FUTURE_DOM") or payer["ACTG_CYCLE_DOM"]
+    unit["ACTG_LAST_T"] = end
+    unit["ACTG_NEXT_T"] = boundary_after(end, cycle_day)
+    if unit["POID"] == payer["POID"] and unit.pop("ACTG_FUTURE_DOM", None):
+        for member in _with_nonpaying(tx, unit):
+            tx.edit(member["POID"])["ACTG_CYCLE_DOM"] = cycle_day
+
+
+def _apply_frequency(tx: Tx, unit: Flist) -> None:
+    """A pending change of the billing frequency starts with the new bill, for the payer and all it pays for."""
+    if (months := unit.pop("_future_months", None)) is None:
+        return
+    for member in _with_nonpaying(tx, unit):
+        tx.edit(member["POID"]).update(BILL_WHEN=months, BILL_ACTGCYCLES_LEFT=months)
+
+
+def _with_nonpaying(tx: Tx, unit: Flist) -> Iterator[Flist]:
+    yield unit
+    for child in children_of(tx, unit["POID"]):
+        yield from _with_nonpaying(tx, child)
+
+
+def _close_bill(tx: Tx, unit: Flist, end: datetime) -> Flist:
+    payer = payer_of(tx, unit)
+    bill = tx.edit(unit["BILL_OBJ"])
+    items = [tx.edit(item["POID"]) for item in tx.by_key("/item.pending_of_unit", unit["POID"])]
+    for item in items:
+        _open_item(item, bill, payer, end)
+    children = tx.by_key("/bill.PARENT", bill["POID"])
+    previous = _unpaid_before(tx, unit, bill)
+    current = sum((item["ITEM_TOTAL"] for item in items), ZERO)
+    subordinate = sum((child["CURRENT_TOTAL"] + child["SUBORDS_TOTAL"] for child in children), ZERO)
+    bill.update(
+        BILL_NO=f"B{tx.db.rpartition('.')[2]}-{tx.next_number('bill')}",
+        NAME="Bill",
+        AR_BILLINFO_OBJ=payer["POID"],
+        START_T=unit["LAST_BILL_T"],
+        END_T=end,
+        DUE_T=end + timedelta(days=_payment_term(tx, payer)),
+        CURRENT_TOTAL=current,
+        SUBORDS_TOTAL=subordinate,
+        PREVIOUS_TOTAL=previous,
+        TOTAL_DUE=previous + current + subordinate,
+        **dict.fromkeys(AMOUNTS[1:], ZERO),
+    )
+    if is_nonpaying(unit):
+        bill["PARENT"] = tx.get(unit["PARENT_BILLINFO_OBJ"])["BILL_OBJ"]
+        bill["DUE"] = ZERO
+    else:
+        receivable = tx.by_key("/item.AR_BILL_OBJ", bill["POID"])
+        bill["DUE"] = sum((item["DUE"] for item in receivable), ZERO) + previous
+    bill["STATUS"] = ItemStatus.OPEN if bill["DUE"] else ItemStatus.CLOSED
+    unit["LAST_BILL_OBJ"] = bill["POID"]
+    unit["LAST_BILL_T"] = end
+    unit["BILL_OBJ"] = new_bill(tx, unit)["POID"]
+    unit["BILL_ACTGCYCLES_LEFT"] = unit["BILL_WHEN"]
+    _apply_frequency(tx, unit)
+    record(tx, unit["ACCOUNT_OBJ"], None, Occurrence("/event/billing/cycle/bill", f"Bill {bill['BILL_NO']}", end, end))
+    return bill
+
+
+def _open_item(item: Flist, bill: Flist, payer: Flist, end: datetime) -> None:
+    """A pending item becomes part of a bill: open, or closed at once when nothing is due."""
+    item.update(
+        BILL_OBJ=bill["POID"],
+        AR_BILLINFO_OBJ=payer["POID"],
+        AR_BILL_OBJ=payer["BILL_OBJ"],
+        OPENED_T=end,
+        STATUS=int(ItemStatus.OPEN if item["DUE"] else ItemStatus.CLOSED),
+    )
+    if not item["DUE"]:
+        item["CLOSED_T"] = end
+
+
+def _unpaid_before(tx: Tx, unit: Flist, bill: Flist) -> Decimal:
+    """What balance-forward accounting carries over from earlier bills; nothing for open-item accounting."""
+    if unit["ACTG_TYPE"] != ActgType.BALANCE_FORWARD or is_nonpaying(unit):
+        return ZERO
+    unpaid = tx.by_key("/item.unclosed_of_payer", unit["POID"])
+    return sum(
+        (item["DUE"] for item in unpaid if item["STATUS"] == ItemStatus.OPEN and item["AR_BILL_OBJ"] != bill["POID"]), ZERO
+    )
+
+
+def _payment_term(tx: Tx, payer: Flist) -> int:
+    payinfo = tx.find(payer["PAYINFO_OBJ"]) if payer.get("PAYINFO_OBJ") else None
+    days = payinfo.get("PAYMENT_TERM") if payinfo else None
+    return days or DEFAULT_TERM_DAYS
+
+
+def catch_up(tx: Tx, unit_poid: Poid) -> None:
+    """Bill what is overdue before a new charge, so that the charge lands in the cycle of its time (auto-triggered billing)."""
+    payer = payer_of(tx, tx.get(unit_poid))
+    make_bills(tx, payer["POID"], tx.now)

@@ -1,0 +1,139 @@
+"""The price list every instance starts with (section 5.7). Ids are fixed, so tests and cross-references may name them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from libs.brm.flist import Array, Flist
+from libs.brm.poid import Poid
+from sandbox.store.sqlite import Tx
+
+USD: Final = 840
+FREE_MINUTES: Final = 1000101
+DATA_MB: Final = 1000102
+
+RESOURCES: Final[Mapping[int, str]] = {
+    840: "US Dollar",
+    978: "Euro",
+    826: "Pound Sterling",
+    1000101: "Free Minutes",
+    1000102: "Data MB",
+    1000103: "Loyalty Points",
+}
+RATE_PLANS: Final[Mapping[str, Decimal]] = {"": Decimal(1), "Standard": Decimal(1), "Premium Consumer": Decimal("1.2")}
+"""Price lists by name: factor on list prices."""
+CURRENCIES: Final = frozenset({840, 978, 826})
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A charge offer. Fees are net amounts in the account's currency, per unit of quantity."""
+
+    id: int
+    name: str
+    permitted: str
+    """Service class it is for; ``/account`` means account level, ``/service`` any service."""
+    one_time: bool = False
+    """An item product: charged once, no instance stays."""
+    purchase_fee: Decimal = Decimal(0)
+    cycle_forward: Decimal = Decimal(0)
+    """Per month, charged in advance."""
+    cycle_arrears: Decimal = Decimal(0)
+    """Per month, charged afterwards."""
+    refund_on_cancel: bool = False
+    """Whether the unused part of an advance fee is credited on cancellation or suspension."""
+    grant: tuple[int, Decimal] | None = None
+    """Resource and amount granted each cycle (negative: the customer may use it up)."""
+    max_quantity: Decimal = Decimal(1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """A discount offer; ``cycle_percent`` is taken off cycle fees of the same service."""
+
+    id: int
+    name: str
+    permitted: str
+    cycle_percent: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """A bundle of offers sold together."""
+
+    id: int
+    name: str
+    products: tuple[int, ...]
+
+
+_GSM: Final = "/service/telco/gsm"
+_PRODUCTS: Final = (
+    Product(20011, "Wireless Access Monthly", _GSM, purchase_fee=Decimal(25), cycle_forward=Decimal(30), refund_on_cancel=True),
+    Product(20012, "Wireless Voicemail", _GSM, cycle_forward=Decimal(5)),
+    Product(20013, "Wireless Data 5GB", _GSM, cycle_forward=Decimal(20), grant=(DATA_MB, Decimal(-5120))),
+    Product(20014, "Activation Fee", "/service", one_time=True, purchase_fee=Decimal(40)),
+    Product(20021, "Broadband 100", "/service/broadband", cycle_forward=Decimal(45)),
+    Product(20022, "Broadband Modem Rental", "/service/broadband", cycle_arrears=Decimal("7.50")),
+    Product(20031, "VoIP Access", "/service/voip", cycle_forward=Decimal(18), grant=(FREE_MINUTES, Decimal(-500))),
+    Product(20032, "VoIP Voicemail", "/service/voip", cycle_forward=Decimal(3)),
+    Product(20041, "Account Paper Bill Fee", "/account", cycle_forward=Decimal(2)),
+    Product(20042, "Penalty Charge", "/account", one_time=True, purchase_fee=Decimal(150)),
+    Product(20043, "Promotion Group Fee", "/account", cycle_forward=Decimal(10)),
+)
+_DISCOUNTS: Final = (
+    Discount(20111, "Wireless 10%", _GSM, cycle_percent=Decimal(10)),
+    Discount(20112, "VoIP 5000 Shared Minutes", "/service/voip"),
+    Discount(20113, "Family 5GB Shared", "/account"),
+)
+_DEALS: Final = (
+    Deal(20201, "Wireless Basic", (20011, 20014)),
+    Deal(20202, "Broadband Basic", (20021, 20022)),
+    Deal(20203, "VoIP Basic", (20031,)),
+)
+_OTHERS: Final = (
+    ("/sponsorship", 20121, "VoIP 50% Sponsor"),
+    ("/plan", 20301, "Triple Play"),
+    ("/config/collections/action", 20401, "Friendly reminder"),
+    ("/config/collections/action", 20402, "Dunning letter 1"),
+    ("/config/collections/action", 20403, "Inactivate services"),
+    ("/config/collections/action", 20404, "Promise to pay"),
+    ("/config/collections/action", 20405, "Write-off"),
+    ("/config/collections/scenario", 20411, "Standard Residential"),
+    ("/config/collections/scenario", 20412, "Business"),
+)
+
+PRODUCTS: Final[Mapping[int, Product]] = {product.id: product for product in _PRODUCTS}
+DISCOUNTS: Final[Mapping[int, Discount]] = {discount.id: discount for discount in _DISCOUNTS}
+DEALS: Final[Mapping[int, Deal]] = {deal.id: deal for deal in _DEALS}
+PLAN_DEALS: Final[Mapping[int, tuple[int, ...]]] = {20301: (20201, 20202, 20203)}
+
+
+def is_permitted(permitted: str, service_type: str | None) -> bool:
+    """Whether an offer for ``permitted`` may be owned by a service of this class (``None``: by the account)."""
+    if permitted == "*":
+        return True
+    if service_type is None:
+        return permitted == "/account"
+    return service_type == permitted or service_type.startswith(permitted + "/")
+
+
+def load(tx: Tx) -> None:
+    """Store the price list as objects that READ_OBJ and SEARCH can see."""
+    for product in _PRODUCTS:
+        _put(tx, "/product", product.id, product.name, PERMITTED=product.permitted)
+    for discount in _DISCOUNTS:
+        _put(tx, "/discount", discount.id, discount.name, PERMITTED=discount.permitted)
+    for deal in _DEALS:
+        products = Array.of(*({"PRODUCT_OBJ": Poid(tx.db, "/product", each)} for each in deal.products))
+        _put(tx, "/deal", deal.id, deal.name, PRODUCTS=products)
+    for type_, object_id, name in _OTHERS:
+        deals = PLAN_DEALS.get(object_id)
+        content: Flist = {"DEALS": Array.of(*({"DEAL_OBJ": Poid(tx.db, "/deal", each)} for each in deals))} if deals else {}
+        _put(tx, type_, object_id, name, **content)
+
+
+def _put(tx: Tx, type_: str, object_id: int, name: str, **fields: object) -> None:
+    tx.put(Poid(tx.db, type_, object_id), {"NAME": name, **fields})

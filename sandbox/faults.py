@@ -1,0 +1,186 @@
+"""Failures on demand (5.8): which calls they hit, what they do, and a record of every time they did."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from sandbox.errors import BrmFault, ErrorClass
+
+_PLAIN: Final = frozenset({"drop_before", "drop_after", "half_reply", "http_503", "http_401", "http_500_html", "readonly"})
+_WITH_DELAY: Final = frozenset({"delay", "delay_after"})
+_WITH_ERROR: Final = frozenset({"err", "err_after"})
+_MATCH_KEYS: Final = frozenset({"opcode", "account_no", "poid", "nth", "probability"})
+_KEPT_FIRINGS: Final = 1000
+
+
+class FaultSpecError(ValueError):
+    """A fault description that cannot be understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a fault does: ``delay:500``, ``err:STORAGE:RETRYABLE``, ``drop_after``, ``unexposed:PCM_OP_X`` …"""
+
+    kind: str
+    milliseconds: int = 0
+    error: str = ""
+    error_class: ErrorClass | None = None
+    opcode: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Action:
+        kind, _, rest = text.partition(":")
+        if kind in _PLAIN and not rest:
+            return cls(kind)
+        if kind in _WITH_DELAY and rest.isdigit():
+            return cls(kind, milliseconds=int(rest))
+        if kind in _WITH_ERROR and rest:
+            name, _, class_name = rest.partition(":")
+            return cls(kind, error=name.removeprefix("PIN_ERR_").upper(), error_class=_error_class(class_name))
+        if kind == "unexposed" and rest:
+            return cls(kind, opcode=rest)
+        raise FaultSpecError(f"unknown action {text!r}")
+
+    def fault(self) -> BrmFault:
+        return BrmFault(self.error, "", "injected fault", error_class=self.error_class)
+
+
+def _error_class(text: str) -> ErrorClass | None:
+    if not text:
+        return None
+    name = text.upper().removeprefix("PIN_ERRCLASS_")
+    for error_class in ErrorClass:
+        if name in (error_class.value, error_class.value.removeprefix("SYSTEM_")):
+            return error_class
+    raise FaultSpecError(f"unknown error class {text!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What faults match on."""
+
+    opcode: str
+    account_no: str
+    poids: frozenset[str]
+    request_id: str
+
+
+@dataclass(slots=True)
+class Fault:
+    """One rule. ``nth`` fires on that matching call only (1 is the first); ``times`` limits firings, 0 means no limit."""
+
+    id: int
+    action: Action
+    text: str
+    opcode: str = "*"
+    account_no: str = ""
+    poid: str = ""
+    nth: int = 0
+    probability: float = 1.0
+    times: int = 0
+    dice: random.Random = field(default_factory=random.Random)
+    matched: int = 0
+    claimed: int = 0
+    fired: int = 0
+    firings: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=_KEPT_FIRINGS))
+
+    def hits(self, call: CallFacts) -> bool:
+        """Whether this call is to be hit; counts it."""
+        if not fnmatchcase(call.opcode, self.opcode) or self.account_no not in ("", call.account_no):
+            return False
+        if self.poid and self.poid not in call.poids:
+            return False
+        if self.times and self.claimed >= self.times:
+            return False
+        self.matched += 1
+        if (self.nth and self.matched != self.nth) or self.dice.random() >= self.probability:
+            return False
+        self.claimed += 1
+        return True
+
+    def fire(self, call: CallFacts) -> Action:
+        """Record that the action happens now; whoever sees ``fired`` grow knows that the call has got that far."""
+        self.fired += 1
+        self.firings.append({"at": _real_time(), "opcode": call.opcode, "request_id": call.request_id})
+        return self.action
+
+    def to_json(self) -> dict[str, Any]:
+        match = {"opcode": self.opcode, "account_no": self.account_no, "poid": self.poid, "nth": self.nth}
+        return {
+            "id": self.id,
+            "action": self.text,
+            "match": {**match, "probability": self.probability},
+            "times": self.times,
+            "matched": self.matched,
+            "fired": self.fired,
+            "last_fired_at": self.firings[-1]["at"] if self.firings else None,
+            "last_request_id": self.firings[-1]["request_id"] if self.firings else None,
+            "firings": list(self.firings),
+        }
+
+
+def _real_time() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class FaultInjector:
+    """The rules of one instance, tried in the order they were added."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._next_id = 1
+        self.faults: list[Fault] = []
+
+    def add(self, spec: Mapping[str, Any]) -> Fault:
+        """Add ``{"action": "drop_after", "match": {"opcode": "PCM_OP_CUST_*", "nth": 1}, "times": 1}``.
+
+        Raises :class:`FaultSpecError`.
+        """
+        unknown = set(spec) - {"action", "match", "times"}
+        match = dict(spec.get("match") or {})
+        unknown |= set(match) - _MATCH_KEYS
+        if unknown:
+            raise FaultSpecError(f"unknown keys: {', '.join(sorted(unknown))}")
+        text = str(spec.get("action", ""))
+        action = Action.parse(text)
+        try:
+            fault = Fault(
+                id=self._next_id,
+                action=action,
+                text=text,
+                opcode=str(match.get("opcode") or "*"),
+                account_no=str(match.get("account_no") or ""),
+                poid=str(match.get("poid") or ""),
+                nth=int(match.get("nth") or 0),
+                probability=float(match.get("probability", 1.0)),
+                times=int(spec.get("times") or 0),
+                dice=random.Random(f"{self._seed}:{self._next_id}"),
+            )
+        except (TypeError, ValueError) as error:
+            raise FaultSpecError(str(error)) from error
+        self._next_id += 1
+        self.faults.append(fault)
+        return fault
+
+    def hitting(self, call: CallFacts) -> list[Fault]:
+        """All faults that are to hit this call."""
+        return [fault for fault in self.faults if fault.action.kind != "unexposed" and fault.hits(call)]
+
+    @property
+    def unexposed(self) -> frozenset[str]:
+        """Opcodes that this instance currently does not offer."""
+        return frozenset(fault.action.opcode for fault in self.faults if fault.action.kind == "unexposed")
+
+    def remove(self, fault_id: int) -> bool:
+        before = len(self.faults)
+        self.faults = [fault for fault in self.faults if fault.id != fault_id]
+        return len(self.faults) < before
+
+    def clear(self) -> None:
+        self.faults.clear()

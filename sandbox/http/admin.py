@@ -1,0 +1,223 @@
+"""The admin interface: HTTP and JSON below ``/<INSTANCE>/sandbox/v1/`` (5.9)."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from libs.brm.flist import Flist
+from libs.brm.poid import Poid, PoidError
+from libs.brm.specs import OPCODES
+from sandbox.clock import ClockMode, ClockMovedBack, parse_moment
+from sandbox.faults import FaultSpecError
+from sandbox.instance import Instance
+from sandbox.jobs import JOBS, run_job
+from sandbox.opcodes import REGISTRY
+from sandbox.opcodes.base import visible
+from sandbox.opcodes.search import Condition, candidates
+from sandbox.store.keys import key_text
+
+_LIMIT: Final = 1000
+_WHERE: Final = re.compile(r"\s*([A-Z0-9_.\[\]]+)\s*=\s*(.*?)\s*")
+
+
+def plain(value: Any) -> Any:
+    """An flist value as JSON: POIDs, decimals and times as text, arrays as objects keyed by element id."""
+    if isinstance(value, dict):
+        return {str(name): plain(element) for name, element in value.items()}
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Poid | Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return value
+
+
+def _json(content: Any, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")
+
+
+def _problem(status: int, text: str) -> web.Response:
+    return _json({"error": text}, status)
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    """The JSON object of a request; 400 for anything else."""
+    try:
+        content = orjson.loads(await request.read() or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise web.HTTPBadRequest(text=f"not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise web.HTTPBadRequest(text="expected a JSON object")
+    return content
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, "")
+    if not text:
+        return default
+    if not text.isdigit():
+        raise web.HTTPBadRequest(text=f"{name} must be a number")
+    return int(text)
+
+
+class Admin:
+    """Admin handlers of one instance."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+
+    def routes(self) -> list[web.RouteDef]:
+        base = f"/{self._instance.name}/sandbox/v1"
+        return [
+            web.get(f"{base}/capabilities", self.capabilities),
+            web.post(f"{base}/reset", self.reset),
+            web.get(f"{base}/objects", self.objects),
+            web.get(f"{base}/objects/{{poid:.+}}", self.one_object),
+            web.get(f"{base}/events", self.events),
+            web.get(f"{base}/calls", self.calls),
+            web.get(f"{base}/clock", self.clock),
+            web.put(f"{base}/clock", self.set_clock),
+            web.post(f"{base}/jobs/{{name}}/run", self.run_job),
+            web.get(f"{base}/faults", self.faults),
+            web.post(f"{base}/faults", self.add_fault),
+            web.delete(f"{base}/faults", self.clear_faults),
+            web.delete(f"{base}/faults/{{id:\\d+}}", self.remove_fault),
+            web.post(f"{base}/invariants/check", self.check_invariants),
+        ]
+
+    async def capabilities(self, _: web.Request) -> web.Response:
+        """Instance, database number, opcodes offered, jobs and extensions."""
+        hidden = self._instance.faults.unexposed
+        services = {OPCODES[name].service for name in REGISTRY if name in OPCODES}
+        return _json(
+            {
+                "instance": self._instance.name,
+                "db": self._instance.db,
+                "opcodes": sorted(set(REGISTRY) - hidden),
+                "services": sorted(services),
+                "jobs": sorted(JOBS),
+                "extensions": {"txn": False},
+            }
+        )
+
+    async def reset(self, _: web.Request) -> web.Response:
+        self._instance.reset()
+        return _json({"reset": True})
+
+    async def objects(self, request: web.Request) -> web.Response:
+        """Objects of a class (and its subclasses) with ``where=FIELD=value`` (repeatable, all must hold)."""
+        type_ = request.query.get("class", "")
+        if not type_.startswith("/"):
+            return _problem(400, "class is required, such as /account")
+        wanted: list[tuple[tuple[str, ...], str]] = []
+        for text in request.query.getall("where", []):
+            match = _WHERE.fullmatch(text)
+            if match is None:
+                return _problem(400, f"where must be FIELD=value, not {text!r}")
+            wanted.append((tuple(match[1].split(".")), match[2]))
+        tx = self._instance.reader()
+        exact = [Condition(path, "=", self._keyed(value)) for path, value in wanted if len(path) == 1]
+        limit = _number(request, "limit", _LIMIT)
+        found = [
+            flist
+            for flist in candidates(tx, type_, exact)
+            if (flist["POID"].type + "/").startswith(type_.rstrip("/") + "/") and all(_has(flist, *each) for each in wanted)
+        ]
+        return _json({"objects": [plain(visible(flist)) for flist in found[:limit]], "total": len(found)})
+
+    def _keyed(self, text: str) -> Any:
+        poid = _poid(text, self._instance.db)
+        return poid if poid is not None else text
+
+    async def one_object(self, request: web.Request) -> web.Response:
+        """One object, by POID text or by bare id."""
+        text = request.match_info["poid"]
+        poid = _poid(text, self._instance.db)
+        if poid is None and not text.isdigit():
+            return _problem(400, f"not a POID: {text!r}")
+        tx = self._instance.reader()
+        flist = tx.find(poid) if poid is not None else self._instance.store.read(int(text))
+        return _json(plain(visible(flist))) if flist is not None else _problem(404, f"{text} is not stored")
+
+    async def events(self, request: web.Request) -> web.Response:
+        """Events in commit order after number ``since``."""
+        rows = self._instance.store.events_since(_number(request, "since", 0), _number(request, "limit", _LIMIT))
+        return _json({"events": [{"seq": seq, **plain(visible(flist))} for seq, flist in rows]})
+
+    async def calls(self, request: web.Request) -> web.Response:
+        """Opcode calls after number ``since``; ``opcode`` keeps one opcode."""
+        records = self._instance.calls.since(_number(request, "since", 0), 10**9)
+        opcode = request.query.get("opcode")
+        kept = [record for record in records if opcode in (None, record.opcode)]
+        return _json({"calls": [record.to_json() for record in kept[: _number(request, "limit", _LIMIT)]], "total": len(kept)})
+
+    async def clock(self, _: web.Request) -> web.Response:
+        return _json(self._instance.clock.to_json())
+
+    async def set_clock(self, request: web.Request) -> web.Response:
+        """``{"mode": "frozen", "at": "2027-02-01T00:00:00Z", "force": false}``; 409 when time would go back."""
+        content = await _body(request)
+        try:
+            mode = ClockMode(content.get("mode", ClockMode.FROZEN))
+            at = parse_moment(str(content["at"])) if content.get("at") else None
+            self._instance.set_clock(mode, at, force=bool(content.get("force", False)))
+        except ClockMovedBack as error:
+            return _problem(409, str(error))
+        except ValueError as error:
+            return _problem(400, str(error))
+        return _json(self._instance.clock.to_json())
+
+    async def run_job(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in JOBS:
+            return _problem(404, f"no job {name}; there are {', '.join(sorted(JOBS))}")
+        return _json((await run_job(self._instance, name)).to_json())
+
+    async def faults(self, _: web.Request) -> web.Response:
+        return _json({"faults": [fault.to_json() for fault in self._instance.faults.faults]})
+
+    async def add_fault(self, request: web.Request) -> web.Response:
+        try:
+            fault = self._instance.faults.add(await _body(request))
+        except FaultSpecError as error:
+            return _problem(400, str(error))
+        return _json(fault.to_json(), 201)
+
+    async def clear_faults(self, _: web.Request) -> web.Response:
+        self._instance.faults.clear()
+        return _json({"faults": []})
+
+    async def remove_fault(self, request: web.Request) -> web.Response:
+        removed = self._instance.faults.remove(int(request.match_info["id"]))
+        return _json({"removed": True}) if removed else _problem(404, "no such fault")
+
+    async def check_invariants(self, _: web.Request) -> web.Response:
+        violations = self._instance.check_invariants()
+        return _json({"ok": not violations, "violations": [violation.to_json() for violation in violations]})
+
+
+def _poid(text: str, db: str) -> Poid | None:
+    try:
+        return Poid.parse(text.replace("+", " "), db)
+    except PoidError:
+        return None
+
+
+def _has(flist: Flist, path: tuple[str, ...], text: str) -> bool:
+    """Whether the value at a path reads as ``text``; arrays match when any element does."""
+    value: Any = flist.get(path[0])
+    if len(path) == 1:
+        if isinstance(value, Poid):
+            return text in (str(value), f"{value.type} {value.id}", f"{value.db} {value.type} {value.id}", str(value.id)) or (
+                text.rsplit(" ", 1)[0] == f"{value.db} {value.type} {value.id}"
+            )
+        return value is not None and text in (key_text(value), str(plain(value)))
+    groups = value.values() if isinstance(value, dict) and all(isinstance(each, dict) for each in value.values()) else [value]
+    return any(isinstance(group, dict) and _has(group, path[1:], text) for group in groups)

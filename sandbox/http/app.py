@@ -1,0 +1,32 @@
+"""The web application: SOAP and admin routes of every instance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from sandbox.http.admin import Admin
+from sandbox.http.soap import SoapFront
+from sandbox.instance import Instance
+
+MAX_BODY: Final = 2 * 1024 * 1024
+"""Largest request (rule 35 of section 6)."""
+
+
+def make_app(instances: Sequence[Instance]) -> web.Application:
+    """An application that serves these instances by name."""
+    app = web.Application(client_max_size=MAX_BODY)
+    for instance in instances:
+        soap = SoapFront(instance)
+        path = f"/{instance.name}/metro/jaxws/{{service}}"
+        app.router.add_get(path, soap.describe)
+        app.router.add_post(path, soap.call)
+        app.router.add_routes(Admin(instance).routes())
+
+    async def index(_: web.Request) -> web.Response:
+        return web.json_response({"instances": {instance.name: instance.db for instance in instances}})
+
+    app.router.add_get("/", index)
+    return app

@@ -1,0 +1,94 @@
+"""The SOAP front: bytes in, opcode call, bytes out (2.3, 2.4)."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from libs.brm.call import BrmCall
+from libs.brm.codec import CodecError, decode_request, encode_client_fault, encode_fault, encode_response
+from libs.brm.dialect import Dialect
+from libs.brm.ebuf import EBuf
+from libs.brm.flist import Flist
+from libs.brm.specs import OPCODES
+from sandbox.errors import CLASS_NUMBERS, LOCATIONS, NUMBERS, BrmFault
+from sandbox.http.wsdl import served_opcodes, wsdl
+from sandbox.instance import Dropped, HalfReply, HttpFailure, Instance
+
+_XML = "text/xml"
+
+
+class SoapFront:
+    """Serves one instance's web services below ``/<INSTANCE>/metro/jaxws/``."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._dialect = Dialect(db_no=instance.db)
+
+    async def describe(self, request: web.Request) -> web.Response:
+        """The WSDL of a service (``GET …?wsdl``); opcodes made unavailable by a fault rule are left out."""
+        service = request.match_info["service"]
+        if "wsdl" not in {name.lower() for name in request.query}:
+            return web.Response(status=405, text="use POST, or ?wsdl")
+        opcodes = [spec for spec in served_opcodes(service) if spec.name not in self._instance.faults.unexposed]
+        if not opcodes:
+            return web.Response(status=404, text=f"no service {service}")
+        location = str(request.url.with_query(None))
+        return web.Response(text=wsdl(service, opcodes, location, self._dialect), content_type=_XML)
+
+    async def call(self, request: web.Request) -> web.StreamResponse:
+        """One opcode call."""
+        service = request.match_info["service"]
+        body = await request.read()
+        try:
+            call = decode_request(body, self._dialect)
+        except CodecError as error:
+            return self._answer(encode_client_fault(str(error), self._dialect), 500)
+        if service != OPCODES[call.opcode].service:
+            return self._answer(encode_client_fault(f"{call.opcode} is not an operation of {service}", self._dialect), 500)
+        try:
+            output = await self._instance.serve(call, request.headers.get("X-Request-Id", ""))
+        except BrmFault as fault:
+            code = "Client" if fault.is_client else "Server"
+            return self._answer(encode_fault(_ebuf(call.opcode, fault), self._dialect, code), 500)
+        except Dropped:
+            return _cut(request)
+        except HttpFailure as failure:
+            return web.Response(status=failure.status, text=failure.body, content_type=failure.content_type)
+        except HalfReply as half:
+            return await self._half(request, call, half.output)
+        return self._answer(encode_response(call.opcode, output, self._dialect), 200)
+
+    async def _half(self, request: web.Request, call: BrmCall, output: Flist) -> web.StreamResponse:
+        """Announce the whole answer, send half of it, and hang up."""
+        body = encode_response(call.opcode, output, self._dialect)
+        response = web.StreamResponse(headers={"Content-Type": f"{_XML}; charset=utf-8", "Content-Length": str(len(body))})
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        _cut(request)
+        return response
+
+    @staticmethod
+    def _answer(body: bytes, status: int) -> web.Response:
+        return web.Response(body=body, status=status, content_type=_XML, charset="utf-8")
+
+
+def _cut(request: web.Request) -> web.Response:
+    """Close the connection without an answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
+
+
+def _ebuf(opcode: str, fault: BrmFault) -> EBuf:
+    return EBuf(
+        error=f"PIN_ERR_{fault.name}",
+        errclass=f"PIN_ERRCLASS_{fault.error_class.value}",
+        location=f"PIN_ERRLOC_{fault.location}",
+        field=f"PIN_FLD_{fault.field}" if fault.field else "",
+        opcode=opcode,
+        descr=fault.descr,
+        rec_id=fault.rec_id,
+        error_number=NUMBERS.get(fault.name, 0),
+        errclass_number=CLASS_NUMBERS[fault.error_class],
+        location_number=LOCATIONS.index(fault.location) + 1,
+    )

@@ -1,0 +1,91 @@
+"""Money: items, bills and balances agree with each other and with the events. All internal assertions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+
+from libs.brm.flist import Flist
+from sandbox.billing.ledger import AMOUNTS, total_at
+from sandbox.billing.units import is_nonpaying
+from sandbox.codes import ItemStatus
+from sandbox.invariants.core import Scope, invariant
+from sandbox.money import ZERO, is_currency
+
+Breaches = Iterator[tuple[str, str, str]]
+
+
+@invariant("INV-15", "/item")
+def item_adds_up(_: Scope, item: Flist) -> Breaches:
+    total = sum((item[name] for name in AMOUNTS), ZERO)
+    if item["DUE"] != total:
+        yield f"DUE {item['DUE']}, amounts sum to {total}", "", ""
+
+
+@invariant("INV-16", "/bill")
+def bill_adds_up(scope: Scope, bill: Flist) -> Breaches:
+    if bill["STATUS"] == ItemStatus.PENDING:
+        return
+    tx = scope.tx
+    current = sum((item["ITEM_TOTAL"] for item in tx.by_key("/item.BILL_OBJ", bill["POID"])), ZERO)
+    children = tx.by_key("/bill.PARENT", bill["POID"])
+    subordinate = sum((child["CURRENT_TOTAL"] + child["SUBORDS_TOTAL"] for child in children), ZERO)
+    due = ZERO
+    if not is_nonpaying(tx.get(bill["BILLINFO_OBJ"])) or bill.get("PARENT") is None:
+        due = sum((item["DUE"] for item in tx.by_key("/item.AR_BILL_OBJ", bill["POID"])), ZERO) + bill["PREVIOUS_TOTAL"]
+    expected = {
+        "CURRENT_TOTAL": current,
+        "SUBORDS_TOTAL": subordinate,
+        "TOTAL_DUE": bill["PREVIOUS_TOTAL"] + current + subordinate,
+        "DUE": due,
+    }
+    for name, amount in expected.items():
+        if bill[name] != amount:
+            yield f"{name} {bill[name]}, expected {amount}", "", ""
+
+
+@invariant("INV-17", "/balance_group")
+def currency_balance_is_what_items_owe(scope: Scope, group: Flist) -> Breaches:
+    owed = sum((item["DUE"] for item in scope.tx.by_key("/item.unclosed_of_group", group["POID"])), ZERO)
+    balances = group.get("BALANCES") or {}
+    balance = sum((each["CURRENT_BAL"] for resource, each in balances.items() if is_currency(resource)), ZERO)
+    if owed != balance:
+        yield f"balance {balance}, items owe {owed}", "", ""
+
+
+@invariant("INV-18", "/balance_group")
+def counted_balance_is_sum_of_valid_parts(_: Scope, group: Flist) -> Breaches:
+    for resource, balance in (group.get("BALANCES") or {}).items():
+        total = total_at(balance["SUB_BALANCES"], balance["EFFECTIVE_T"])
+        if balance["CURRENT_BAL"] != total:
+            yield f"resource {resource}: balance {balance['CURRENT_BAL']}, sub-balances {total}", "", ""
+
+
+@invariant("INV-19", "/item")
+def item_status_follows_due(_: Scope, item: Flist) -> Breaches:
+    billed = item.get("BILL_OBJ") is not None
+    if not billed and item["STATUS"] != ItemStatus.PENDING:
+        yield f"status {item['STATUS']} without a bill", "", ""
+    elif billed and item["STATUS"] != (ItemStatus.OPEN if item["DUE"] else ItemStatus.CLOSED):
+        yield f"status {item['STATUS']} with {item['DUE']} due", "", ""
+
+
+@invariant("INV-20", "/account")
+def balances_come_from_events(scope: Scope, account: Flist) -> Breaches:
+    """Sum of all impacts per group and resource is the balance. Checked over the whole store only: it reads all events."""
+    if scope.tx.touched:
+        return
+    sums: dict[tuple[int, int], Decimal] = defaultdict(lambda: ZERO)
+    for event in scope.tx.by_key("/event.ACCOUNT_OBJ", account["POID"]):
+        for impact in (event.get("BAL_IMPACTS") or {}).values():
+            sums[impact["BAL_GRP_OBJ"].id, impact["RESOURCE_ID"]] += impact["AMOUNT"]
+    for group in scope.tx.by_key("/balance_group.ACCOUNT_OBJ", account["POID"]):
+        for resource, balance in (group.get("BALANCES") or {}).items():
+            granted = sum((each["CURRENT_BAL"] for each in balance["SUB_BALANCES"].values()), ZERO)
+            if granted != sums[group["POID"].id, resource]:
+                yield (
+                    f"{group['POID']} resource {resource}: balance {granted}, events {sums[group['POID'].id, resource]}",
+                    "",
+                    "",
+                )

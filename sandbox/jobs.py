@@ -1,0 +1,118 @@
+"""Batch jobs (5.5): a search makes the work list, every unit is a transaction of its own, a failed one stops nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from libs.brm.call import BrmCall
+from libs.brm.flist import Flist
+from libs.brm.poid import Poid
+from sandbox.billing.charging import charge_upto
+from sandbox.billing.cycles import catch_up, is_due
+from sandbox.billing.offers import expire_offers
+from sandbox.billing.units import ancestors, is_nonpaying
+from sandbox.errors import BrmFault
+from sandbox.instance import Instance
+from sandbox.store.sqlite import Tx
+
+_PROGRAM: Final = "sandbox-job"
+
+
+@dataclass(slots=True)
+class JobReport:
+    """Counts of one run; ``failures`` names each unit that failed and why."""
+
+    job: str
+    units: int = 0
+    done: int = 0
+    results: int = 0
+    """What the job is about: bills made, offers charged, offers expired."""
+    failures: list[dict[str, str]] = field(default_factory=list)
+    duration_ms: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "job": self.job,
+            "units": self.units,
+            "done": self.done,
+            "failed": len(self.failures),
+            "results": self.results,
+            "failures": self.failures,
+            "duration_ms": round(self.duration_ms, 3),
+        }
+
+
+async def _bill(instance: Instance, report: JobReport) -> None:
+    """Nonpaying units first, the deepest before their parents, then the rest."""
+    tx = instance.reader()
+    due = [unit for unit in tx.of_class("/billinfo") if is_due(tx, unit, tx.now)]
+    depth = {unit["POID"].id: len(list(ancestors(tx, unit))) for unit in due if is_nonpaying(unit)}
+    due.sort(key=lambda unit: (not is_nonpaying(unit), -depth.get(unit["POID"].id, 0), unit["POID"].id))
+
+    def make_bills(poid: Poid) -> int:
+        flist: Flist = {"POID": poid, "PROGRAM_NAME": _PROGRAM}
+        return len(instance.execute(BrmCall("PCM_OP_BILL_MAKE_BILL", flist)).get("RESULTS", ()))
+
+    await _each(instance, report, [unit["POID"] for unit in due], make_bills)
+
+
+async def _deferred(instance: Instance, report: JobReport) -> None:
+    """Charge offers whose future start has come (rule 20)."""
+
+    def charge(poid: Poid) -> int:
+        return instance.transaction(lambda tx: _charge_started(tx, poid))
+
+    await _each(instance, report, _units(instance), charge)
+
+
+def _charge_started(tx: Tx, unit: Poid) -> int:
+    catch_up(tx, unit)
+    through = tx.get(unit)["ACTG_NEXT_T"]
+    offers = tx.by_key("/purchased_product.live_of_unit", unit)
+    return sum(len(charge_upto(tx, offer["POID"], tx.now, through)) for offer in offers)
+
+
+async def _expire(instance: Instance, report: JobReport) -> None:
+    """Cancel offers whose end has passed."""
+
+    def expire(poid: Poid) -> int:
+        return instance.transaction(lambda tx: expire_offers(tx, poid, tx.now))
+
+    await _each(instance, report, _units(instance), expire)
+
+
+def _units(instance: Instance) -> list[Poid]:
+    return [unit["POID"] for unit in instance.reader().of_class("/billinfo")]
+
+
+async def _each(instance: Instance, report: JobReport, units: list[Poid], work: Callable[[Poid], int]) -> None:
+    """Run ``work`` for each unit; the server answers other requests in between."""
+    report.units = len(units)
+    for poid in units:
+        try:
+            report.results += work(poid)
+            report.done += 1
+        except BrmFault as fault:
+            report.failures.append({"poid": str(poid), "error": str(fault)})
+        await asyncio.sleep(0)
+
+
+JOBS: Final[dict[str, Callable[[Instance, JobReport], Awaitable[None]]]] = {
+    "bill": _bill,
+    "deferred": _deferred,
+    "expire": _expire,
+}
+
+
+async def run_job(instance: Instance, name: str) -> JobReport:
+    """Run a job; raises :class:`KeyError` for an unknown name."""
+    job = JOBS[name]
+    report = JobReport(name)
+    started = time.perf_counter()
+    await job(instance, report)
+    report.duration_ms = (time.perf_counter() - started) * 1000
+    return report

@@ -1,0 +1,288 @@
+"""One BRM database: objects as JSON rows in SQLite, found by id or by secondary key.
+
+A :class:`Tx` is one opcode's transaction: it sees its own changes, and either all of them are kept or none. There is one
+writer (the server's event loop), so transactions never wait for each other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from libs.brm.flist import Flist
+from libs.brm.poid import Poid
+from sandbox.errors import BrmFault
+from sandbox.store.keys import family, key_text, keys_of
+from sandbox.store.pack import copied, pack, unpack
+
+FIRST_ID: Final = 10_000
+CATALOGUE_IDS: Final = range(20_000, 30_000)
+EVENT_SCALE: Final = 10**10
+"""Event ids are YYYYMMDD times this plus a running number, so they are large and ordered by day."""
+_EVENT_FLOOR: Final = 10**15
+_CACHE_SIZE: Final = 200_000
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS object (id INTEGER PRIMARY KEY, type TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS object_type ON object (type, id);
+CREATE TABLE IF NOT EXISTS object_key (key TEXT, value TEXT, id INTEGER, PRIMARY KEY (key, value, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event_log (seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Store:
+    """The objects of one instance. Objects handed out by reads are shared: change only what :meth:`Tx.edit` returns."""
+
+    def __init__(self, path: Path | None, db: str) -> None:
+        """Open or create the database at ``path``; in memory without one."""
+        self.db = db
+        self._connection = sqlite3.connect(":memory:" if path is None else path, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.executescript(_SCHEMA)
+        self._cache: dict[int, Flist] = {}
+        self._load_numbers()
+
+    def _load_numbers(self) -> None:
+        (highest,) = self.sql("SELECT max(id) FROM object WHERE id < ? AND id NOT BETWEEN ? AND ?", _EVENT_FLOOR,
+                              CATALOGUE_IDS.start, CATALOGUE_IDS.stop - 1).fetchone()  # fmt: skip
+        self._next_id = (highest or FIRST_ID - 1) + 1
+        (events,) = self.sql("SELECT max(seq) FROM event_log").fetchone()
+        self._next_event = (events or 0) + 1
+
+    def sql(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        return self._connection.execute(statement, values)
+
+    def allocate_id(self) -> int:
+        """The next object id; ids reserved for the catalogue are skipped, ids of failed transactions are not used again."""
+        if self._next_id in CATALOGUE_IDS:
+            self._next_id = CATALOGUE_IDS.stop
+        self._next_id += 1
+        return self._next_id - 1
+
+    def allocate_event_id(self, now: datetime) -> int:
+        self._next_event += 1
+        return int(now.astimezone(UTC).strftime("%Y%m%d")) * EVENT_SCALE + self._next_event - 1
+
+    def read(self, object_id: int) -> Flist | None:
+        """The committed object, or the one written by the transaction in progress."""
+        if (known := self._cache.get(object_id)) is not None:
+            return known
+        row = self.sql("SELECT body FROM object WHERE id = ?", object_id).fetchone()
+        if row is None:
+            return None
+        flist = unpack(row[0])
+        self.remember(object_id, flist)
+        return flist
+
+    def remember(self, object_id: int, flist: Flist | None) -> None:
+        if flist is None:
+            self._cache.pop(object_id, None)
+            return
+        if len(self._cache) >= _CACHE_SIZE:
+            for stale in list(self._cache)[: _CACHE_SIZE // 10]:
+                del self._cache[stale]
+        self._cache[object_id] = flist
+
+    def meta(self, name: str, default: Any = None) -> Any:
+        """A named value of the instance itself, such as its clock."""
+        row = self.sql("SELECT value FROM meta WHERE name = ?", name).fetchone()
+        return default if row is None else orjson.loads(row[0])
+
+    def set_meta(self, name: str, value: Any) -> None:
+        self.sql("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name,
+                 orjson.dumps(value).decode())  # fmt: skip
+
+    def events_since(self, seq: int, limit: int) -> list[tuple[int, Flist]]:
+        """Events in commit order after ``seq``, each with its number."""
+        rows = self.sql(
+            "SELECT e.seq, o.body FROM event_log e JOIN object o USING (id) WHERE e.seq > ? ORDER BY e.seq LIMIT ?", seq, limit
+        ).fetchall()
+        return [(number, unpack(body)) for number, body in rows]
+
+    def clear(self) -> None:
+        """Forget every object and number."""
+        for table in ("object", "object_key", "event_log", "meta"):
+            self.sql(f"DELETE FROM {table}")
+        self.sql("DELETE FROM sqlite_sequence")
+        self._cache.clear()
+        self._load_numbers()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Tx:
+    """One transaction at one moment of BRM time. Reads see its own writes."""
+
+    def __init__(self, store: Store, now: datetime) -> None:
+        self.store = store
+        self.now = now
+        self.db = store.db
+        self._originals: dict[int, Flist | None] = {}
+        self._current: dict[int, Flist] = {}
+        self._dirty: set[int] = set()
+        self._written_keys: dict[int, set[tuple[str, str]]] = {}
+        self._open = False
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def find(self, poid: Poid) -> Flist | None:
+        """The object named by ``poid`` (a base class may name a subclass), or ``None``."""
+        flist = self._current.get(poid.id) or self.store.read(poid.id)
+        return flist if flist is not None and flist["POID"].refers_to(poid) else None
+
+    def get(self, poid: Poid, field: str = "POID", error: str = "NONEXISTANT_POID") -> Flist:
+        """The object; raises ``error`` at ``field`` when it is not stored."""
+        flist = self.find(poid)
+        if flist is None:
+            raise BrmFault(error, field, f"{poid} is not stored")
+        return flist
+
+    def by_key(self, key: str, value: Any) -> list[Flist]:
+        """Objects found under a secondary key such as ``/billinfo.ACCOUNT_OBJ``, in order of id."""
+        self._flush(key.partition(".")[0])
+        rows = self.store.sql("SELECT id FROM object_key WHERE key = ? AND value = ?", key, key_text(value)).fetchall()
+        return [self._known(object_id) for (object_id,) in rows]
+
+    def of_class(self, type_: str) -> Iterator[Flist]:
+        """All objects of a class and its subclasses, in order of id; of every class for an empty name."""
+        self._flush(family(type_) if type_ else None)
+        rows = self.store.sql(
+            "SELECT id FROM object WHERE type = ? OR (type >= ? AND type < ?) ORDER BY id", type_, f"{type_}/", f"{type_}0"
+        ).fetchall()
+        return (self._known(object_id) for (object_id,) in rows)
+
+    def original(self, object_id: int) -> Flist | None:
+        """The object as it was before this transaction; ``None`` when the transaction made it."""
+        return self._originals[object_id] if object_id in self._originals else self.store.read(object_id)
+
+    @property
+    def touched(self) -> list[Flist]:
+        """Everything written by this transaction."""
+        return list(self._current.values())
+
+    def _known(self, object_id: int) -> Flist:
+        flist = self._current.get(object_id) or self.store.read(object_id)
+        assert flist is not None, f"key names the missing object {object_id}"
+        return flist
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def create(self, type_: str, fields: Flist) -> Flist:
+        """Store a new object; fields that are ``None`` are left out."""
+        return self._insert(Poid(self.db, type_, self.store.allocate_id()), fields)
+
+    def create_event(self, type_: str, fields: Flist) -> Flist:
+        """Append to the event log."""
+        return self._insert(Poid(self.db, type_, self.store.allocate_event_id(self.now)), fields)
+
+    def put(self, poid: Poid, fields: Flist) -> Flist:
+        """Store an object under a given POID (catalogue)."""
+        return self._insert(poid, fields)
+
+    def edit(self, poid: Poid) -> Flist:
+        """A changeable copy of a stored object, written when the transaction commits."""
+        object_id = poid.id
+        if object_id not in self._current:
+            original = self.get(poid)
+            self._originals[object_id] = original
+            changed = copied(original)
+            stored: Poid = original["POID"]
+            changed["POID"] = Poid(stored.db, stored.type, stored.id, stored.rev + 1)
+            changed["MOD_T"] = self.now
+            self._current[object_id] = changed
+        self._dirty.add(object_id)
+        return self._current[object_id]
+
+    def next_number(self, name: str) -> int:
+        """A running number of this instance, such as the one in bill numbers."""
+        self._begin()
+        (value,) = self.store.sql(
+            "INSERT INTO meta VALUES (?, '1') ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+            f"number:{name}",
+        ).fetchone()
+        return int(value)
+
+    def _insert(self, poid: Poid, fields: Flist) -> Flist:
+        flist: Flist = {"POID": poid}
+        flist.update(
+            (name, int(value) if isinstance(value, IntEnum) else value) for name, value in fields.items() if value is not None
+        )
+        flist["CREATED_T"] = flist["MOD_T"] = self.now
+        self._originals[poid.id] = None
+        self._current[poid.id] = flist
+        self._dirty.add(poid.id)
+        return flist
+
+    # -- ending --------------------------------------------------------------------------------------------------------
+
+    def commit(self, check: Callable[[Tx], None] | None = None) -> None:
+        """Check the touched objects, then keep everything; on any error nothing is kept."""
+        if not self._current and not self._open:
+            return
+        try:
+            if check is not None:
+                check(self)
+            self._flush()
+            if self._open:
+                self.store.sql("COMMIT")
+        except BaseException:
+            self.rollback()
+            raise
+        for object_id, flist in self._current.items():
+            if object_id < _EVENT_FLOOR:
+                self.store.remember(object_id, flist)
+        self._open = False
+
+    def rollback(self) -> None:
+        if self._open:
+            self.store.sql("ROLLBACK")
+            self._open = False
+        self._current.clear()
+        self._dirty.clear()
+        self._written_keys.clear()
+
+    def _begin(self) -> None:
+        if not self._open:
+            self.store.sql("BEGIN IMMEDIATE")
+            self._open = True
+
+    def _flush(self, only: str | None = None) -> None:
+        """Write changed objects (of one family) so that queries see them."""
+        if not self._dirty:
+            return
+        due = [key for key in self._dirty if only is None or family(self._current[key]["POID"].type) == only]
+        if not due:
+            return
+        self._begin()
+        for object_id in sorted(due):
+            self._write(object_id)
+        self._dirty.difference_update(due)
+
+    def _write(self, object_id: int) -> None:
+        flist = self._current[object_id]
+        sql = self.store.sql
+        if self._originals[object_id] is not None or object_id in self._written_keys:
+            sql("UPDATE object SET body = ?, type = ? WHERE id = ?", pack(flist), flist["POID"].type, object_id)
+        else:
+            sql("INSERT INTO object VALUES (?, ?, ?)", object_id, flist["POID"].type, pack(flist))
+            if object_id >= _EVENT_FLOOR:
+                sql("INSERT INTO event_log (id) VALUES (?)", object_id)
+        before = self._written_keys.get(object_id)
+        if before is None:
+            original = self._originals.get(object_id)
+            before = keys_of(original) if original is not None else set()
+        after = keys_of(flist)
+        for key, value in before - after:
+            sql("DELETE FROM object_key WHERE key = ? AND value = ? AND id = ?", key, value, object_id)
+        for key, value in after - before:
+            sql("INSERT INTO object_key VALUES (?, ?, ?)", key, value, object_id)
+        self._written_keys[object_id] = after
