@@ -28,6 +28,7 @@ from libs.brm.call import BrmCall
 from libs.brm.capability import Capabilities
 from libs.brm.codec import CodecError, encode_request
 from libs.brm.codes import CALCULATE_ONLY
+from libs.brm.dialect import Dialect
 from libs.brm.errors import BrmError, BrmOutcomeUnknown, check_output
 from libs.brm.flist import Flist, get
 from libs.brm.poid import Poid
@@ -37,7 +38,9 @@ from libs.brm.specs import Kind, OpcodeSpec, opcode
 from libs.brm.text import to_text
 from libs.brm.transport import Instance, PoolExhausted, Transport, TransportFailure
 from libs.brm.verdicts import Effect
+from libs.config import BillingSystem
 from libs.errors import O2CError, Reason
+from libs.grpckit.context import time_left
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +106,20 @@ class SoapGateway:
             message = f"no connection to {system_id} is configured"
             raise BrmError(Reason.BRM_ERROR, message, system_id=system_id, opcode=opcode_name)
         return connection
+
+
+def open_gateway(systems: Iterable[BillingSystem]) -> SoapGateway:
+    """The gateway to the configured billing systems that have an address, within the deadline of the running RPC."""
+    instances = [
+        Instance(
+            system_id=system.code,
+            endpoints=tuple(address.strip() for address in system.endpoint.split(",")),
+            dialect=Dialect(db_no=system.db_no),
+        )
+        for system in systems
+        if system.endpoint
+    ]
+    return SoapGateway(instances, time_left=time_left)
 
 
 class _Connection:
