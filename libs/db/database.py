@@ -13,6 +13,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable, sort_tables
 from sqlmodel import SQLModel
 
 from libs.db.statement import Statement
+from libs.metrics import Counter
+
+COMMITS = Counter("o2c_db_commits_total", "Database commits; transactions that share one count once.")
 
 Row = tuple[Any, ...]
 """One result row."""
@@ -47,6 +50,10 @@ class Database(abc.ABC):
     def __init__(self) -> None:
         self.commits = 0
         """Commits done so far; transactions that share one count once."""
+
+    def _committed(self) -> None:
+        self.commits += 1
+        COMMITS.inc()
 
     @staticmethod
     async def open(url: str, *, pool_size: int = 10) -> Database:

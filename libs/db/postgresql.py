@@ -22,12 +22,15 @@ LOCK_TIMEOUT_MS = 10_000
 DDL_LOCK = 0x6F3263
 """Key of the advisory lock under which tables are created."""
 
+_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What talking to a connection that is going away may raise."""
 _GONE = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,  # the server has said goodbye, and the end of the stream is still on its way
 )
 _BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
@@ -81,12 +84,13 @@ class PostgresqlDatabase(Database):
                 yield session
                 session.leave()
             except BaseException:
-                if not connection.is_closed():
+                # Without its connection the server has undone it already; what made the block fail matters more.
+                with contextlib.suppress(*_LOST):
                     await transaction.rollback()
                 raise
             with _translated():
                 await transaction.commit()
-            self.commits += 1
+            self._committed()
 
     async def create_tables(self, models: Iterable[type[SQLModel]]) -> None:
         async with self._connection() as connection:
@@ -164,7 +168,10 @@ class PostgresqlTransaction:
 async def _reset(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Instead of asyncpg's reset query on every release: a connection in the middle of something is not reused as it is."""
     if connection.is_in_transaction():
-        await connection.execute("ROLLBACK")
+        try:
+            await connection.execute("ROLLBACK")
+        except _LOST:
+            connection.terminate()
 
 
 @contextlib.contextmanager
@@ -178,7 +185,8 @@ def _translated() -> Iterator[None]:
     except _BUSY as error:
         raise lock_timeout(type(error).__name__) from error
     except asyncpg.InterfaceError as error:
-        if "closed" not in str(error):  # a value of the wrong type, a misused connection: bugs, not weather
+        # Others are bugs, not weather: a value of the wrong type, a connection used twice at once.
+        if not any(sign in str(error) for sign in ("closed", "released back to the pool")):
             raise
         raise store_unavailable(type(error).__name__) from error
     except _GONE as error:

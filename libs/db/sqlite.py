@@ -86,9 +86,6 @@ class SqliteDatabase(Database):
         if self._scratch:
             self._scratch.cleanup()
 
-    def _committed(self) -> None:
-        self.commits += 1
-
 
 class SqliteTransaction:
     """Statements of one transaction, each run in the writer's thread."""
@@ -169,7 +166,7 @@ def _translated() -> Iterator[None]:
         if error.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
             raise UniqueViolation(str(error).removeprefix("UNIQUE constraint failed: ")) from error
         raise
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise lock_timeout(name) from error

