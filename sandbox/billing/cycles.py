@@ -120,7 +120,7 @@ def _close_bill(tx: Tx, unit: Flist, end: datetime) -> Flist:
     else:
         receivable = tx.by_key("/item.AR_BILL_OBJ", bill["POID"])
         bill["DUE"] = sum((item["DUE"] for item in receivable), ZERO) + previous
-    bill["STATUS"] = ItemStatus.OPEN if bill["DUE"] else ItemStatus.CLOSED
+    bill["STATUS"] = int(ItemStatus.OPEN if bill["DUE"] else ItemStatus.CLOSED)
     unit["LAST_BILL_OBJ"] = bill["POID"]
     unit["LAST_BILL_T"] = end
     unit["BILL_OBJ"] = new_bill(tx, unit)["POID"]

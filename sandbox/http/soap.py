@@ -8,8 +8,8 @@ from libs.brm.call import BrmCall
 from libs.brm.codec import CodecError, decode_request, encode_client_fault, encode_fault, encode_response
 from libs.brm.dialect import Dialect
 from libs.brm.ebuf import EBuf
-from libs.brm.flist import Flist
-from libs.brm.specs import OPCODES
+from libs.brm.flist import Array, Flist
+from libs.brm.specs import OPCODES, Group
 from sandbox.errors import CLASS_NUMBERS, LOCATIONS, NUMBERS, BrmFault
 from sandbox.http.wsdl import served_opcodes, wsdl
 from sandbox.instance import Dropped, HalfReply, HttpFailure, Instance
@@ -56,20 +56,39 @@ class SoapFront:
             return web.Response(status=failure.status, text=failure.body, content_type=failure.content_type)
         except HalfReply as half:
             return await self._half(request, call, half.output)
-        return self._answer(encode_response(call.opcode, output, self._dialect), 200)
+        return self._answer(self._encoded(call, output), 200)
 
     async def _half(self, request: web.Request, call: BrmCall, output: Flist) -> web.StreamResponse:
         """Announce the whole answer, send half of it, and hang up."""
-        body = encode_response(call.opcode, output, self._dialect)
+        body = self._encoded(call, output)
         response = web.StreamResponse(headers={"Content-Type": f"{_XML}; charset=utf-8", "Content-Length": str(len(body))})
         await response.prepare(request)
         await response.write(body[: len(body) // 2])
         _cut(request)
         return response
 
+    def _encoded(self, call: BrmCall, output: Flist) -> bytes:
+        return encode_response(call.opcode, listed(output, OPCODES[call.opcode].output), self._dialect)
+
     @staticmethod
     def _answer(body: bytes, status: int) -> web.Response:
         return web.Response(body=body, status=status, content_type=_XML, charset="utf-8")
+
+
+def listed(flist: Flist, group: Group) -> Flist:
+    """The part of an output that the opcode's table lists; stored objects have more fields than some answers show."""
+    shown: Flist = {}
+    for name, value in flist.items():
+        spec = group.find(name)
+        if spec is None:
+            continue
+        if spec.group is not None and isinstance(value, Array):
+            shown[name] = Array({key: listed(body, spec.group) if body else body for key, body in value.items()})
+        elif spec.group is not None and isinstance(value, dict):
+            shown[name] = listed(value, spec.group)
+        else:
+            shown[name] = value
+    return shown
 
 
 def _cut(request: web.Request) -> web.Response:
