@@ -18,7 +18,7 @@ from services.bill_fulfillment.domain.macd import (
     Cell,
     cell,
 )
-from services.bill_fulfillment.domain.model import Action, Kind, Line, ObjectKind, Outcome, Payer, State
+from services.bill_fulfillment.domain.model import Action, Kind, Line, Mode, ObjectKind, Outcome, Payer, State
 from services.bill_fulfillment.domain.paths import Path, path
 
 _STATUS: Final = (Action.SUSPEND, Action.RESUME)
@@ -125,12 +125,17 @@ def _by_matrix(draft: Draft, drafts: Mapping[str, Draft]) -> bool:
             draft.settle(Outcome.IGNORED)
         else:
             _reject(draft)
-    elif (draft.kind, line.action) in NOT_BUILT:
+    elif (draft.kind, line.action) in NOT_BUILT and not _waits(line):
         message = f"{line.action} of a {_words(draft.kind)} is not offered by this version"
         draft.refuse(Reason.LINE_ACTION_NOT_SUPPORTED, message, "action", product_kind=draft.kind, action=line.action)
     else:
         return True
     return False
+
+
+def _waits(line: Line) -> bool:
+    """Moves are of no interest to the first phase (PT-14)."""
+    return line.mode is Mode.INITIATE and line.action in (Action.MOVE_ADD, Action.MOVE_DELETE)
 
 
 def _is_revision_of_item(draft: Draft) -> bool:

@@ -28,6 +28,7 @@ class Phase(IntEnum):
     SERVICE_CHANGES = 4
     NEW_OFFERS = 5
     OFFER_CHANGES = 6
+    ITEMS = 7
     STATUS = 8
     CANCEL_DISCOUNTS = 9
     CANCEL_PRODUCTS = 10

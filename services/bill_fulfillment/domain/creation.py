@@ -152,7 +152,7 @@ def _buy_on_accounts(drafts: Sequence[Draft], assembly: Assembly) -> None:
 def _buy(holder: Draft, offers: Sequence[Draft], service: Handle | None, where: str, assembly: Assembly) -> None:
     first = offers[0]
     assembly.add(
-        Phase.NEW_OFFERS,
+        Phase.ITEMS if all(draft.kind in ITEMS for draft in offers) else Phase.NEW_OFFERS,
         f"purchase:{first.line_id}",
         f"buy {', '.join(name_of(draft) for draft in offers)} on {where}",
         calls.purchase_deal(

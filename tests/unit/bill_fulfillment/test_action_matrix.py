@@ -1,0 +1,317 @@
+"""The guide's action tables, cell by cell: what an action on one fulfilled asset of each kind does, or how it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from billing import World, bundle, calls, command, discount, item, line, outcomes, promotion, reasons, subscription, warnings
+
+from services.bill_fulfillment.domain.macd import MATRIX, TABLE_OF, Cell, cell
+from services.bill_fulfillment.domain.model import Action, BillingType, Kind, Line, Outcome, Payer, ProductType, State
+
+CHANGED = {"service_id": "5559999"}
+ACTIONS = [action for action in Action if action is not Action.NONE]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of the tables: how to say a line of the kind, and the calls of its supported actions."""
+
+    make: Callable[[Action], tuple[Line, ...]]
+    supported: dict[Action, list[str]]
+
+
+def component(make: Callable[..., Line], **fields: object) -> Callable[[Action], tuple[Line, ...]]:
+    def lines(action: Action) -> tuple[Line, ...]:
+        return (bundle("1", Action.NONE), make("2", action, parent_id="1", **fields))
+
+    return lines
+
+
+CASES = {
+    Kind.PROMOTION: Case(
+        lambda action: (promotion("1", action),),
+        {Action.ADD: ["SET_BUNDLE"], Action.DELETE: ["SET_BUNDLE"], Action.UPDATE: []},
+    ),
+    Kind.SERVICE_BUNDLE: Case(
+        lambda action: (bundle("1", action, asset="sb9", service_id="5559"),),
+        {
+            Action.ADD: ["MODIFY_CUSTOMER"],
+            Action.DELETE: ["UPDATE_SERVICES"],
+            Action.SUSPEND: ["UPDATE_SERVICES"],
+            Action.RESUME: ["UPDATE_SERVICES"],
+            Action.UPDATE: [],
+        },
+    ),
+    Kind.SERVICE_SUBSCRIPTION: Case(
+        component(subscription), {Action.ADD: ["PURCHASE_DEAL"], Action.DELETE: ["CANCEL_PRODUCT"], Action.UPDATE: []}
+    ),
+    Kind.SERVICE_DISCOUNT: Case(
+        component(discount), {Action.ADD: ["PURCHASE_DEAL"], Action.DELETE: ["CANCEL_DISCOUNT"], Action.UPDATE: []}
+    ),
+    Kind.SERVICE_ITEM: Case(component(item), {Action.ADD: ["PURCHASE_DEAL"]}),
+    Kind.ACCOUNT_SUBSCRIPTION: Case(
+        lambda action: (subscription("1", action, asset="al1"),),
+        {
+            Action.ADD: ["PURCHASE_DEAL"],
+            Action.DELETE: ["CANCEL_PRODUCT"],
+            Action.SUSPEND: ["SET_PRODUCT_STATUS"],
+            Action.RESUME: ["SET_PRODUCT_STATUS"],
+            Action.UPDATE: [],
+        },
+    ),
+    Kind.ACCOUNT_DISCOUNT: Case(
+        lambda action: (discount("1", action, asset="al2"),),
+        {
+            Action.ADD: ["PURCHASE_DEAL"],
+            Action.DELETE: ["CANCEL_DISCOUNT"],
+            Action.SUSPEND: ["SET_DISCOUNT_STATUS"],
+            Action.RESUME: ["SET_DISCOUNT_STATUS"],
+            Action.UPDATE: [],
+        },
+    ),
+    Kind.ACCOUNT_ITEM: Case(lambda action: (item("1", action),), {Action.ADD: ["PURCHASE_DEAL"]}),
+    Kind.SIMPLE_BUNDLE: Case(
+        lambda action: (
+            subscription("1", action, asset="em1", service_instance=True, service_type="/service/email", service_id="a@b"),
+        ),
+        {
+            Action.ADD: ["MODIFY_CUSTOMER"],
+            Action.DELETE: ["UPDATE_SERVICES"],
+            Action.SUSPEND: ["UPDATE_SERVICES"],
+            Action.RESUME: ["UPDATE_SERVICES"],
+            Action.UPDATE: [],
+        },
+    ),
+}
+
+
+def claimed(kind: Kind, action: Action, outcome: str) -> pytest.MarkDecorator:
+    return pytest.mark.spec(f"bill-fulfillment:{TABLE_OF[kind]}:{action}")
+
+
+def fulfilled(case: Case) -> World:
+    """A world in which a service exists, and the asset of the case."""
+    world = World()
+    world.bill(command(bundle("0"), order="ORD-0"))
+    world.bill(command(*case.make(Action.ADD), order="ORD-A"))
+    return world
+
+
+def supported_cells() -> list:
+    return [
+        pytest.param(kind, action, marks=claimed(kind, action, "Y"), id=f"{TABLE_OF[kind]}-{kind.name}-{action}")
+        for kind, case in CASES.items()
+        for action in case.supported
+        if action is not Action.UPDATE  # what an UPDATE does is in test_attribute_matrix
+    ]
+
+
+@pytest.mark.parametrize(("kind", "action"), supported_cells())
+def test_a_supported_action_makes_its_call(kind, action):
+    case = CASES[kind]
+    world = World()
+    world.bill(command(bundle("0"), order="ORD-0"))
+    if action is not Action.ADD:
+        world.bill(command(*case.make(Action.ADD), order="ORD-A"))
+    assert cell(kind, action) is Cell.YES
+    result = world.bill(command(*case.make(action), order="ORD-B"))
+    assert calls(result.plan) == case.supported[action]
+    assert result.decisions[-1].kind is kind
+    assert result.decisions[-1].outcome is Outcome.PROCESSED
+
+
+def refused_cells() -> list:
+    return [
+        pytest.param(kind, action, marks=claimed(kind, action, "REJ"), id=f"{TABLE_OF[kind]}-{kind.name}-{action}")
+        for kind in CASES
+        for action in ACTIONS
+        if MATRIX[kind, action] is Cell.REJECTED
+    ]
+
+
+@pytest.mark.parametrize(("kind", "action"), refused_cells())
+def test_an_action_the_tables_do_not_know_is_refused_without_a_call(kind, action):
+    case = CASES[kind]
+    result = fulfilled(case).bill(command(*case.make(action), order="ORD-B"))
+    bought_once = kind in (Kind.SERVICE_ITEM, Kind.ACCOUNT_ITEM) and action in (Action.UPDATE, Action.DELETE)
+    assert reasons(result) == ["ITEM_CHANGE_NOT_ALLOWED" if bought_once else "LINE_ACTION_NOT_SUPPORTED"]
+    assert result.plan.is_empty
+
+
+def ignored_cells() -> list:
+    return [
+        pytest.param(kind, action, marks=claimed(kind, action, "I"), id=f"{TABLE_OF[kind]}-{kind.name}-{action}")
+        for kind in CASES
+        for action in ACTIONS
+        if MATRIX[kind, action] in (Cell.IGNORED, Cell.FIND)
+    ]
+
+
+@pytest.mark.parametrize(("kind", "action"), ignored_cells())
+def test_an_action_the_tables_ignore_makes_no_call_and_no_error(kind, action):
+    case = CASES[kind]
+    result = fulfilled(case).bill(command(*case.make(action), order="ORD-B"))
+    assert result.decisions[-1].outcome is Outcome.IGNORED
+    assert result.plan.is_empty
+
+
+@pytest.mark.parametrize(
+    "action", [pytest.param(action, marks=pytest.mark.spec(f"bill-fulfillment:DX-4:{action}")) for action in ACTIONS]
+)
+def test_a_sponsorship_outside_a_group_is_refused(action):
+    result = World().bill(command(line("1", action, asset="sp1", billing_type=BillingType.SPONSORSHIP)))
+    assert reasons(result) == ["LINE_ACTION_NOT_SUPPORTED"]
+    assert result.plan.is_empty
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        pytest.param(action, marks=pytest.mark.spec(f"bill-fulfillment:DX-1:{action}"))
+        for action in ACTIONS
+        if action not in (Action.ADD, Action.DELETE)
+    ],
+)
+@pytest.mark.parametrize("product_type", [ProductType.PROMOTION_GROUP, ProductType.PG_MEMBERSHIP, ProductType.PG_REWARD])
+def test_promotion_groups_cannot_be_changed_suspended_or_moved(action, product_type):
+    result = World().bill(command(line("1", action, asset="pg1", product_type=product_type)))
+    assert reasons(result) == ["LINE_ACTION_NOT_SUPPORTED"]
+
+
+@pytest.mark.parametrize("action", [Action.MOVE_ADD])
+@pytest.mark.parametrize("kind", [Kind.PROMOTION, Kind.SERVICE_BUNDLE, Kind.SERVICE_SUBSCRIPTION])
+def test_moves_are_refused_as_long_as_nobody_re_points_the_cross_reference(kind, action):
+    case = CASES[kind]
+    result = fulfilled(case).bill(command(*case.make(action), order="ORD-B"))
+    assert reasons(result) == ["LINE_ACTION_NOT_SUPPORTED"]
+    assert "not offered" in result.decisions[-1].violations[0].message
+
+
+@pytest.mark.spec("bill-fulfillment:PT-05")
+def test_an_asset_that_is_billed_already_is_left_as_it_is():
+    world = fulfilled(CASES[Kind.ACCOUNT_SUBSCRIPTION])
+    result = world.bill(command(subscription("7", asset="al1"), order="ORD-B"))
+    assert outcomes(result) == [Outcome.NO_CHANGE]
+    assert result.decisions[0].objects == {"PRODUCT": world.facts.installed["al1", "PRODUCT"]}
+    assert result.plan.is_empty
+
+
+@pytest.mark.spec("bill-fulfillment:PT-13")
+def test_cancelling_what_never_was_billed_only_warns():
+    result = World().bill(command(subscription("1", Action.DELETE)))
+    assert outcomes(result) == [Outcome.NO_CHANGE]
+    assert warnings(result) == ["NOTHING_TO_CANCEL"]
+    assert result.plan.is_empty
+
+
+@pytest.mark.parametrize("action", [Action.SUSPEND, Action.RESUME])
+def test_suspending_what_is_not_in_billing_is_refused(action):
+    assert reasons(World().bill(command(bundle("1", action)))) == ["ASSET_NOT_IN_BILLING"]
+
+
+@pytest.mark.spec("bill-fulfillment:PT-17")
+def test_a_line_without_action_only_lends_its_place_in_the_tree():
+    world = World()
+    world.bill(command(bundle("1")))
+    result = world.bill(command(bundle("1", Action.NONE), subscription("2", parent_id="1"), order="ORD-2"))
+    assert outcomes(result) == [Outcome.IGNORED, Outcome.PROCESSED]
+    assert result.plan.steps[0].call.input["SERVICE_OBJ"] == world.facts.installed["sb1", "SERVICE"]
+
+
+@pytest.mark.spec("bill-fulfillment:CP-10")
+def test_what_was_cancelled_cannot_be_revived():
+    world = fulfilled(CASES[Kind.ACCOUNT_SUBSCRIPTION])
+    world.bill(command(subscription("1", Action.DELETE, asset="al1"), order="ORD-B"))
+    result = world.bill(command(subscription("1", Action.UPDATE, asset="al1"), order="ORD-C"))
+    assert reasons(result) == ["CANNOT_COMPENSATE"]
+
+
+def test_cancelling_twice_is_success():
+    world = fulfilled(CASES[Kind.ACCOUNT_SUBSCRIPTION])
+    world.bill(command(subscription("1", Action.DELETE, asset="al1"), order="ORD-B"))
+    result = world.bill(command(subscription("1", Action.DELETE, asset="al1"), order="ORD-C"))
+    assert outcomes(result) == [Outcome.NO_CHANGE]
+    assert result.decisions[0].state is State.CANCELLED
+
+
+def test_a_line_for_another_instance_is_refused():
+    result = World().bill(command(subscription("1", target_system_id="BRM_02")))
+    assert reasons(result) == ["ROUTE_TARGET_MISMATCH"]
+
+
+def family() -> tuple[World, tuple[Line, ...]]:
+    world = World()
+    lines = (
+        promotion("1", payer=Payer("", "Ann", "")),
+        bundle("2"),
+        bundle("3", asset="vm", parent_id="2", service_type="/service/voicemail"),
+        subscription("4", parent_id="2", promotion="pr1"),
+        discount("5", parent_id="2", promotion="pr1"),
+        subscription("6", asset="al1"),
+    )
+    world.bill(command(*lines))
+    return world, lines
+
+
+def same(lines: tuple[Line, ...], action: Action) -> list[Line]:
+    from dataclasses import replace
+
+    return [replace(one, action=action) for one in lines]
+
+
+@pytest.mark.spec("bill-fulfillment:PT-12")
+def test_a_disconnect_cancels_offers_then_nested_then_top_services_then_the_promotion():
+    world, lines = family()
+    result = world.bill(command(*same(lines, Action.DELETE), order="ORD-2"))
+    assert [step.key for step in result.plan.steps] == [
+        "discount:ds1:cancel",
+        "product:pd1:cancel",
+        "product:al1:cancel",
+        "service:vm:cancel",
+        "service:sb1:cancel",
+        "bundle:pr1:cancel",
+    ]
+    waits = {step.key: set(step.after) for step in result.plan.steps}
+    assert waits["service:sb1:cancel"] == {"discount:ds1:cancel", "product:pd1:cancel", "service:vm:cancel"}
+    assert waits["bundle:pr1:cancel"] == {"discount:ds1:cancel", "product:pd1:cancel"}
+
+    again = world.bill(command(*same(lines, Action.DELETE), order="ORD-2"))
+    assert again.plan.is_empty
+    assert set(outcomes(again)) == {Outcome.NO_CHANGE}
+
+
+@pytest.mark.spec("bill-fulfillment:T10")
+def test_a_suspended_service_carries_its_components_and_its_fee_is_bought_first():
+    world, lines = family()
+    fee = item("9", related_line_id="2")
+    suspended = [one for one in same(lines, Action.SUSPEND) if one.line_id != "1"]
+    result = world.bill(command(*suspended, fee, order="ORD-2"))
+    assert calls(result.plan) == ["PURCHASE_DEAL", "UPDATE_SERVICES", "UPDATE_SERVICES", "SET_PRODUCT_STATUS"]
+    assert {decision.line.line_id: decision.outcome for decision in result.decisions if decision.line.line_id in "45"} == {
+        "4": Outcome.IGNORED,
+        "5": Outcome.IGNORED,
+    }
+    resumed = world.bill(command(*[one for one in same(lines, Action.RESUME) if one.line_id != "1"], order="ORD-3"))
+    assert calls(resumed.plan) == ["UPDATE_SERVICES", "UPDATE_SERVICES", "SET_PRODUCT_STATUS"]
+    alone = world.bill(command(bundle("2", Action.NONE), same(lines, Action.SUSPEND)[3], order="ORD-4"))
+    assert reasons(alone) == ["LINE_ACTION_NOT_SUPPORTED"]
+    assert alone.plan.is_empty
+    disconnected = world.bill(command(*same(lines, Action.DELETE), order="ORD-5"))
+    assert calls(disconnected.plan) == [
+        "CANCEL_DISCOUNT",
+        "CANCEL_PRODUCT",
+        "CANCEL_PRODUCT",
+        "UPDATE_SERVICES",
+        "UPDATE_SERVICES",
+        "SET_BUNDLE",
+    ]
+
+
+def test_a_charge_for_a_disconnect_is_bought_before_the_service_closes():
+    world, _ = family()
+    result = world.bill(command(bundle("2", Action.DELETE), item("9", related_line_id="2"), order="ORD-2"))
+    assert calls(result.plan) == ["PURCHASE_DEAL", "UPDATE_SERVICES"]
+    assert result.plan.steps[1].after == ("purchase:9",)
