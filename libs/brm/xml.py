@@ -182,7 +182,7 @@ def _wrong(expected: str, value: Any) -> CodecError:
 def _write_int(spec: FieldSpec, value: Any) -> str:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _wrong("an integer", value)
-    if value not in _INT_RANGE:
+    if int(value) not in _INT_RANGE:  # an IntEnum would make the range search itself, value by value
         raise CodecError("integer does not fit 32 bits")
     return str(int(value))
 
