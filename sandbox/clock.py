@@ -66,6 +66,9 @@ class VirtualClock:
             "offset": self.offset.total_seconds(),
         }
 
+    def copy(self) -> VirtualClock:
+        return VirtualClock(self.mode, self.at, self.offset)
+
     @classmethod
     def restored(cls, saved: dict[str, Any]) -> VirtualClock:
         at = datetime.fromisoformat(saved["at"]) if saved["at"] else None

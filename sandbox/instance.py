@@ -74,8 +74,8 @@ class Instance:
         self.faults = FaultInjector(seed)
         self.calls = CallLog()
         saved = self.store.meta(_CLOCK)
-        self.clock = VirtualClock.restored(saved) if saved else clock or VirtualClock()
         self._first_clock = clock or VirtualClock()
+        self.clock = VirtualClock.restored(saved) if saved else self._first_clock.copy()
         if self.store.read(next(iter(catalogue.PRODUCTS))) is None:
             self.transaction(catalogue.load)
 
@@ -212,7 +212,7 @@ class Instance:
         self.store.clear()
         self.faults.clear()
         self.calls.clear()
-        self.clock = VirtualClock(self._first_clock.mode, self._first_clock.at, self._first_clock.offset)
+        self.clock = self._first_clock.copy()
         self.transaction(catalogue.load)
 
     def close(self) -> None:

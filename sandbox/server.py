@@ -61,9 +61,9 @@ class SandboxServer:
         return int(self.address.rpartition(":")[2])
 
     async def __aenter__(self) -> SandboxServer:
-        self._runner = web.AppRunner(make_app(self.instances), access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(make_app(self.instances), access_log=None, handle_signals=False, shutdown_timeout=0.5)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1).start()
+        await web.TCPSite(self._runner, self._host, self._port).start()
         return self
 
     async def __aexit__(

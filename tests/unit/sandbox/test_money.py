@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from libs.brm.flist import Array
+from sandbox.clock import parse_moment
+
 D = Decimal
 
 
@@ -109,8 +112,6 @@ def test_mid_cycle_purchase_is_prorated_by_days_and_cancellation_credits_the_res
     assert brm.owes(unit)["PENDINGBILL_DUE"] == D("25.00") + D("15.48") - D("1.55")
     brm.clock("2027-01-24T00:00:00Z")
     offering = service["PRODUCTS"][0]["OFFERING_OBJ"]
-    from libs.brm.flist import Array
-
     brm.call("SUBSCRIPTION_CANCEL_PRODUCT", {"POID": account["POID"], "PRODUCTS": Array.of({"OFFERING_OBJ": offering})})
     eight_days_of_31 = D("7.74") * D("0.9")
     assert abs(brm.owes(unit)["PENDINGBILL_DUE"] - (D("25.00") + D("13.93") - eight_days_of_31)) <= D("0.01")
@@ -179,8 +180,6 @@ def test_calculate_only_returns_totals_and_writes_nothing(brm: Any) -> None:
 def test_future_purchase_is_stored_at_once_and_charged_when_it_starts(brm: Any) -> None:
     account = brm.account()
     unit = account["BILLINFO"][0]["POID"]
-    from sandbox.clock import parse_moment
-
     service = brm.service(account, "L-1", {"id": 20012, "PURCHASE_START_T": parse_moment("2027-01-17T00:00:00Z")})
     assert brm.owes(unit)["PENDINGBILL_DUE"] == 0
     assert service["PRODUCTS"][0]["STATUS"] == 1
@@ -195,8 +194,6 @@ def test_future_purchase_is_stored_at_once_and_charged_when_it_starts(brm: Any) 
 
 def test_offers_end_when_their_time_is_over(brm: Any) -> None:
     account = brm.account()
-    from sandbox.clock import parse_moment
-
     service = brm.service(account, "L-1", {"id": 20012, "CYCLE_END_T": parse_moment("2027-02-15T00:00:00Z")})
     brm.bill_at("2027-03-01T00:00:00Z")
     (offer,) = brm.offers(account, service["SERVICE_OBJ"])
