@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from libs.errors import O2CError, Reason
 
@@ -34,17 +35,15 @@ class XrefTable:
     one_to_many: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class XrefKey:
-    """The row of ``table`` in which ``ref_column`` holds ``ref_value``."""
+class XrefKey(NamedTuple):
+    """The row of ``table`` in which ``ref_column`` holds ``ref_value``. A tuple, because batches hash thousands of them."""
 
     table: str
     ref_column: str
     ref_value: str
 
 
-@dataclass(frozen=True, slots=True)
-class XrefCell:
+class XrefCell(NamedTuple):
     """One filled cell. ``kind`` is the object type inside a one-to-many column (``SERVICE``, ``PRODUCT``), empty otherwise."""
 
     column: str

@@ -5,7 +5,6 @@ The service decides with these rules on rows it has read; :class:`libs.xref.fake
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,7 +88,7 @@ class Rows:
                 self.by_value[XrefKey(change.table, change.cell.column, change.cell.value)] = row
             else:
                 at = next(i for i, cell in enumerate(row.cells) if (cell.column, cell.value) == (change.column, change.old))
-                row.cells[at] = dataclasses.replace(row.cells[at], value=change.new)
+                row.cells[at] = row.cells[at]._replace(value=change.new)
                 del self.by_value[XrefKey(change.table, change.column, change.old)]
                 self.by_value[XrefKey(change.table, change.column, change.new)] = row
 

@@ -13,11 +13,10 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from libs.db import Database, Statement, Transaction, UniqueViolation
+from libs.db import Database, Row, Statement, Transaction, UniqueViolation
 from libs.errors import O2CError, Reason
 from libs.xref.model import COMMON, XrefCell, XrefKey
 from libs.xref.rules import CellAdded, CellReplaced, Change, Rows, StoredRow
@@ -56,10 +55,9 @@ _ROWS = Statement(
 _VALUES = Statement(
     batch="SELECT k.n, t.value, t.kind FROM {rows} AS k "
     "JOIN xref_cell AS r ON r.column_id = k.column_id AND r.value = k.value "
-    "JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id + 0 = k.wanted ORDER BY k.n, t.slot",
+    "JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id = k.wanted ORDER BY k.n, t.slot",
     columns={**_KEYS, "wanted": "bigint"},
 )
-"""The cells of one column per key. ``+ 0`` keeps SQLite from looking through the whole column instead of the row."""
 _ADD_CELLS = Statement(
     batch="INSERT INTO xref_cell (column_id, value, row_id, slot, kind) "
     "SELECT k.column_id, k.value, k.row_id, k.slot, k.kind FROM {rows} AS k WHERE true ORDER BY k.n "
@@ -121,11 +119,13 @@ class XrefRepository:
     async def rows(self, keys: Iterable[XrefKey]) -> Rows:
         """The rows of all keys that have one, in one query, for deciding on them."""
         _, found = await self._read(keys)
+        names = self.registry.names
         stored: dict[int, StoredRow] = {}
-        for row_id, table, cell in dict.fromkeys(found_row[1:] for found_row in found):  # two keys may lead to one row
+        for row_id, column_id, _, value, kind in dict.fromkeys(row[1:] for row in found):  # two keys may lead to one row
+            table, column = names[column_id]
             if row_id not in stored:
                 stored[row_id] = StoredRow(row_id, table, [])
-            stored[row_id].cells.append(cell)
+            stored[row_id].cells.append(XrefCell(column, value, kind))
         rows = Rows()
         for row in stored.values():
             rows.put(row)
@@ -134,13 +134,14 @@ class XrefRepository:
     async def filled(self, keys: Iterable[XrefKey]) -> dict[XrefKey, list[XrefCell]]:
         """Every filled cell of each key's row, in one query; keys without a row are left out."""
         numbered, found = await self._read(keys)
-        cells: dict[XrefKey, list[XrefCell]] = {}
-        for n, _, _, cell in found:
-            cells.setdefault(numbered[n][1], []).append(cell)
-        return cells
+        columns = {column_id: column for column_id, (_, column) in self.registry.names.items()}
+        cells: list[list[XrefCell]] = [[] for _ in numbered]
+        for n, _, column_id, _, value, kind in found:
+            cells[n].append(XrefCell(columns[column_id], value, kind))
+        return {key: row for (_, key), row in zip(numbered, cells, strict=True) if row}
 
-    async def _read(self, keys: Iterable[XrefKey]) -> tuple[_Numbered, list[tuple[int, int, str, XrefCell]]]:
-        """The keys as numbered in the query, and (number, row id, table, cell) by column and slot."""
+    async def _read(self, keys: Iterable[XrefKey]) -> tuple[_Numbered, list[Row]]:
+        """The keys as numbered in the query, and (number, row id, column id, slot, value, kind) by column and slot."""
         numbered = self._sorted(keys)
         if not numbered:
             return [], []
@@ -148,13 +149,8 @@ class XrefRepository:
         names = self.registry.names
         if any(row[2] not in names for row in found):  # a column another process has added meanwhile
             await self.registry.load()
-            names = self.registry.names
         found.sort(key=_by_column_and_slot)
-        result = []
-        for n, row_id, column_id, _, value, kind in found:
-            table, column = names[column_id]
-            result.append((n, row_id, table, XrefCell(column, value, kind)))
-        return numbered, result
+        return numbered, found
 
     async def values(self, keys: Sequence[XrefKey], column: str) -> dict[XrefKey, list[XrefCell]]:
         """The cells of one column per key, in one query; keys without are left out."""
@@ -271,10 +267,10 @@ class XrefRepository:
     def _sorted(self, keys: Iterable[XrefKey]) -> _Numbered:
         """Keys with their column ids, each once, in index order: half the cost of reads, and no deadlock among writers."""
         ids = self.registry.ids
-        return sorted(((ids[key.table, key.ref_column], key) for key in set(keys)), key=lambda at: (at[0], at[1].ref_value))
+        return sorted([(ids[key.table, key.ref_column], key) for key in set(keys)])
 
     @staticmethod
-    def _by_key(numbered: _Numbered, column: str, rows: Iterable[Sequence[Any]]) -> dict[XrefKey, list[XrefCell]]:
+    def _by_key(numbered: _Numbered, column: str, rows: Iterable[Row]) -> dict[XrefKey, list[XrefCell]]:
         found: dict[XrefKey, list[XrefCell]] = {}
         for n, value, kind in rows:
             found.setdefault(numbered[n][1], []).append(XrefCell(column, value, kind))

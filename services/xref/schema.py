@@ -22,22 +22,23 @@ class ColumnRecord(SQLModel, table=True):
 
 
 class CellRecord(SQLModel, table=True):
-    """A filled cell. The primary key is X1: a value is in one row of a column only.
+    """A filled cell.
 
-    The index is the other half: a one-to-one column uses slot 0 only, so it holds one value per row; a one-to-many column
-    counts slots up, so two writers cannot append at the same position.
+    The primary key keeps a row's cells side by side, and its slot is half of the rules: a one-to-one column uses slot 0
+    only, so it holds one value per row; a one-to-many column counts slots up, so two writers cannot append at the same
+    position. The unique index is X1, a value is in one row of a column only, and finds the row of a reference by itself.
     """
 
     __tablename__ = "xref_cell"
     __table_args__ = (
-        Index("xref_cell_row", "row_id", "column_id", "slot", unique=True, postgresql_include=["value", "kind"]),
+        Index("xref_cell_value", "column_id", "value", unique=True, postgresql_include=["row_id"]),
         {"sqlite_with_rowid": False},
     )
 
+    row_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
     column_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    value: str = Field(sa_type=Text, primary_key=True)
-    row_id: int = Field(sa_type=BigInteger)
-    slot: int = Field(sa_type=Integer)
+    slot: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    value: str = Field(sa_type=Text)
     kind: str = Field(sa_type=Text)
 
 

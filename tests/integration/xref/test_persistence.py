@@ -1,0 +1,166 @@
+"""What a call costs the database, and what it leaves there besides the cells."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import pytest
+
+from libs.db import Database, Statement
+from libs.errors import O2CError, Reason
+from libs.xref.model import Mode, XrefKey, XrefTable, XrefWrite
+from libs.xref.rules import Rows
+from services.xref import answers, persistence
+from services.xref.domain.model import Audit, PopulateItem
+from services.xref.persistence import XrefRepository
+from services.xref.registry import Registry
+from services.xref.rowids import RowIds
+from services.xref.schema import MODELS
+
+TABLE = XrefTable("T", ("COMMON", "SEBL_01", "BRM_01", "BRM_02"), frozenset({"BRM_02"}))
+WHO = Audit("customer_sync", "call-1")
+
+_HISTORY_TEXT = (
+    "SELECT who, request_id, name, old_value, new_value FROM xref_change h "
+    "JOIN xref_column c ON c.id = h.column_id ORDER BY h.id"
+)
+_HISTORY = Statement(sqlite=_HISTORY_TEXT, postgresql=_HISTORY_TEXT)
+
+
+async def repository_on(db: Database) -> XrefRepository:
+    await db.create_tables(MODELS)
+    registry = Registry(db)
+    await registry.load()
+    await registry.register([TABLE])
+    return XrefRepository(db, registry, RowIds(db))
+
+
+@pytest.fixture
+async def repository(db: Database) -> AsyncIterator[XrefRepository]:
+    made = await repository_on(db)
+    await made.row_ids.reserve(1)
+    yield made
+
+
+def key(value: str) -> XrefKey:
+    return XrefKey("T", "SEBL_01", value)
+
+
+def items(*writes: tuple[str, str, str, Mode]) -> list[PopulateItem]:
+    return [PopulateItem(XrefWrite("T", "SEBL_01", ref, column, value, mode), "") for ref, column, value, mode in writes]
+
+
+async def test_a_batch_of_writes_is_one_commit_and_a_batch_of_reads_none(repository: XrefRepository) -> None:
+    db = repository.db
+    keys = [key(str(number)) for number in range(300)]
+    before = db.commits
+    await repository.create(keys, "COMMON", WHO)
+    assert db.commits == before + 1
+    writes = items(*[(str(number), "BRM_01", f"p{number}", Mode.LINK) for number in range(300)])
+    await repository.populate(writes, WHO, None, validate_only=False)
+    assert db.commits == before + 2
+    assert len(await repository.filled(keys)) == 300
+    await repository.populate(writes, WHO, None, validate_only=False)  # linked already: nothing to write
+    await repository.populate(items(("1", "BRM_01", "new", Mode.UPDATE)), WHO, None, validate_only=True)
+    assert db.commits == before + 2
+
+
+async def test_a_batch_lookup_is_one_query(repository: XrefRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    await repository.create([key(str(number)) for number in range(10)], "COMMON", WHO)
+    queries = 0
+    ask = repository.db.all
+
+    async def counted(statement: Statement, /, **params: object) -> object:
+        nonlocal queries
+        queries += 1
+        return await ask(statement, **params)
+
+    monkeypatch.setattr(repository.db, "all", counted)
+    keys = [key("1"), key("404"), XrefKey("T", "COMMON", "none"), key("2")]
+    assert set(await repository.filled(keys)) == {key("1"), key("2")}
+    assert queries == 1
+
+
+async def test_every_change_is_kept_with_who_asked_for_it_and_what_was_there(repository: XrefRepository) -> None:
+    common = (await repository.create([key("A1")], "COMMON", WHO))[key("A1")].value
+    writes = items(("A1", "BRM_01", "p1", Mode.LINK), ("A1", "BRM_01", "p2", Mode.UPDATE), ("A1", "COMMON", "x", Mode.LINK))
+    await repository.populate(writes, Audit("bill_fulfillment", "call-2"), None, validate_only=False)
+    assert await repository.db.all(_HISTORY) == [
+        ("customer_sync", "call-1", "SEBL_01", "", "A1"),
+        ("customer_sync", "call-1", "COMMON", "", common),
+        ("bill_fulfillment", "call-2", "BRM_01", "", "p1"),
+        ("bill_fulfillment", "call-2", "BRM_01", "p1", "p2"),
+    ]
+
+
+async def test_no_statement_looks_through_a_whole_table(tmp_path: Path) -> None:
+    db = await Database.open(f"sqlite://{tmp_path}/plan.db")
+    await repository_on(db)
+    for statement in (persistence._POINT, persistence._ROWS, persistence._VALUES, persistence._ADD_BESIDE):
+        compiled = statement.sqlite
+        explain = "EXPLAIN QUERY PLAN " + compiled.sql
+        given = {name: "[]" if name == "rows" else "1" for name in compiled.names}
+        async with db.begin() as tx:
+            plan = [row[3] for row in await tx.all(Statement(sqlite=explain, postgresql=explain), **given)]
+        searches = [line for line in plan if line.startswith("SEARCH")]
+        assert all("column_id=? AND value=?" in line or "row_id=?" in line for line in searches), plan
+        assert not [line for line in plan if line.startswith("SCAN") and "json_each" not in line], plan
+    await db.close()
+
+
+async def test_row_ids_of_two_processes_never_meet(db: Database) -> None:
+    await db.create_tables(MODELS)
+    one, two = RowIds(db), RowIds(db)
+    taken: list[int] = []
+
+    async def take(ids: RowIds, count: int) -> None:
+        await ids.reserve(count)
+        taken.extend(ids.take() for _ in range(count))
+
+    await asyncio.gather(*[take(ids, count) for ids in (one, two) for count in (1, 9_999, 12_000, 5)])
+    assert len(set(taken)) == len(taken) == 2 * 22_005
+
+
+async def test_a_call_that_keeps_losing_races_asks_its_caller_to_try_again(
+    repository: XrefRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rival frees the value before each read and takes it after, so that what was decided never holds."""
+    await repository.create([key("A1")], "COMMON", WHO)
+    monkeypatch.setattr(persistence, "BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr(persistence, "ATTEMPTS", 3)
+    read, reads = repository.rows, 0
+    column_id = repository.registry.ids["T", "BRM_01"]
+
+    async def rival(text: str) -> None:
+        async with repository.db.begin() as tx:
+            await tx.run(Statement(sqlite=text, postgresql=text))
+
+    async def read_between(self: XrefRepository, keys: Iterable[XrefKey]) -> Rows:
+        nonlocal reads
+        reads += 1
+        await rival("DELETE FROM xref_cell WHERE value = 'p1'")
+        rows = await read(keys)
+        await rival(f"INSERT INTO xref_cell (column_id, value, row_id, slot, kind) VALUES ({column_id}, 'p1', 777, 0, '')")
+        return rows
+
+    monkeypatch.setattr(XrefRepository, "rows", read_between)
+    with pytest.raises(O2CError) as caught:
+        await repository.populate(items(("A1", "BRM_01", "p1", Mode.LINK)), WHO, None, validate_only=False)
+    assert caught.value.violations[0].reason is Reason.XREF_VERSION_CONFLICT
+    assert caught.value.retry_after is not None
+    assert reads == 3
+    row = (await repository.filled([key("A1")]))[key("A1")]
+    assert [cell.column for cell in row] == ["COMMON", "SEBL_01"]
+
+
+async def test_old_answers_are_forgotten(repository: XrefRepository) -> None:
+    writes = items(("A1", "BRM_01", "p1", Mode.ADD))
+    call = answers.answer_key("r1", writes)
+    assert call is not None
+    await repository.populate(writes, WHO, call, validate_only=False)
+    assert await answers.find_answer(repository.db, call) is not None
+    assert await answers.purge_answers(repository.db, days=1) == 0
+    assert await answers.purge_answers(repository.db, days=-1) == 1
+    assert await answers.find_answer(repository.db, call) is None
