@@ -40,7 +40,7 @@ class Clients:
 
     def sandbox(self, system_id: str) -> AdminClient:
         """The admin side of one BRM instance of the sandbox."""
-        return AdminClient(f"{self.suite.sandbox}/{system_id}")
+        return AdminClient(self.suite.sandbox, system_id)
 
     def close(self) -> None:
         for channel in self.channels.values():

@@ -55,6 +55,9 @@ class Bench:
     def counts(self) -> Counter[str]:
         return Counter({class_: len(self.admin.objects(class_)) for class_ in CLASSES})
 
+    def fired(self, fault_id: int) -> bool:
+        return any(fault["id"] == fault_id and fault["fired"] for fault in self.admin.faults())
+
     def sync(self, order: Order, timeout: float = 30) -> cs.SyncOrderCustomersResponse:
         request = cs.SyncOrderCustomersRequest(request_id=f"sync/{order.order_id}", target_system_id=SYSTEM, order=order)
         return self.clients.customer_sync.SyncOrderCustomers(request, timeout=timeout, wait_for_ready=True)
@@ -73,7 +76,7 @@ class Bench:
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(call)
             deadline = time.monotonic() + 20
-            while not self.admin.fault(fault)["fired"]:
+            while not self.fired(fault["id"]):
                 assert time.monotonic() < deadline, f"{opcode} number {nth} never came"
                 time.sleep(0.01)
             self.supervisor.kill(service)
