@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter
+from libs.metrics import Counter
 
-CELLS_WRITTEN = Counter("o2c_xref_cells_written", "Cells written, by operation: add or replace.", ["operation"])
+_CELLS_WRITTEN = Counter("o2c_xref_cells_written", "Cells written, by operation: add or replace.", ["operation"])
+CELLS_ADDED = _CELLS_WRITTEN.labels("add")
+CELLS_REPLACED = _CELLS_WRITTEN.labels("replace")
 RACES_LOST = Counter("o2c_xref_races_lost", "Times another writer came first and a call was decided again.")
 COMMON_IDS_CREATED = Counter("o2c_xref_common_ids_created", "COMMON ids made by GetOrCreate and BatchGetOrCreate.")

@@ -23,7 +23,7 @@ from libs.xref.rules import CellAdded, CellReplaced, Change, Rows, StoredRow
 from services.xref.answers import AnswerKey, find_answer, keep_answer
 from services.xref.domain.model import Audit, Obtained, Populated, PopulateItem, PopulatePlan
 from services.xref.domain.planner import plan_populates
-from services.xref.metrics import CELLS_WRITTEN, COMMON_IDS_CREATED, RACES_LOST
+from services.xref.metrics import CELLS_ADDED, CELLS_REPLACED, COMMON_IDS_CREATED, RACES_LOST
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
 from services.xref.schema import CellRecord
@@ -180,7 +180,7 @@ class XrefRepository:
                 await self._lost(attempt, error)
                 continue
             created = {value for _, value, _ in made}
-            CELLS_WRITTEN.labels("add").inc(len(new) + len(made))
+            CELLS_ADDED.inc(len(new) + len(made))
             if column == COMMON:
                 COMMON_IDS_CREATED.inc(len(made))
             found = self._by_key(numbered, column, kept)
@@ -231,8 +231,8 @@ class XrefRepository:
             await self._add(tx, added)
             await self._record(tx, ledger, audit)
         replaced = sum(isinstance(change, CellReplaced) for change in plan.changes)
-        CELLS_WRITTEN.labels("replace").inc(replaced)
-        CELLS_WRITTEN.labels("add").inc(len(plan.changes) - replaced)
+        CELLS_REPLACED.inc(replaced)
+        CELLS_ADDED.inc(len(plan.changes) - replaced)
 
     async def _add(self, tx: Transaction, changes: Sequence[CellAdded]) -> None:
         if not changes:
