@@ -7,13 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from libs.brm.client import SoapGateway
+from libs.brm.client import open_gateway
 from libs.brm.gateway import BrmGateway
-from libs.brm.transport import Instance
 from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database, Statement
 from libs.grpckit.channel import open_channel
-from libs.grpckit.context import time_left
 from libs.grpckit.server import running_server, serve
 from libs.pb.bill_fulfillment.v1.bill_fulfillment_pb2_grpc import add_BillFulfillmentServiceServicer_to_server
 from libs.plan.journal import Journal
@@ -52,16 +50,10 @@ async def adapters(settings: Settings, systems: Sequence[BillingSystem]) -> Asyn
     """The ports as production has them: cross-references over gRPC, BRM over SOAP."""
     channel = open_channel(settings.xref_target, settings)
     try:
-        async with SoapGateway(_instances(systems), time_left=time_left) as gateway:
+        async with open_gateway(systems) as gateway:
             yield GrpcXref(channel), gateway
     finally:
         await channel.close()
-
-
-def _instances(systems: Sequence[BillingSystem]) -> list[Instance]:
-    """The instances that can be reached; a system without an endpoint cannot."""
-    endpoints = ((system.code, tuple(filter(None, system.endpoint.replace(" ", "").split(",")))) for system in systems)
-    return [Instance(system_id=code, endpoints=addresses) for code, addresses in endpoints if addresses]
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ def purchase_deal(
     deal: Deal,
     *,
     service: PoidLike | None = None,
+    billinfo: PoidLike | None = None,
     calculate_only: bool = False,
     program_name: str = PROGRAM_NAME,
     descr: str = "",
@@ -25,6 +26,8 @@ def purchase_deal(
     db: str = DEFAULT_DB,
 ) -> BrmCall:
     """Buy offers for a service, or for the account itself when ``service`` is ``None``.
+
+    ``billinfo`` is the bill unit that an account-level purchase is charged to, the account's default when ``None`` [recall].
 
     Output: ``PRODUCTS[p].OFFERING_OBJ`` and ``DISCOUNTS[d].OFFERING_OBJ`` under the element ids of the input, ``PACKAGE_ID``
     (never an identity). ``calculate_only`` stores nothing and returns the charges in ``TOTAL``.
@@ -37,7 +40,7 @@ def purchase_deal(
         merged(
             {"POID": poid(account)},
             audit(program_name, descr, at),
-            given_poid(SERVICE_OBJ=service),
+            given_poid(SERVICE_OBJ=service, BILLINFO_OBJ=billinfo),
             {"DEAL_INFO": deal.flist(db)},
         ),
         flags=CALCULATE_ONLY if calculate_only else 0,

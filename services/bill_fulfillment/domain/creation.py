@@ -156,7 +156,12 @@ def _buy(holder: Draft, offers: Sequence[Draft], service: Handle | None, where: 
         f"purchase:{first.line_id}",
         f"buy {', '.join(name_of(draft) for draft in offers)} on {where}",
         calls.purchase_deal(
-            first.known_account, _deal(holder, offers), service=service, program_name=assembly.program, db=assembly.db
+            first.known_account,
+            _deal(holder, offers),
+            service=service,
+            billinfo=first.unit if service is None else None,
+            program_name=assembly.program,
+            db=assembly.db,
         ),
         offers,
         yields=_yields(offers, assembly, ""),
