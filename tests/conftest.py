@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -21,14 +19,12 @@ SPEC_IDS = Path(__file__).parent / "spec_ids.tsv"
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        folder = tempfile.mkdtemp(prefix="o2c-tests-")
-        (Path(folder) / "session.pid").write_text(str(os.getpid()))
-        os.environ[postgres.STATE_VARIABLE] = folder
+        postgres.begin_session()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        postgres.stop_shared()
+        postgres.end_session()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

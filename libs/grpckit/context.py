@@ -53,7 +53,10 @@ def enter(call: Call) -> None:
 
 @contextlib.contextmanager
 def scope(*, request_id: str = "", timeout: float | None = None, caller: str = "") -> Iterator[Call]:
-    """Run background work as if it were a call: with a request id of its own, and ``timeout`` seconds to do it."""
+    """Run background work as if it were a call: with a request id of its own, and ``timeout`` seconds to do it.
+
+    Work that a handler starts and that outlives its call needs this too, or it would inherit the call's deadline.
+    """
     call = Call(request_id, None if timeout is None else time.monotonic() + timeout, "", caller)
     token = _current.set(call)
     try:

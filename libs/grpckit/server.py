@@ -121,6 +121,10 @@ async def running_server(
         for add, servicer in servicers:
             add(servicer, server)
         state = _add_health(server, service_names)
+        if interceptor.access is None:
+            # Reflection has no caller to check, so it is only for servers that are open anyway.
+            names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)  # type: ignore[no-untyped-call]
         port = bind(server, settings)
         if settings.metrics_port:
             stack.callback(Endpoint(host_of(settings.listen), settings.metrics_port).close)
@@ -170,8 +174,6 @@ class _Health:
 def _add_health(server: grpc.aio.Server, service_names: Sequence[str]) -> _Health:
     servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
-    names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)  # type: ignore[no-untyped-call]
     return _Health(servicer, service_names)
 
 

@@ -50,6 +50,7 @@ session=$1; shift; "$@" & server=$!
 alive() { kill -0 "$1" 2>/dev/null || [ -e "/proc/$1" ]; }
 while alive $session && kill -0 $server 2>/dev/null; do sleep 1; done
 kill -INT $server 2>/dev/null; wait $server
+rm -rf "$PWD"
 """
 
 _numbers = itertools.count(1)
@@ -98,11 +99,20 @@ def shared_server() -> Server:
         return Server(**json.loads(record.read_text()))
 
 
-def stop_shared() -> None:
-    """Stop the session's server, if one was started."""
-    record = Path(os.environ[STATE_VARIABLE]) / "postgres.json"
+def begin_session() -> None:
+    """Make the folder that the session's processes share; called by the process that outlives the others."""
+    folder = tempfile.mkdtemp(prefix="o2c-tests-")
+    (Path(folder) / "session.pid").write_text(str(os.getpid()))
+    os.environ[STATE_VARIABLE] = folder
+
+
+def end_session() -> None:
+    """Stop the session's server, if one was started, and remove the shared folder."""
+    state = Path(os.environ.pop(STATE_VARIABLE))
+    record = state / "postgres.json"
     if record.exists():
         stop(Server(**json.loads(record.read_text())))
+    shutil.rmtree(state, ignore_errors=True)
 
 
 def start(session: int) -> Server:
