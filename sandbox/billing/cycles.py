@@ -11,7 +11,7 @@ from libs.brm.poid import Poid
 from sandbox.billing.charging import charge_arrears, charge_upto
 from sandbox.billing.ledger import AMOUNTS, Occurrence, record
 from sandbox.billing.offers import expire_offers
-from sandbox.billing.units import DEFAULT_TERM_DAYS, children_of, is_nonpaying, new_bill, payer_of
+from sandbox.billing.units import DEFAULT_TERM_DAYS, bill_end, children_of, is_nonpaying, new_bill, payer_of
 from sandbox.codes import ActgType, ItemStatus, State
 from sandbox.money import ZERO
 from sandbox.store.sqlite import Tx
@@ -72,6 +72,7 @@ def _advance(tx: Tx, unit: Flist, end: datetime) -> None:
     cycle_day = payer.get("ACTG_FUTURE_DOM") or payer["ACTG_CYCLE_DOM"]
     unit["ACTG_LAST_T"] = end
     unit["ACTG_NEXT_T"] = boundary_after(end, cycle_day)
+    unit["NEXT_BILL_T"] = bill_end(unit["ACTG_NEXT_T"], unit["BILL_ACTGCYCLES_LEFT"], cycle_day)
     if unit["POID"] == payer["POID"] and unit.pop("ACTG_FUTURE_DOM", None):
         for member in _with_nonpaying(tx, unit):
             tx.edit(member["POID"])["ACTG_CYCLE_DOM"] = cycle_day
@@ -93,11 +94,11 @@ def _with_nonpaying(tx: Tx, unit: Flist) -> Iterator[Flist]:
 
 def _close_bill(tx: Tx, unit: Flist, end: datetime) -> Flist:
     payer = payer_of(tx, unit)
+    children = tx.by_key("/bill.PARENT", unit["BILL_OBJ"])
     bill = tx.edit(unit["BILL_OBJ"])
     items = [tx.edit(item["POID"]) for item in tx.by_key("/item.pending_of_unit", unit["POID"])]
     for item in items:
         _open_item(item, bill, payer, end)
-    children = tx.by_key("/bill.PARENT", bill["POID"])
     previous = _unpaid_before(tx, unit, bill)
     current = sum((item["ITEM_TOTAL"] for item in items), ZERO)
     subordinate = sum((child["CURRENT_TOTAL"] + child["SUBORDS_TOTAL"] for child in children), ZERO)

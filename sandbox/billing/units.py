@@ -72,14 +72,16 @@ def create_unit(tx: Tx, account: Flist, given: Flist, payinfo: Poid | None, effe
     """
     parent_poid = given.get("PARENT_BILLINFO_OBJ")
     parent = tx.get(parent_poid, "PARENT_BILLINFO_OBJ") if parent_poid is not None else None
-    pay_type = given.get("PAY_TYPE") or (PayType.NONPAYING if parent else PayType.INVOICE)
+    pay_type = _given(given, "PAY_TYPE", PayType.NONPAYING if parent else PayType.INVOICE)
     months, cycle_day = _terms(given, parent, effective)
     start = day_of(effective)
     next_t = _first_end(parent, start, cycle_day, tx.now)
     cycles_left = parent["BILL_ACTGCYCLES_LEFT"] if parent and next_t == parent["ACTG_NEXT_T"] else months
-    currency = given.get("CURRENCY") or account["CURRENCY"]
+    currency = _given(given, "CURRENCY", account["CURRENCY"])
     if currency != account["CURRENCY"]:
         raise BrmFault("CURRENCY_MISMATCH", "CURRENCY", "bill unit and account must have the same currency")
+    if _given(given, "ACTG_TYPE", ActgType.OPEN_ITEM) not in tuple(ActgType):
+        raise BrmFault("BAD_VALUE", "ACTG_TYPE", f"{given['ACTG_TYPE']} is no accounting type")
     unit = tx.create(
         "/billinfo",
         {
@@ -90,13 +92,13 @@ def create_unit(tx: Tx, account: Flist, given: Flist, payinfo: Poid | None, effe
             "STATUS_FLAGS": 0,
             "EFFECTIVE_T": effective,
             "ACTG_CYCLE_DOM": cycle_day,
-            "ACTG_TYPE": given.get("ACTG_TYPE") or ActgType.OPEN_ITEM,
+            "ACTG_TYPE": _given(given, "ACTG_TYPE", ActgType.OPEN_ITEM),
             "ACTG_LAST_T": start,
             "ACTG_NEXT_T": next_t,
             "BILL_WHEN": months,
             "BILL_ACTGCYCLES_LEFT": cycles_left,
             "LAST_BILL_T": start,
-            "NEXT_BILL_T": _bill_end(next_t, cycles_left, cycle_day),
+            "NEXT_BILL_T": bill_end(next_t, cycles_left, cycle_day),
             "PAY_TYPE": pay_type,
             "PAYINFO_OBJ": payinfo,
             "PARENT_BILLINFO_OBJ": parent_poid,
@@ -110,11 +112,17 @@ def create_unit(tx: Tx, account: Flist, given: Flist, payinfo: Poid | None, effe
     return unit
 
 
+def _given(given: Flist, name: str, default: int) -> int:
+    """A field as sent, 0 included; the default only when it is absent or empty."""
+    value = given.get(name)
+    return default if value is None else int(value)
+
+
 def _terms(given: Flist, parent: Flist | None, effective: datetime) -> tuple[int, int]:
-    months = given.get("BILL_WHEN") or (parent["BILL_WHEN"] if parent else 1)
+    months = _given(given, "BILL_WHEN", parent["BILL_WHEN"] if parent else 1)
     if months not in FREQUENCIES:
         raise BrmFault("BAD_VALUE", "BILL_WHEN", f"{months} months is no billing frequency")
-    cycle_day = given.get("ACTG_FUTURE_DOM") or (parent["ACTG_CYCLE_DOM"] if parent else default_cycle_day(effective))
+    cycle_day = _given(given, "ACTG_FUTURE_DOM", parent["ACTG_CYCLE_DOM"] if parent else default_cycle_day(effective))
     if not 1 <= cycle_day <= 31:
         raise BrmFault("BAD_VALUE", "ACTG_FUTURE_DOM", f"{cycle_day} is no day of a month")
     return months, cycle_day
@@ -127,7 +135,8 @@ def _first_end(parent: Flist | None, start: datetime, cycle_day: int, now: datet
     return first_cycle_end(start, cycle_day)
 
 
-def _bill_end(next_t: datetime, cycles_left: int, cycle_day: int) -> datetime:
+def bill_end(next_t: datetime, cycles_left: int, cycle_day: int) -> datetime:
+    """End of the bill in progress, whose next accounting cycle ends at ``next_t``."""
     for _ in range(cycles_left - 1):
         next_t = boundary_after(next_t, cycle_day)
     return next_t

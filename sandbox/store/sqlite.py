@@ -231,6 +231,7 @@ class Tx:
         try:
             if check is not None:
                 check(self)
+            self._dirty.update(self._current)  # an object may have been changed after a query had it written
             self._flush()
             if self._open:
                 self.store.sql("COMMIT")
