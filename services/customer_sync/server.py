@@ -1,0 +1,90 @@
+"""Puts the service together: settings, database, cross-references, BRM, handlers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from libs.brm.client import SoapGateway
+from libs.brm.dialect import Dialect
+from libs.brm.transport import Instance
+from libs.config import BillingSystem, load_billing_systems
+from libs.db import Database, Statement
+from libs.grpckit.channel import open_channel
+from libs.grpckit.context import time_left
+from libs.grpckit.server import running_server, serve
+from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import add_CustomerSyncServiceServicer_to_server
+from libs.plan.journal import Journal
+from libs.plan.locks import KeyLocks
+from libs.xref.client import GrpcXref
+from services.customer_sync.config import Settings
+from services.customer_sync.executor import Executor
+from services.customer_sync.handlers import CustomerSyncServicer
+from services.customer_sync.lookup import Lookup
+from services.customer_sync.persistence import AccountParents
+
+NAME: Final = "customer_sync"
+SERVICE_NAME: Final = "o2c.customer_sync.v1.CustomerSyncService"
+
+_PROBE: Final = Statement(sqlite="SELECT 1", postgresql="SELECT 1")
+
+
+async def start(port_file: Path | None) -> None:
+    """The service process: settings from the environment, until SIGTERM."""
+    settings = Settings()
+    async with built(settings, load_billing_systems()) as parts:
+        await serve(settings, **parts, port_file=port_file)
+
+
+@asynccontextmanager
+async def running_customer_sync(settings: Settings, billing_systems: Sequence[BillingSystem]) -> AsyncIterator[str]:
+    """The service inside this process, for the length of the block; gives its address. For tests and tools."""
+    async with built(settings, billing_systems) as parts, running_server(settings, **parts) as address:
+        yield address
+
+
+@asynccontextmanager
+async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) -> AsyncIterator[dict[str, Any]]:
+    """What the kit serves; connections are closed when left."""
+    async with AsyncExitStack() as stack:
+        db = await Database.open(settings.database_url)
+        stack.push_async_callback(db.close)
+        channel = open_channel(settings.xref_target, settings)
+        stack.push_async_callback(channel.close)
+        gateway = await stack.enter_async_context(SoapGateway(instances_of(billing_systems), time_left=time_left))
+        journal, parents, xref = await Journal.open(db), await AccountParents.open(db), GrpcXref(channel)
+        executor = Executor(
+            journal=journal,
+            gateway=gateway,
+            xref=xref,
+            lookup=Lookup(xref, gateway, parents, frozenset(system.code for system in billing_systems)),
+            locks=KeyLocks(),
+            lock_wait_seconds=settings.lock_wait_seconds,
+            concurrency=settings.concurrency,
+        )
+        handlers = CustomerSyncServicer(executor, journal, settings.targets(billing_systems))
+
+        async def ready() -> bool:
+            return await db.one(_PROBE) is not None
+
+        yield {
+            "name": NAME,
+            "servicers": [(add_CustomerSyncServiceServicer_to_server, handlers)],
+            "service_names": [SERVICE_NAME],
+            "ready": ready,
+        }
+
+
+def instances_of(billing_systems: Sequence[BillingSystem]) -> list[Instance]:
+    """How to reach the BRM instances that have an endpoint."""
+    return [
+        Instance(
+            system_id=system.code,
+            endpoints=tuple(part.strip() for part in system.endpoint.split(",") if part.strip()),
+            dialect=Dialect(db_no=system.db_no),
+        )
+        for system in billing_systems
+        if system.kind == "BRM" and system.endpoint.strip()
+    ]
