@@ -61,7 +61,10 @@ class SandboxServer:
         return int(self.address.rpartition(":")[2])
 
     async def __aenter__(self) -> SandboxServer:
-        self._runner = web.AppRunner(make_app(self.instances), access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        # A caller that has gone takes its request along: a call still held back by a delay is never done.
+        self._runner = web.AppRunner(
+            make_app(self.instances), access_log=None, handle_signals=False, shutdown_timeout=0.5, handler_cancellation=True
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
         return self

@@ -47,7 +47,7 @@ def test_the_demo_runs_every_order_to_the_expected_bill() -> None:
     assert all(check["ok"] for check in result["checks"])
     assert [told["order"]["state"] for told in result["orders"]] == ["ORDER_STATE_COMPLETED"] * 5
     assert [told["replayed"] for told in result["orders"]] == [False, False, False, True, False]
-    total = result["balances"]["1-DENISE"]["total_balance"]
+    total = result["balances"]["1-DENISE"]["total_open_bills_due"]
     assert (total["currency_code"], total["units"], total.get("nanos", 0)) == ("USD", "209", 0)
 
 

@@ -70,9 +70,7 @@ class Bench:
 
     def kill_at(self, service: str, opcode: str, nth: int, moment: str, call: object) -> None:
         """Let ``call`` run until BRM holds the nth ``opcode`` before (or after) working on it; then kill -9 ``service``."""
-        fault = self.admin.add_fault(
-            {"match": {"opcode": opcode, "nth": nth}, "action": f"{MOMENTS[moment]}:20000", "times": 1}
-        )
+        fault = self.admin.add_fault(f"{MOMENTS[moment]}:20000", times=1, opcode=opcode, nth=nth)
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(call)
             deadline = time.monotonic() + 20
@@ -84,6 +82,9 @@ class Bench:
                 running.result(timeout=30)
         self.admin.clear_faults()
         self.supervisor.start_service(service)
+        self.supervisor.wait_until_serving()
+        self.clients.close()  # a fresh channel does not sit out the back-off of the broken one
+        self.clients = Clients(self.supervisor.suite)
 
 
 @pytest.fixture(scope="module")
