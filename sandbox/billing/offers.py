@@ -13,7 +13,7 @@ from libs.brm.poid import Poid
 from sandbox.billing.charging import charge_arrears, charge_upto, product_of, refund_unused
 from sandbox.billing.ledger import Debtor, Occurrence, record
 from sandbox.catalogue import DEALS, DISCOUNTS, PRODUCTS, RATE_PLANS, Discount, Product, is_permitted
-from sandbox.codes import OfferStatus, OffsetUnit, StatusFlag
+from sandbox.codes import OfferStatus, OffsetUnit, State, StatusFlag
 from sandbox.errors import BrmFault
 from sandbox.store.sqlite import Tx
 from sandbox.timeline import add_months, day_of
@@ -108,7 +108,7 @@ def _buy_discount(tx: Tx, debtor: Debtor, deal: Flist, given: Flist, when: datet
 
 
 def _offer_fields(tx: Tx, debtor: Debtor, deal: Flist, given: Flist, when: datetime, package: int) -> Flist:
-    status = given.get("STATUS") or OfferStatus.ACTIVE
+    status = OfferStatus.ACTIVE if given.get("STATUS") is None else given["STATUS"]
     if status not in (OfferStatus.ACTIVE, OfferStatus.INACTIVE):
         raise BrmFault("BAD_VALUE", "STATUS", "an offer is bought active (1) or inactive (2)")
     if (given.get("RATE_PLAN_NAME") or "") not in RATE_PLANS:
@@ -126,7 +126,7 @@ def _offer_fields(tx: Tx, debtor: Debtor, deal: Flist, given: Flist, when: datet
         "PACKAGE_ID": package,
         "STATUS": int(status),
         "STATUS_FLAGS": given.get("STATUS_FLAGS") or 0,
-        "QUANTITY": given.get("QUANTITY") or Decimal(1),
+        "QUANTITY": Decimal(1) if given.get("QUANTITY") is None else given["QUANTITY"],
         "DESCR": given.get("DESCR") or deal.get("DESCR"),
         **_validity(given, when),
         **{name: given.get(name) for name in _KEPT_TERMS},
@@ -200,6 +200,8 @@ def set_offer_status(tx: Tx, offer_poid: Poid, status: int, flags: int, program:
         raise BrmFault("BAD_VALUE", "STATUS", f"status {offer['STATUS']} cannot become {status}")
     if status == OfferStatus.CANCELLED:
         return cancel(tx, offer_poid, tx.now, program)
+    if status == OfferStatus.ACTIVE:
+        check_owners_active(tx, offer["ACCOUNT_OBJ"], offer.get("SERVICE_OBJ"))
     events: list[Flist] = []
     if status == OfferStatus.INACTIVE and "PRODUCT_OBJ" in offer:
         events += charge_arrears(tx, offer_poid, day_of(tx.now))
@@ -221,6 +223,13 @@ def set_offer_status(tx: Tx, offer_poid: Poid, status: int, flags: int, program:
     )
     events.append(record(tx, offer["ACCOUNT_OBJ"], offer.get("SERVICE_OBJ"), what))
     return events
+
+
+def check_owners_active(tx: Tx, account: Poid, service: Poid | None) -> None:
+    """Only an active account and service can have active offers (INV-10, INV-12); raises BAD_VALUE @STATUS."""
+    for owner in (account, service):
+        if owner is not None and tx.get(owner)["STATUS"] != State.ACTIVE:
+            raise BrmFault("BAD_VALUE", "STATUS", f"{owner} is not active")
 
 
 def offers_of(tx: Tx, owner: Flist) -> list[Flist]:

@@ -14,6 +14,7 @@ from sandbox.catalogue import PLAN_DEALS
 from sandbox.codes import PayType, State
 from sandbox.errors import BrmFault
 from sandbox.opcodes.billunits import change_unit
+from sandbox.opcodes.groups import join
 from sandbox.opcodes.links import Links, create_payinfo, payinfo_fields
 from sandbox.opcodes.purchase import buy_at_account_level, create_service, purchased
 from sandbox.opcodes.registry import (
@@ -55,7 +56,7 @@ def commit_customer(ctx: Context, flist: Flist) -> Flist:
     first_unit = tx.get(next(iter(links.units.values())))
     tx.edit(account["POID"])["BAL_GRP_OBJ"] = links.groups.get(linked) if linked is not None else first_unit["BAL_GRP_OBJ"]
     for given in elements(flist, "GROUP_INFO").values():
-        _join_parent(ctx, account["POID"], given["PARENT"])
+        join(tx, account["POID"], required(given, "PARENT"))
     what = Occurrence("/event/customer/register", f"Account {account['ACCOUNT_NO']}", tx.now, tx.now, program)
     events = [record(tx, account["POID"], None, what)]
     answer: Flist = {
@@ -76,7 +77,7 @@ def _create_account(tx: Tx, info: Flist, flist: Flist, effective: datetime) -> F
     contacts = required_array(flist, "NAMEINFO")
     for element, contact in contacts.items():
         _check_contact(contact, element)
-    currency = info.get("CURRENCY") or _DEFAULT_CURRENCY
+    currency = _DEFAULT_CURRENCY if info.get("CURRENCY") is None else info["CURRENCY"]
     check_currency(currency)
     locale = next(iter(elements(flist, "LOCALES").values()), {}).get("LOCALE")
     account = tx.create(
@@ -121,12 +122,6 @@ def _default_unit(tx: Tx, account: Flist, links: Links, effective: datetime) -> 
 
 def _unit_answer(tx: Tx, poid: Poid) -> Flist:
     return {"POID": poid, "BILLINFO_ID": tx.get(poid)["BILLINFO_ID"]}
-
-
-def _join_parent(ctx: Context, account: Poid, parent: Poid) -> None:
-    from sandbox.opcodes.groups import join
-
-    join(ctx.tx, account, parent)
 
 
 def _attach(ctx: Context, links: Links, flist: Flist, answer: Flist, events: list[Flist], when: datetime) -> Flist:

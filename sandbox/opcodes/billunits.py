@@ -101,7 +101,9 @@ def change_unit(tx: Tx, links: Links, given: Flist) -> Flist:
 
 def _change_payment(tx: Tx, links: Links, unit: Flist, given: Flist) -> None:
     """Pay type, payment record and parent move together; receivables follow the payer (INV-05, rule 16, rule 17)."""
-    pay_type = given.get("PAY_TYPE") or (PayType.NONPAYING if given.get("PARENT_BILLINFO_OBJ") else unit["PAY_TYPE"])
+    pay_type = given.get("PAY_TYPE")
+    if pay_type is None:
+        pay_type = PayType.NONPAYING if given.get("PARENT_BILLINFO_OBJ") else unit["PAY_TYPE"]
     was = (unit["PAY_TYPE"], unit.get("PARENT_BILLINFO_OBJ"))
     payinfo = links.payinfo_of(given) if given.get("PAYINFO") or given.get("PAYINFO_OBJ") else None
     if payinfo is not None:
@@ -124,7 +126,7 @@ def _change_payment(tx: Tx, links: Links, unit: Flist, given: Flist) -> None:
 
 def _existing_payinfo(tx: Tx, unit: Flist, pay_type: int) -> Poid:
     """Rule 16: becoming paying without naming a payment record takes a fitting one of the account, else fails."""
-    wanted = PAYINFO_CLASS.get(PayType(pay_type)) if pay_type in PAYINFO_CLASS else None
+    wanted = next((class_ for known, class_ in PAYINFO_CLASS.items() if known == pay_type), None)
     for payinfo in tx.by_key("/payinfo.ACCOUNT_OBJ", unit["ACCOUNT_OBJ"]):
         if wanted is None or payinfo["POID"].type == wanted:
             found: Poid = payinfo["POID"]

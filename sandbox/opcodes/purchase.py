@@ -8,7 +8,7 @@ from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 from sandbox.billing.cycles import catch_up
 from sandbox.billing.ledger import Debtor, Occurrence, record
-from sandbox.billing.offers import Purchase, buy_deal
+from sandbox.billing.offers import Purchase, buy_deal, check_owners_active
 from sandbox.codes import CALCULATE_ONLY, OfferStatus, State
 from sandbox.errors import BrmFault
 from sandbox.money import ZERO
@@ -50,21 +50,19 @@ def _debtor_of_service(tx: Tx, account: Flist, poid: Poid) -> Debtor:
 
 
 def _buy(tx: Tx, debtor: Debtor, deal: Flist, when: datetime, program: str) -> Purchase:
-    _check_account(tx, debtor.account, deal)
+    _check_owners(tx, debtor, deal)
     catch_up(tx, debtor.unit["POID"])
     fresh = Debtor.of_group(tx, debtor.account, debtor.service, debtor.group)
     return buy_deal(tx, fresh, deal, when, program)
 
 
-def _check_account(tx: Tx, poid: Poid, deal: Flist) -> None:
-    """INV-09 and INV-10: nothing on a closed account, only offers bought inactive on an inactive one."""
-    account = tx.get(poid)
-    if account["STATUS"] == State.CLOSED:
+def _check_owners(tx: Tx, debtor: Debtor, deal: Flist) -> None:
+    """INV-09 and INV-10: nothing on a closed account; only offers bought inactive while account or service is suspended."""
+    if tx.get(debtor.account)["STATUS"] == State.CLOSED:
         raise BrmFault("BAD_VALUE", "STATUS", "the account is closed")
-    if account["STATUS"] == State.INACTIVE:
-        bought = [*elements(deal, "PRODUCTS").values(), *elements(deal, "DISCOUNTS").values()]
-        if not bought or any((given.get("STATUS") or OfferStatus.ACTIVE) != OfferStatus.INACTIVE for given in bought):
-            raise BrmFault("BAD_VALUE", "STATUS", "the account is inactive: buy with status 2")
+    bought = [*elements(deal, "PRODUCTS").values(), *elements(deal, "DISCOUNTS").values()]
+    if not bought or any(given.get("STATUS") in (None, OfferStatus.ACTIVE) for given in bought):
+        check_owners_active(tx, debtor.account, debtor.service)
 
 
 def buy_at_account_level(

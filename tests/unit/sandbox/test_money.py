@@ -130,7 +130,6 @@ def test_short_first_cycle_is_merged_into_the_next(brm: Any) -> None:
     assert brm.bills(unit)[0]["CURRENT_TOTAL"] == D("25.00") + D("11.61") + D("30.00") - D("0.00")
 
 
-@pytest.mark.spec("brm:8.18")
 def test_bill_day_31_is_clipped_to_short_months(brm: Any) -> None:
     brm.clock("2027-01-31T00:00:00Z")
     account = brm.account("A-1", "BP", ACTG_FUTURE_DOM=31)
