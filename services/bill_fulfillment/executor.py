@@ -86,14 +86,14 @@ class Executor:
                 facts = await self._lookup.gather(command, {})
                 result = plan_fulfillment_order_billing(command, facts, policy)
                 outcome = await self._run(command, facts, result, asked)
-                if not outcome.stale:
+                if not _is_stale(result, outcome):
                     return await self._conclude(command, facts, result, outcome)
         message = f"order {command.ledger_order} changes in {command.system_id} while it is being billed"
         raise O2CError.of(Reason.BRM_CONFLICT, message, retry_after=1.0, key=command.ledger_order)
 
     async def _run(self, command: Command, facts: Facts, result: Result, asked: Asked) -> RunResult:
         def finish(outcome: RunResult) -> Answer | None:
-            if outcome.stale or _failures_of_the_world(outcome):
+            if _is_stale(result, outcome) or _failures_of_the_world(outcome):
                 return None
             writing = _writing(command, facts, outcomes(result, outcome))
             return Answer(asked.method, asked.request_id, asked.fingerprint, writing.body, also=lambda tx: write(tx, writing))
@@ -151,6 +151,16 @@ def _bound(handle: Handle, bindings: Mapping[str, object]) -> Handle:
         return handle
     value = bindings.get(handle.name, handle)
     return value if isinstance(value, Poid | Ref) else Poid.parse(str(value))
+
+
+def _is_stale(result: Result, outcome: RunResult) -> bool:
+    """Whether a step found its object in BRM but not all that belongs to it. Items and balance groups may leave no trace."""
+    for step in result.plan.steps:
+        done = outcome.steps[step.key]
+        linked = {output.name for output in step.yields if output.link is not None}
+        if done.state is StepState.PARTIAL and not linked <= done.outputs.keys():
+            return True
+    return False
 
 
 def _failures_of_the_world(outcome: RunResult) -> tuple[O2CError, ...]:

@@ -10,7 +10,7 @@ from libs.plan.journal import Entry, EntryState, Journal
 from libs.plan.model import Ref
 from libs.xref.client import XrefKey, XrefPort, XrefRow
 from services.bill_fulfillment.domain.admission import payers
-from services.bill_fulfillment.domain.model import Action, Command, Facts, Handle, ObjectKind
+from services.bill_fulfillment.domain.model import Action, Attempt, Command, Facts, Handle, ObjectKind
 from services.bill_fulfillment.persistence import LedgerStore
 
 ACCOUNTS: Final = "CUSTOMERPARTY_ACCOUNTID"
@@ -64,7 +64,7 @@ class Lookup:
             lines=ledger.lines,
             assets=ledger.assets,
             latest_revision=ledger.latest_revision,
-            bought_items=_bought_items(command, earlier),
+            attempted={key: _attempt(entry) for key, entry in earlier.items() if entry.state is not EntryState.FAILED},
         )
 
     def _elsewhere(self, command: Command, assets: Iterable[str], found: Mapping[tuple[str, str], XrefRow]) -> dict[str, str]:
@@ -125,13 +125,7 @@ def _want(wanted: dict[tuple[str, str], None], table: str, crm_id: str | None) -
         wanted[table, crm_id] = None
 
 
-def _bought_items(command: Command, earlier: Mapping[str, Entry]) -> dict[str, Poid]:
-    """Items that an attempt cut short bought: their step is done and all else it made is cross-referenced."""
-    names = {f"item({line.line_id})": line.line_id for line in command.lines}
-    return {
-        names[name]: value
-        for entry in earlier.values()
-        if entry.state is EntryState.DONE and entry.linked
-        for name, value in entry.outputs.items()
-        if name in names and isinstance(value, Poid)
-    }
+def _attempt(entry: Entry) -> Attempt:
+    """A step without its cross-references counts as open: run again, it is only linked."""
+    outputs = {name: value for name, value in entry.outputs.items() if isinstance(value, Poid)}
+    return Attempt(entry.state is EntryState.INTENDED or not entry.linked, outputs)

@@ -20,10 +20,10 @@ def payload_hash(line: Line) -> str:
 
 
 def recall(drafts: Iterable[Draft], situation: Situation) -> None:
-    """Settle or refuse the open lines that the ledger knows."""
+    """Settle or refuse the lines that the ledger knows, those included that seem to be where they should be."""
     stale = situation.command.revision < situation.facts.latest_revision
     for draft in drafts:
-        if not draft.is_open:
+        if draft.outcome not in (None, Outcome.NO_CHANGE):
             continue
         if stale:
             message = f"revision {situation.facts.latest_revision} of the order was processed before"

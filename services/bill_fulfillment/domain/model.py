@@ -314,6 +314,16 @@ class AssetRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the journal knows of a step."""
+
+    is_open: bool
+    """Intended, outcome unknown: the step must be planned again as it was, so that it is settled."""
+    outputs: Mapping[str, Poid] = field(default_factory=dict)
+    """What it made, by symbolic name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that the decision needs to know of the world, read in one go."""
 
@@ -336,8 +346,10 @@ class Facts:
     assets: Mapping[str, AssetRecord] = field(default_factory=dict)
     latest_revision: int = 0
     """Highest revision of this order processed in this instance; 0 when there is none."""
+    attempted: Mapping[str, Attempt] = field(default_factory=dict)
+    """Steps that an earlier attempt at the same request journaled, by step key."""
     bought_items: Mapping[str, Poid] = field(default_factory=dict)
-    """By line id: items that a call cut short bought before it could write the ledger (items have no cross-reference)."""
+    """Items an earlier attempt is known to have bought, by line id. The planner derives them from ``attempted``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from dataclasses import replace
+
+from libs.brm.poid import Poid
 from services.bill_fulfillment.domain.admission import admit
 from services.bill_fulfillment.domain.assembly import Assembly
 from services.bill_fulfillment.domain.changes import change
@@ -9,7 +13,8 @@ from services.bill_fulfillment.domain.creation import create
 from services.bill_fulfillment.domain.draft import Situation
 from services.bill_fulfillment.domain.isolation import isolate
 from services.bill_fulfillment.domain.ledger import recall
-from services.bill_fulfillment.domain.model import Command, Facts, Policy, Result
+from services.bill_fulfillment.domain.model import Action, Command, Facts, Policy, Result
+from services.bill_fulfillment.domain.references import item_name
 from services.bill_fulfillment.domain.resolution import resolve
 from services.bill_fulfillment.domain.revision import revise
 
@@ -17,8 +22,15 @@ from services.bill_fulfillment.domain.revision import revise
 def plan_fulfillment_order_billing(command: Command, facts: Facts, policy: Policy) -> Result:
     """One decision per line and the calls they need (bill-fulfillment.md 1-7).
 
+    After an attempt that was cut short the plan is the same again, as far as that attempt got; so its steps are recognised,
+    settled or skipped, and nothing is made twice.
+
     Never raises for a well-formed command: what cannot be done is a violation on its line, and other roots go on.
     """
+    return _plan(command, _as_before(command, facts, policy), policy)
+
+
+def _plan(command: Command, facts: Facts, policy: Policy) -> Result:
     situation = Situation(command, facts, policy)
     drafts = admit(situation)
     recall(drafts.values(), situation)
@@ -29,3 +41,33 @@ def plan_fulfillment_order_billing(command: Command, facts: Facts, policy: Polic
     create(assembly)
     change(assembly)
     return Result(tuple(draft.decision() for draft in drafts.values()), assembly.plan())
+
+
+def _as_before(command: Command, facts: Facts, policy: Policy) -> Facts:
+    """The facts as the earlier attempt had them: without the cross-references that it wrote itself.
+
+    Cross-references follow each wave of calls, the ledger comes last; so what an asset has in the cross-references but not in
+    the ledger may be the attempt's own work. It is, when the plan without it contains a step the attempt journaled. What such
+    a step made only in part stays visible: the plan then goes on from what is there.
+    """
+    if not facts.attempted:
+        return facts
+    unrecorded = {line.asset for line in command.lines if line.action is Action.ADD} - facts.assets.keys()
+    hypothetical = _plan(command, _without(facts, unrecorded), policy)
+    own: set[str] = set()
+    bought: dict[str, Poid] = {}
+    items = {item_name(line.line_id).name: line.line_id for line in command.lines}
+    for step in hypothetical.plan.steps:
+        attempt = facts.attempted.get(step.key)
+        if attempt is None:
+            continue
+        links = {output.name: output.link.crm_id for output in step.yields if output.link is not None}
+        if attempt.is_open or links.keys() <= attempt.outputs.keys():
+            own |= set(links.values())
+        else:
+            bought |= {items[name]: poid for name, poid in attempt.outputs.items() if name in items}
+    return replace(_without(facts, own), bought_items=bought)
+
+
+def _without(facts: Facts, assets: Set[str]) -> Facts:
+    return replace(facts, installed={key: handle for key, handle in facts.installed.items() if key[0] not in assets})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
+
 import fulfillment
 import grpc.aio
 import pytest
@@ -166,3 +169,40 @@ async def test_an_outage_in_the_middle_is_unavailable_and_the_next_try_completes
     offers = await admin.objects("/purchased_product")
     assert len([offer for offer in offers if offer.get("DESCR")]) == 5
     assert len(await admin.objects("/purchased_bundle")) == 1
+
+
+def forget(database: Path, *, outcomes_too: bool) -> None:
+    """Leave the database as a crash right before the ledger's commit does, or before the last wave's outcomes were written."""
+    with sqlite3.connect(database) as db:
+        for table in ("bfo_line_ledger", "bfo_asset", "bfo_order", "request_answer"):
+            db.execute(f"DELETE FROM {table}")
+        if outcomes_too:
+            db.execute("UPDATE plan_step SET state = 'INTENDED', outputs = '{}' WHERE step_key LIKE 'service:%'")
+
+
+@pytest.mark.parametrize("outcomes_too", [False, True])
+async def test_a_crash_before_the_ledger_is_written_buys_nothing_twice(
+    around: Neighbourhood, tmp_path: Path, outcomes_too: bool
+):
+    database = tmp_path / "bfo.db"
+    url = f"sqlite:///{database}"
+    async with fulfillment.billing(around, database_url=url) as bfo:
+        first = await bfo.bill(order(FAMILY))
+    forget(database, outcomes_too=outcomes_too)
+    mark = dict(around.gateway.calls)
+    async with fulfillment.billing(around, database_url=url) as bfo:
+        again = await bfo.bill(order(FAMILY), "REQ-AFTER-CRASH")
+        writes = ("SUBSCRIPTION_SET", "SUBSCRIPTION_PURCHASE", "CUST_MODIFY")
+        assert not [name for name in spent(around, mark) if name.startswith(writes)]
+        assert list(again.lines) == list(first.lines)
+        third = await bfo.bill(order(FAMILY), "REQ-THIRD")
+        assert set(outcomes(third).values()) == {"NO_CHANGE"}
+
+        changed = order(FAMILY)
+        changed.lines[2].pricing.selling_price.units = 25
+        conflict = await bfo.bill(changed, "REQ-CHANGED")
+        assert "IDEMPOTENCY_CONFLICT" in str(conflict.lines[2].errors[0])
+        stale = order(FAMILY)
+        stale.revision = 0
+        refused = await bfo.bill(stale, "REQ-STALE")
+        assert {line.errors[0].message for line in refused.lines} == {"revision 1 of the order was processed before"}

@@ -1,0 +1,96 @@
+"""Billing in two phases: instances with dates ahead, then the real dates, as long as the old ones are not reached."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from billing import (
+    NOW,
+    World,
+    at_once,
+    bundle,
+    calls,
+    command,
+    day,
+    discount,
+    initiated,
+    item,
+    outcomes,
+    promotion,
+    subscription,
+    warnings,
+)
+
+from libs.brm.flist import get
+from services.bill_fulfillment.domain.model import Commit, Dates, Outcome, Payer, PriceType, Pricing, State
+
+FEE = Pricing(Decimal(30), Decimal(20), Commit.COMMITTED, price_type=PriceType.ONE_TIME)
+PURCHASED = Dates(purchase=day("2030-01-09"))
+AHEAD = NOW + timedelta(days=365)
+LINES = (
+    promotion("1", payer=Payer("", "Ann", ""), dates=PURCHASED),
+    bundle("2"),
+    subscription("3", parent_id="2", promotion="pr1", dates=PURCHASED),
+    discount("4", parent_id="2", promotion="pr1", dates=PURCHASED),
+    item("5", parent_id="2", pricing=FEE, dates=PURCHASED),
+)
+
+
+def phase_one() -> tuple[World, object]:
+    world = World()
+    return world, world.bill(command(*(initiated(line) for line in LINES), order_date=day("2030-01-09")))
+
+
+def phase_two(world: World, now: str, delivered: str):
+    lines = [replace(line, dates=replace(line.dates, actual_delivery=day(delivered))) for line in LINES]
+    return world.bill(command(*lines, now=day(now), order_date=day("2030-01-09")))
+
+
+@pytest.mark.spec("bill-fulfillment:T2", "bill-fulfillment:PT-01", "bill-fulfillment:PT-04")
+def test_phase_one_puts_the_starts_a_year_ahead_and_phase_two_resets_them():
+    world, first = phase_one()
+    assert calls(first.plan) == ["SET_BUNDLE", "MODIFY_CUSTOMER"]
+    assert get(first.plan.steps[0].call.input, "BUNDLE_INFO[0].VALID_FROM") == day("2030-01-09")
+    voice, fee = (get(first.plan.steps[1].call.input, f"SERVICES[0].DEALS[0].PRODUCTS[{at}]") for at in (0, 1))
+    assert (voice["PURCHASE_START_T"], voice["CYCLE_START_T"], voice["USAGE_START_T"]) == (day("2030-01-09"), AHEAD, AHEAD)
+    assert {fee[f"{charge}_START_T"] for charge in ("PURCHASE", "CYCLE", "USAGE")} == {AHEAD}
+    assert {decision.state for decision in first.decisions} == {State.INITIATED}
+
+    second = phase_two(world, "2030-02-03", "2030-02-02")
+    assert calls(second.plan) == ["SET_PRODINFO", "SET_DISCOUNTINFO", "SET_PRODINFO"]
+    terms = [get(step.call.input, "PRODUCTS[0]") or get(step.call.input, "DISCOUNTS[0]") for step in second.plan.steps]
+    delivered = day("2030-02-02")
+    for change in terms:
+        assert change["CYCLE_START_T"] == change["USAGE_START_T"] == delivered
+    assert ["PURCHASE_START_T" in change for change in terms] == [False, False, True]
+    assert {decision.state for decision in second.decisions} == {State.FULFILLED}
+
+
+@pytest.mark.spec("bill-fulfillment:T2b")
+def test_a_start_that_is_reached_stays_with_a_warning():
+    world, _ = phase_one()
+    late = phase_two(world, "2031-02-01", "2031-01-31")
+    assert late.plan.is_empty
+    assert [warning.partition(":")[0] for warning in warnings(late)] == ["DATE_ALREADY_CURRENT"] * 3
+    assert set(outcomes(late)) == {Outcome.NO_CHANGE}
+    assert {decision.state for decision in late.decisions} == {State.FULFILLED}
+
+
+@pytest.mark.spec("bill-fulfillment:PT-02")
+def test_initiating_twice_changes_nothing():
+    world, _ = phase_one()
+    again = world.bill(command(*(initiated(line) for line in LINES), order_date=day("2030-01-09")))
+    assert again.plan.is_empty
+    assert set(outcomes(again)) == {Outcome.NO_CHANGE}
+
+
+@pytest.mark.spec("bill-fulfillment:CP-04")
+def test_a_line_that_a_revision_adds_is_initiated_like_the_others():
+    world, _ = phase_one()
+    new = subscription("7", parent_id="2", asset="pd2", dates=at_once("2030-03-01"))
+    result = world.bill(command(initiated(LINES[1]), initiated(new), revision=2))
+    assert calls(result.plan) == ["PURCHASE_DEAL"]
+    assert result.decisions[-1].state is State.INITIATED
