@@ -45,6 +45,9 @@ from libs.metrics import Endpoint
 READY_POLL_SECONDS = 2.0
 """How often ``ready`` is asked."""
 
+LIVE = "live"
+"""Health name of the process as such: SERVING until it stops, ready or not. Restarting a process brings no database back."""
+
 AddServicer = Callable[[Any, grpc.aio.Server], None]
 Stop = Callable[[], Awaitable[Any]]
 Ready = Callable[[], Awaitable[bool]]
@@ -160,9 +163,11 @@ class _Health:
         self._serving: bool | None = None
 
     async def report(self, serving: bool) -> None:
+        kind = health_pb2.HealthCheckResponse
+        if self._serving is None:
+            await self._servicer.set(LIVE, kind.SERVING)
         if serving is not self._serving:
             self._serving = serving
-            kind = health_pb2.HealthCheckResponse
             for name in self._names:
                 await self._servicer.set(name, kind.SERVING if serving else kind.NOT_SERVING)
 

@@ -24,7 +24,7 @@ from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.channel import open_channel
 from libs.grpckit.context import current_request_id, scope, time_left
 from libs.grpckit.interceptor import Interceptor
-from libs.grpckit.server import running_server
+from libs.grpckit.server import LIVE, running_server
 from libs.grpckit.status import from_rpc_error
 from libs.logs import AccessLog
 from libs.metrics import REGISTRY
@@ -317,6 +317,8 @@ async def test_health_follows_readiness_and_reflection_lists_the_services(servic
         stub: Any = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
         watch = stub.Watch(health_pb2.HealthCheckRequest(service=XREF))
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        live = await stub.Check(health_pb2.HealthCheckRequest(service=LIVE))
+        assert live.status == health_pb2.HealthCheckResponse.SERVING  # not ready is no reason to be restarted
         ready = True
         assert (await asyncio.wait_for(watch.read(), 10)).status == health_pb2.HealthCheckResponse.SERVING
         watch.cancel()
