@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import typer.main
+from prometheus_client import REGISTRY
 
 from libs.config import describe
 from tools.trace import known_ids, trace
@@ -60,6 +61,18 @@ def settings_page() -> str:
     return page
 
 
+def metrics_page() -> str:
+    for service in SERVICES:
+        importlib.import_module(f"services.{service}.server")
+    rows = [
+        (f"`{family.name}`", family.type, family.documentation)
+        for family in sorted(REGISTRY.collect(), key=lambda family: family.name)
+        if family.name.startswith("o2c_")
+    ]
+    text = "Served at `/metrics` on the port each service is given (`O2C_…_METRICS_PORT`); counters end in `_total`.\n\n"
+    return NOTE + "# Metrics\n\n" + text + markdown_table(("Metric", "Kind", "Meaning"), rows)
+
+
 def cli_page() -> str:
     from cli import main
 
@@ -75,7 +88,9 @@ def command_section(command: Any, path: str) -> Iterator[str]:
     yield f"## `{path}`\n\n{text}\n\n"
     options = [
         (
-            " ".join(parameter.opts) if parameter.param_type_name == "option" else f"`{parameter.human_readable_name}`",
+            " ".join(parameter.opts)
+            if parameter.param_type_name == "option"
+            else f"`{(parameter.metavar or parameter.name).upper()}`",
             getattr(parameter, "help", "") or "",
         )
         for parameter in command.params
@@ -111,6 +126,7 @@ def traceability_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/settings.md": settings_page,
+    "docs/reference/metrics.md": metrics_page,
     "docs/reference/cli.md": cli_page,
     "docs/traceability.md": traceability_page,
 }
