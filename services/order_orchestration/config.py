@@ -46,7 +46,9 @@ class Settings(ServiceSettings):
     stalled_seconds: float = Field(
         10.0, gt=0, description="Silence after which another pod takes over a pod's orders, in seconds (procrastinate)."
     )
-    scan_seconds: float = Field(5.0, gt=0, description="How often to look for due orders, in seconds (in_process).")
+    scan_seconds: float = Field(
+        1.0, gt=0, description="How often to look for orders whose delay is over, in seconds; new ones start at once."
+    )
     error_delay_seconds: float = Field(
         5.0, gt=0, description="When to repeat a pass that could not reach its rows, in seconds."
     )

@@ -126,6 +126,7 @@ def build_engine(settings: Settings, store: OrderStore, micros: Clock) -> Engine
         workers=settings.workers,
         heartbeat=settings.heartbeat_seconds,
         stalled_after=settings.stalled_seconds,
+        poll=settings.scan_seconds,
         error_delay=settings.error_delay_seconds,
         drain_seconds=settings.drain_seconds,
     )

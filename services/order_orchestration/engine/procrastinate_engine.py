@@ -41,16 +41,20 @@ class ProcrastinateEngine:
         workers: int = 16,
         heartbeat: float = 2.0,
         stalled_after: float = 10.0,
+        poll: float = 1.0,
         error_delay: float = 5.0,
         drain_seconds: float = 20.0,
         schema: str = SCHEMA,
     ) -> None:
-        """``heartbeat``: seconds between signs of life; ``stalled_after``: silence after which a pod counts as dead."""
+        """All in seconds. ``heartbeat``: between signs of life; ``stalled_after``: silence after which a pod counts as dead;
+        ``poll``: between looks for jobs whose delay is over (new jobs are notified).
+        """
         self._url = database_url
         self._due = due
         self._workers = workers
         self._heartbeat = heartbeat
         self._stalled_after = stalled_after
+        self._poll = poll
         self._error_delay = error_delay
         self._drain_seconds = drain_seconds
         self._schema = schema
@@ -120,7 +124,7 @@ class ProcrastinateEngine:
                     concurrency=self._workers,
                     install_signal_handlers=False,
                     delete_jobs="always",
-                    fetch_job_polling_interval=5.0,
+                    fetch_job_polling_interval=self._poll,
                     update_heartbeat_interval=self._heartbeat,
                     stalled_worker_timeout=self._stalled_after,
                     shutdown_graceful_timeout=self._drain_seconds,
