@@ -95,8 +95,11 @@ class Executor:
         def finish(outcome: RunResult) -> Answer | None:
             if _is_stale(result, outcome) or _failures_of_the_world(outcome):
                 return None
-            writing = _writing(command, facts, outcomes(result, outcome))
-            return Answer(asked.method, asked.request_id, asked.fingerprint, writing.body, also=lambda tx: write(tx, writing))
+            decisions = outcomes(result, outcome)
+            writing = _writing(command, facts, decisions)
+            lost = any(decision.outcome in (Outcome.FAILED, Outcome.SKIPPED_DEPENDENCY) for decision in decisions)
+            request_id = "" if lost else asked.request_id  # what failed may be sent again as it is, once the cause is gone
+            return Answer(asked.method, request_id, asked.fingerprint, writing.body, also=lambda tx: write(tx, writing))
 
         return await run(
             result.plan,

@@ -12,7 +12,7 @@ from libs.errors import O2CError, Reason
 from libs.pb.bill_fulfillment.v1 import bill_fulfillment_pb2 as pb
 from libs.pb.bill_fulfillment.v1.bill_fulfillment_pb2_grpc import BillFulfillmentServiceServicer
 from libs.plan.journal import Journal
-from services.bill_fulfillment import mappers
+from services.bill_fulfillment import mappers, metrics
 from services.bill_fulfillment.answers import to_wire_response
 from services.bill_fulfillment.domain.model import Command, Policy
 from services.bill_fulfillment.domain.planner import plan_fulfillment_order_billing
@@ -61,6 +61,7 @@ class BillFulfillmentHandlers(BillFulfillmentServiceServicer):
         if stored is not None:
             return stored
         decisions = await self._executor.execute(command, policy, asked)
+        metrics.count(decisions)
         return to_wire_response(command, decisions)
 
     async def _preview(self, command: Command, planned: Mapping[tuple[str, str, str], str], policy: Policy) -> _Response:

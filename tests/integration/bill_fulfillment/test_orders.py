@@ -58,6 +58,10 @@ async def test_the_same_order_again_makes_no_call(around: Neighbourhood, bfo: fu
     assert replay.replayed
     assert list(replay.lines) == list(first.lines)
 
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await bfo.bill(order(VOICEMAIL), "REQ-1")
+    assert from_rpc_error(caught.value).violations[0].reason is Reason.IDEMPOTENCY_CONFLICT
+
     again = await bfo.bill(order(FAMILY), "REQ-2")
     assert not again.replayed
     assert set(outcomes(again).values()) == {"NO_CHANGE"}
