@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ssl import SSLContext
 from types import SimpleNamespace
 from typing import Any, Final
@@ -48,6 +48,13 @@ class Instance:
     """When to look for the effect of a write of unknown outcome: the write may still be on its way."""
     stored_searches: Mapping[str, int] = field(default_factory=dict)
     """Search template text to the number of the site's stored search; others are sent ad hoc."""
+
+    @classmethod
+    def of(cls, system_id: str, endpoint: str, db_no: str, **options: Any) -> Instance:
+        """From a billing system record: ``endpoint`` may name several addresses, separated by commas."""
+        endpoints = tuple(part.strip() for part in endpoint.split(",") if part.strip())
+        dialect = replace(options.pop("dialect", Dialect()), db_no=db_no)
+        return cls(system_id=system_id, endpoints=endpoints, dialect=dialect, **options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array, Flist, get
 from libs.brm.poid import Poid
-from libs.brm.reconcile.match import as_poid, contains, newest, same_tail
+from libs.brm.reconcile.match import as_poid, contains, newest, same, same_tail
 from libs.brm.reconcile.purchases import add_purchases, offers_found, offers_wanted
 from libs.brm.reconcile.scene import Finder, Scene
 
@@ -58,7 +58,7 @@ async def _default_group(scene: Scene, billinfo: Poid) -> Poid | None:
 
 async def _modify_customer(scene: Scene, call: BrmCall) -> Flist | None:
     account = as_poid(call.input["ACCOUNT_OBJ"], scene.db)
-    output: Flist = {"POID": account}
+    output: Flist = {"POID": account, "ACCTINFO": Array.of({"POID": account})}
     await add_purchases(scene, call, account, output)
     wanted = call.input.get("SERVICES") or {}
     made_services = [element for element in wanted if as_poid(wanted[element]["SERVICE_OBJ"], scene.db).is_new]
@@ -128,8 +128,8 @@ async def _create_payinfo(scene: Scene, call: BrmCall) -> Flist | None:
         each
         for each in await scene.search(calls.find_payinfos_of_account(wanted["ACCOUNT_OBJ"], db=scene.db))
         if each["POID"].type == type_
-        and contains(each, {name: wanted[name] for name in ("NAME", "PAY_TYPE") if name in wanted})
-        and _same_method(each.get("INHERITED_INFO") or {}, wanted.get("INHERITED_INFO") or {})
+        and same(each.get("NAME"), wanted.get("NAME"))
+        and _same_method(each | (each.get("INHERITED_INFO") or {}), wanted.get("INHERITED_INFO") or {})
     )
     return {"POID": match["POID"]} if match else None
 

@@ -26,7 +26,7 @@ def contains(stored: Any, wanted: Any) -> bool:
 
 
 def same(stored: Any, wanted: Any) -> bool:
-    """Equal as BRM sees it: POIDs without revision, numbers by value, times to the second, 0 and absent times alike."""
+    """Equal as BRM sees it: POIDs without revision, numbers by value, times to the second; absent texts and times are empty."""
     if isinstance(wanted, datetime):
         if wanted.timestamp() == 0:
             return stored is None
@@ -36,7 +36,7 @@ def same(stored: Any, wanted: Any) -> bool:
         return isinstance(wanted, Poid) and stored.refers_to(wanted)
     if isinstance(wanted, Decimal | int) and isinstance(stored, Decimal | int):
         return Decimal(stored) == Decimal(wanted)
-    return bool((stored or None) == (wanted or None))
+    return bool(("" if stored is None else stored) == ("" if wanted is None else wanted))
 
 
 def same_tail(stored: Any, wanted: Any) -> bool:

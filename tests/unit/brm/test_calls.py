@@ -1,0 +1,250 @@
+"""Calls are values: what the constructors put where, as BRM's tools would print it."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from libs.brm import calls
+from libs.brm.call import BrmCall
+from libs.brm.codec import Dialect, encode_request
+from libs.brm.codes import Delivery, OfferStatus, OffsetUnit, PayType, PhoneType, Status
+from libs.brm.flist import ANY, Array, get
+from libs.brm.poid import Poid
+from libs.brm.specs import OPCODES
+from libs.brm.text import mask, to_text
+from libs.plan.model import Ref, bind, refs_in
+
+ACCOUNT = Poid("0.0.0.1", "/account", 10_000)
+SERVICE = Poid("0.0.0.1", "/service/telco/gsm", 10_001)
+UNIT = Poid("0.0.0.1", "/billinfo", 10_002)
+OFFER = Poid("0.0.0.1", "/purchased_product", 10_003)
+GROUP = Poid("0.0.0.1", "/group/billing", 10_004)
+NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
+NAME = calls.NameInfo(last_name="Lee", phones=(calls.Phone("555", PhoneType.WORK),))
+DEAL = calls.Deal(products=(calls.ProductPurchase(product="/product 20011", line_id="L-1"),))
+MEMBER = calls.GroupMember(account=ACCOUNT, bill_units=(calls.BillUnit(poid=UNIT, parent=UNIT),))
+
+ALL: dict[str, BrmCall] = {
+    "commit_customer": calls.commit_customer(
+        account=calls.AccountInfo(account_no="1-A", locale="en_US"),
+        names=[NAME],
+        bill_units=[
+            calls.BillUnit(billinfo_id="BP", payinfo=calls.InvoicePayInfo(delivery=Delivery.EMAIL, email="a@example.com")),
+            calls.BillUnit(billinfo_id="A|B|C", parent=UNIT),
+        ],
+        services=[calls.ServicePurchase(service="/service/voip", login="x", balance_group=1, deal=DEAL)],
+        deals=[DEAL],
+        at=NOON,
+    ),
+    "modify_customer": calls.modify_customer(ACCOUNT, services=[calls.ServicePurchase(service=SERVICE, deal=DEAL)]),
+    "update_customer": calls.update_customer(
+        ACCOUNT, names={1: NAME}, bill_units=[calls.BillUnit(poid=UNIT, bill_when=3)], locale="de_DE"
+    ),
+    "set_billinfo": calls.set_billinfo(ACCOUNT, [calls.BillUnit(poid=UNIT, payinfo="/payinfo/invoice 7")]),
+    "create_billinfo": calls.create_billinfo(ACCOUNT, calls.BillUnit(billinfo_id="BP", payinfo=calls.CardPayInfo(number="4"))),
+    "create_payinfo": calls.create_payinfo(ACCOUNT, calls.DebitPayInfo(number="1", bank_no="2")),
+    "create_bal_grp": calls.create_bal_grp(ACCOUNT, calls.BalanceGroup(name="g", credit_limits={840: Decimal(100)}), at=NOON),
+    "set_status": calls.set_status(ACCOUNT, Status.INACTIVE),
+    "update_services": calls.update_services(ACCOUNT, [calls.ServiceChange(service=SERVICE, login="y", aliases=("z",))]),
+    "act_find": calls.act_find("/service/voip", "x"),
+    "purchase_deal": calls.purchase_deal(ACCOUNT, DEAL, service=SERVICE, at=NOON),
+    "cancel_product": calls.cancel_product(ACCOUNT, [calls.OfferCancellation(offering=OFFER, quantity=Decimal(1))]),
+    "cancel_discount": calls.cancel_discount(ACCOUNT, [calls.OfferCancellation(offering=OFFER, item="/discount 20111")]),
+    "set_prodinfo": calls.set_prodinfo(ACCOUNT, [calls.OfferChange(offering=OFFER, rate_plan="Premium")], service=SERVICE),
+    "set_discountinfo": calls.set_discountinfo(
+        ACCOUNT, [calls.OfferChange(offering=OFFER, cycle=calls.Charge(end=calls.NEVER))]
+    ),
+    "set_product_status": calls.set_product_status(ACCOUNT, [OFFER], OfferStatus.INACTIVE),
+    "set_discount_status": calls.set_discount_status(ACCOUNT, [OFFER], OfferStatus.ACTIVE),
+    "set_bundle": calls.set_bundle(ACCOUNT, [calls.Bundle(name="Promo", descr="L-1", valid_from=NOON)]),
+    "get_purchased_offerings": calls.get_purchased_offerings(ACCOUNT, SERVICE),
+    "bill_group_create": calls.bill_group_create(ACCOUNT, [ACCOUNT], name="family"),
+    "bill_group_add_member": calls.bill_group_add_member(GROUP, [MEMBER]),
+    "bill_group_move_member": calls.bill_group_move_member(ACCOUNT, [MEMBER], parent=ACCOUNT),
+    "bill_group_delete_member": calls.bill_group_delete_member(GROUP, [MEMBER]),
+    "bill_group_get_parent": calls.bill_group_get_parent(ACCOUNT),
+    "bill_group_get_children": calls.bill_group_get_children(ACCOUNT, threshold=5),
+    "bill_make_bill": calls.bill_make_bill(UNIT, at=NOON),
+    "bill_item_event_search": calls.bill_item_event_search(["/item/misc 1", "/item/misc 2"], start=NOON),
+    "ar_get_acct_bal_summary": calls.ar_get_acct_bal_summary(ACCOUNT, UNIT),
+    "ar_get_bal_summary": calls.ar_get_bal_summary(UNIT),
+    "ar_get_acct_bills": calls.ar_get_acct_bills(ACCOUNT, UNIT, include_children=False),
+    "ar_get_bills": calls.ar_get_bills(UNIT, threshold=10),
+    "ar_get_bill_items": calls.ar_get_bill_items(UNIT, service=SERVICE, poid_type="/item/payment"),
+    "ar_get_item_detail": calls.ar_get_item_detail("/item/misc 1"),
+    "loopback": calls.loopback(),
+    "read_obj": calls.read_obj(ACCOUNT),
+    "read_flds": calls.read_flds(ACCOUNT, {"ACCOUNT_NO": None, "NAMEINFO": Array({ANY: None})}),
+    "find_account_by_number": calls.find_account_by_number("1-A"),
+    "find_billinfo": calls.find_billinfo(ACCOUNT, "BP"),
+    "find_billinfos_of_account": calls.find_billinfos_of_account(ACCOUNT),
+    "find_billinfos_of_payer": calls.find_billinfos_of_payer(UNIT),
+    "find_payinfos_of_account": calls.find_payinfos_of_account(ACCOUNT),
+    "find_service_by_login": calls.find_service_by_login("/service/voip", "x"),
+    "find_services_of_account": calls.find_services_of_account(ACCOUNT),
+    "find_products": calls.find_products(ACCOUNT),
+    "find_discounts": calls.find_discounts(ACCOUNT, SERVICE),
+    "find_balance_groups": calls.find_balance_groups(billinfo=UNIT),
+    "find_bundle": calls.find_bundle(ACCOUNT, "Promo"),
+    "find_bundles_of_account": calls.find_bundles_of_account(ACCOUNT),
+    "find_group_by_owner": calls.find_group_by_owner("/account 7"),
+    "find_events_by_descr": calls.find_events_by_descr(ACCOUNT, "L-1"),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_a_constructor_builds_can_be_sent(name: str) -> None:
+    assert encode_request(ALL[name], Dialect())
+
+
+def test_every_opcode_has_a_constructor_and_every_constructor_is_tried() -> None:
+    assert {call.opcode for call in ALL.values()} == set(OPCODES)
+    functions = {name for name in calls.__all__ if inspect.isfunction(getattr(calls, name))}
+    assert functions - {"program_name", "search"} == set(ALL)
+
+
+def test_a_new_customer_links_its_parts_by_element_id() -> None:
+    assert (
+        to_text(ALL["commit_customer"].input)
+        == """\
+0 PIN_FLD_POID           POID [0] 0.0.0.1 /plan -1 0
+0 PIN_FLD_PROGRAM_NAME    STR [0] "o2c"
+0 PIN_FLD_END_T        TSTAMP [0] (1798804800) 2027-01-01T12:00:00Z
+0 PIN_FLD_ACCTINFO      ARRAY [0] allocated 20, used 5
+1     PIN_FLD_POID       POID [0] 0.0.0.1 /account -1 0
+1     PIN_FLD_ACCOUNT_NO  STR [0] "1-A"
+1     PIN_FLD_BUSINESS_TYPE ENUM [0] 1
+1     PIN_FLD_CURRENCY    INT [0] 840
+1     PIN_FLD_BAL_INFO  ARRAY [0] NULL
+0 PIN_FLD_NAMEINFO      ARRAY [1] allocated 20, used 2
+1     PIN_FLD_LAST_NAME   STR [0] "Lee"
+1     PIN_FLD_PHONES    ARRAY [0] allocated 20, used 2
+2         PIN_FLD_PHONE   STR [0] "555"
+2         PIN_FLD_TYPE   ENUM [0] 2
+0 PIN_FLD_LOCALES       ARRAY [1] allocated 20, used 1
+1     PIN_FLD_LOCALE      STR [0] "en_US"
+0 PIN_FLD_BILLINFO      ARRAY [0] allocated 20, used 5
+1     PIN_FLD_POID       POID [0] 0.0.0.1 /billinfo -1 0
+1     PIN_FLD_BILLINFO_ID STR [0] "BP"
+1     PIN_FLD_PAY_TYPE   ENUM [0] 10001
+1     PIN_FLD_PAYINFO   ARRAY [0] NULL
+1     PIN_FLD_BAL_INFO  ARRAY [0] NULL
+0 PIN_FLD_BILLINFO      ARRAY [1] allocated 20, used 6
+1     PIN_FLD_POID       POID [0] 0.0.0.1 /billinfo -1 0
+1     PIN_FLD_BILLINFO_ID STR [0] "A|B|C"
+1     PIN_FLD_PAY_TYPE   ENUM [0] 10007
+1     PIN_FLD_PARENT_BILLINFO_OBJ POID [0] 0.0.0.1 /billinfo 10002 0
+1     PIN_FLD_AR_BILLINFO_OBJ POID [0] 0.0.0.1 /billinfo 10002 0
+1     PIN_FLD_BAL_INFO  ARRAY [1] NULL
+0 PIN_FLD_PAYINFO       ARRAY [0] allocated 20, used 3
+1     PIN_FLD_POID       POID [0] 0.0.0.1 /payinfo/invoice -1 0
+1     PIN_FLD_PAY_TYPE   ENUM [0] 10001
+1     PIN_FLD_INHERITED_INFO SUBSTRUCT [0] allocated 20, used 1
+2         PIN_FLD_INV_INFO ARRAY [0] allocated 20, used 2
+3             PIN_FLD_EMAIL_ADDR STR [0] "a@example.com"
+3             PIN_FLD_DELIVERY_PREFER ENUM [0] 0
+0 PIN_FLD_BAL_INFO      ARRAY [0] allocated 20, used 2
+1     PIN_FLD_POID       POID [0] 0.0.0.1 /balance_group -1 0
+1     PIN_FLD_BILLINFO  ARRAY [0] NULL
+0 PIN_FLD_BAL_INFO      ARRAY [1] allocated 20, used 2
+1     PIN_FLD_POID       POID [0] 0.0.0.1 /balance_group -1 0
+1     PIN_FLD_BILLINFO  ARRAY [1] NULL
+0 PIN_FLD_SERVICES      ARRAY [0] allocated 20, used 4
+1     PIN_FLD_SERVICE_OBJ POID [0] 0.0.0.1 /service/voip -1 0
+1     PIN_FLD_LOGIN       STR [0] "x"
+1     PIN_FLD_BAL_INFO  ARRAY [1] NULL
+1     PIN_FLD_DEALS     ARRAY [0] allocated 20, used 2
+2         PIN_FLD_POID   POID [0] 0.0.0.1 /deal -1 0
+2         PIN_FLD_PRODUCTS ARRAY [0] allocated 20, used 4
+3             PIN_FLD_PRODUCT_OBJ POID [0] 0.0.0.1 /product 20011 0
+3             PIN_FLD_QUANTITY DECIMAL [0] 1
+3             PIN_FLD_STATUS ENUM [0] 1
+3             PIN_FLD_DESCR STR [0] "L-1"
+0 PIN_FLD_DEALS         ARRAY [0] allocated 20, used 2
+1     PIN_FLD_POID       POID [0] 0.0.0.1 /deal -1 0
+1     PIN_FLD_PRODUCTS  ARRAY [0] allocated 20, used 4
+2         PIN_FLD_PRODUCT_OBJ POID [0] 0.0.0.1 /product 20011 0
+2         PIN_FLD_QUANTITY DECIMAL [0] 1
+2         PIN_FLD_STATUS ENUM [0] 1
+2         PIN_FLD_DESCR   STR [0] "L-1\""""
+    )
+
+
+def test_symbols_may_stand_for_what_does_not_exist_yet() -> None:
+    purchase = calls.purchase_deal(
+        Ref("account(1-A)"),
+        calls.Deal(products=(calls.ProductPurchase(product="/product 20011", bundle=Ref("bundle(P)")),)),
+        service=Ref("service(S)"),
+    )
+    assert [ref.name for ref in refs_in(purchase.input)] == ["account(1-A)", "service(S)", "bundle(P)"]
+    assert "PIN_FLD_POID           POID [0] <account(1-A)>" in to_text(purchase.input)
+    bound = bind(purchase.input, {"account(1-A)": ACCOUNT, "service(S)": str(SERVICE), "bundle(P)": "/purchased_bundle 5"})
+    assert b"/purchased_bundle 5 0<" in encode_request(BrmCall(purchase.opcode, bound), Dialect())
+
+
+def test_a_fee_override_sets_its_flag_by_itself() -> None:
+    changed = calls.OfferChange(offering=OFFER, status_flags=8, cycle=calls.Charge(fee=Decimal(0)))
+    assert get(calls.set_prodinfo(ACCOUNT, [changed]).input, "PRODUCTS[0].STATUS_FLAGS") == 0x2000008
+    plain = calls.OfferChange(offering=OFFER, cycle=calls.Charge(discount=Decimal("0.1")))
+    assert "STATUS_FLAGS" not in get(calls.set_prodinfo(ACCOUNT, [plain]).input, "PRODUCTS[0]")
+
+
+def test_starts_and_ends_are_times_or_offsets() -> None:
+    terms = calls.ProductPurchase(
+        product="/product 1",
+        purchase=calls.Charge(start=NOON, end=calls.Offset(90, OffsetUnit.DAY)),
+        usage=calls.Charge(end=calls.NEVER),
+    ).flist()
+    assert terms["PURCHASE_START_T"] == NOON
+    assert (terms["PURCHASE_END_UNIT"], terms["PURCHASE_END_OFFSET"]) == (4, 90)
+    assert terms["USAGE_END_T"] == calls.NEVER
+    assert "CYCLE_START_T" not in terms
+
+
+def test_a_unit_with_a_parent_is_nonpaying_and_owes_through_it() -> None:
+    unit = calls.BillUnit(poid=UNIT, parent=Ref("billinfo(BP)"), ar_unit=Ref("billinfo(TOP)")).flist("0.0.0.1")
+    assert unit["PAY_TYPE"] == PayType.NONPAYING
+    assert (unit["PARENT_BILLINFO_OBJ"], unit["AR_BILLINFO_OBJ"]) == (Ref("billinfo(BP)"), Ref("billinfo(TOP)"))
+
+
+def test_searches_name_their_values_by_position() -> None:
+    search = calls.find_billinfo(ACCOUNT, "BP").input
+    assert search["TEMPLATE"] == "select X from /billinfo where F1 = V1 and F2 = V2"
+    assert search["ARGS"] == {1: {"ACCOUNT_OBJ": ACCOUNT}, 2: {"BILLINFO_ID": "BP"}}
+    with pytest.raises(ValueError, match="ACCOUNT_OBJ, NAME"):
+        calls.search(calls.SEARCHES["bundle_by_name"], [ACCOUNT])
+
+
+def test_audit_names_fit_what_brm_stores() -> None:
+    assert calls.program_name("SO-1", "", "L-2") == "o2c:SO-1:L-2"
+    assert len(calls.program_name("ü" * 60).encode()) <= 60
+
+
+def test_sensitive_fields_are_masked_wherever_they_stand() -> None:
+    card = calls.CardPayInfo(number="4111111111111111", security_code="987", expiry="0130")
+    call = calls.create_billinfo(ACCOUNT, calls.BillUnit(billinfo_id="BP", payinfo=card))
+    text = to_text(call.input)
+    assert '"****1111"' in text
+    assert "987" not in text
+    assert "411111" not in text + repr(card)
+    assert get(mask(call.input), "PAYINFO[0].INHERITED_INFO.CC_INFO[0].SECURITY_ID") == "****"
+    assert "4111111111111111" in to_text(call.input, masked=False)
+
+
+def test_values_of_every_type_are_printed() -> None:
+    assert to_text(
+        {"BUFFER": b"xyz", "VALID_TO": None, "extra": {"A": 1}, "DUE": Decimal("1E+2"), "EXTRATING": {"LABEL": "l"}, "X": None}
+    ).splitlines() == [
+        "0 PIN_FLD_BUFFER          BUF [0] 3 bytes",
+        "0 PIN_FLD_VALID_TO     TSTAMP [0] NULL",
+        "0 PIN_FLD_extra     SUBSTRUCT [0] allocated 20, used 1",
+        "1     PIN_FLD_A           INT [0] 1",
+        "0 PIN_FLD_DUE         DECIMAL [0] 100",
+        "0 PIN_FLD_EXTRATING SUBSTRUCT [0] allocated 20, used 1",
+        '1     PIN_FLD_LABEL       STR [0] "l"',
+        "0 PIN_FLD_X               STR [0] NULL",
+    ]

@@ -1,0 +1,114 @@
+"""What a site may store otherwise than the sandbox does, and still be settled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from libs.brm import calls
+from libs.brm.call import BrmCall
+from libs.brm.errors import BrmError, BrmOutcomeUnknown
+from libs.brm.flist import Array, Flist, get
+from libs.brm.poid import Poid
+from libs.brm.reconcile import Scene, find_effect, is_complete
+from libs.brm.reconcile.match import contains, same, same_tail
+from libs.errors import Reason
+
+ACCOUNT = Poid("0.0.0.1", "/account", 10_000)
+EVENT = Poid("0.0.0.1", "/event/billing/product/fee/purchase", 20270101)
+UNIT = Poid("0.0.0.1", "/billinfo", 10_001)
+PAYINFO = Poid("0.0.0.1", "/payinfo/cc", 10_002)
+
+
+class Store:
+    """Answers searches by class; anything else is not found."""
+
+    def __init__(self, **found: list[Flist]) -> None:
+        self._found = found
+
+    async def ask(self, call: BrmCall) -> Flist:
+        if call.opcode != "PCM_OP_SEARCH":
+            raise BrmError(Reason.BRM_REJECTED, "no", system_id="BRM_01", opcode=call.opcode)
+        type_ = call.input["TEMPLATE"].split()[3].strip("/").replace("/", "_")
+        return {"RESULTS": Array.of(*self._found.get(type_, []))}
+
+    def scene(self) -> Scene:
+        return Scene("BRM_01", "0.0.0.1", self.ask)
+
+
+async def test_a_one_time_offer_that_leaves_no_instance_is_found_by_its_event() -> None:
+    deal = calls.Deal(products=(calls.ProductPurchase(product="/product 20014", line_id="L-1"),))
+    purchase = calls.purchase_deal(ACCOUNT, deal)
+    assert await find_effect(Store(event=[{"POID": EVENT}]).scene(), purchase) == {"POID": ACCOUNT}
+    assert await find_effect(Store().scene(), purchase) is None
+
+
+async def test_a_default_balance_group_is_found_even_when_the_unit_does_not_name_it() -> None:
+    create = calls.create_billinfo(ACCOUNT, calls.BillUnit(billinfo_id="BP"))
+    groups = [{"POID": Poid("0.0.0.1", "/balance_group", number)} for number in (12, 11)]
+    found = await find_effect(Store(billinfo=[{"POID": UNIT}], balance_group=groups).scene(), create)
+    assert get(found or {}, "BAL_INFO[0].POID") == groups[1]["POID"]
+
+
+@pytest.mark.spec("brm:8.19")
+@pytest.mark.parametrize("stored", ["4111111111111111", "XXXXXXXXXXXX1111", "****", None])
+@pytest.mark.parametrize("nested", [True, False])
+async def test_masked_numbers_do_not_make_a_payment_method_another_one(stored: str | None, nested: bool) -> None:
+    card = calls.CardPayInfo(name="card", number="4111111111111111", expiry="0130")
+    details: Flist = {"CC_INFO": Array.of({"DEBIT_NUM": stored, "DEBIT_EXP": "0130"})}
+    record = {"POID": PAYINFO, "NAME": "card"} | ({"INHERITED_INFO": details} if nested else details)
+    found = await find_effect(Store(payinfo=[record]).scene(), calls.create_payinfo(ACCOUNT, card))
+    assert found == {"POID": PAYINFO}
+
+
+async def test_another_card_is_another_payment_method() -> None:
+    details: Flist = {"CC_INFO": Array.of({"DEBIT_NUM": "XXXXXXXXXXXX2222", "DEBIT_EXP": "0130"})}
+    store = Store(payinfo=[{"POID": PAYINFO, "NAME": "card"} | details])
+    card = calls.CardPayInfo(name="card", number="4111111111111111", expiry="0130")
+    assert await find_effect(store.scene(), calls.create_payinfo(ACCOUNT, card)) is None
+
+
+async def test_a_unit_that_is_missing_on_a_found_account_is_missing_in_the_answer() -> None:
+    units = [calls.BillUnit(billinfo_id=name) for name in ("BP-1", "BP-2")]
+    commit = calls.commit_customer(account=calls.AccountInfo(account_no="1-A"), names=[calls.NameInfo()], bill_units=units)
+    stored = {"POID": UNIT, "BILLINFO_ID": "BP-1", "BAL_GRP_OBJ": Poid("0.0.0.1", "/balance_group", 11)}
+    found = await find_effect(Store(account=[{"POID": ACCOUNT}], billinfo=[stored]).scene(), commit)
+    assert found is not None
+    assert list(found["BILLINFO"]) == [0]
+    assert not is_complete(commit, found)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        BrmCall("PCM_OP_CUST_COMMIT_CUSTOMER", {"ACCTINFO": Array.of({})}),
+        calls.create_billinfo(ACCOUNT, calls.BillUnit()),
+        calls.create_bal_grp(ACCOUNT, calls.BalanceGroup()),
+        BrmCall("PCM_OP_AR_ACCOUNT_ADJUSTMENT", {}),
+    ],
+)
+async def test_a_call_without_a_natural_key_stays_unknown(call: BrmCall) -> None:
+    with pytest.raises(BrmOutcomeUnknown, match="cannot be told"):
+        await find_effect(Store().scene(), call)
+
+
+async def test_a_look_up_that_fails_says_so() -> None:
+    with pytest.raises(BrmError):
+        await find_effect(Store().scene(), calls.set_status(ACCOUNT, 10102))  # type: ignore[arg-type]
+
+
+def test_values_are_compared_as_brm_sees_them() -> None:
+    noon = datetime(2027, 1, 1, 12, tzinfo=UTC)
+    assert same(Poid("0.0.0.1", "/service/telco/gsm", 5, 9), "/service 5")
+    assert same(Decimal("1.500"), Decimal("1.5"))
+    assert same(noon, noon.replace(microsecond=5))
+    assert same(None, calls.NEVER)
+    assert same("", None)
+    assert not same(None, noon)
+    assert not same(None, 0)
+    assert contains({"A": {"B": 1}, "C": 2}, {"A": {"B": 1}})
+    assert not contains(None, {"A": 1})
+    assert same_tail("****1111", "41111111")
+    assert not same_tail("****1111", "42222222")
