@@ -1,4 +1,4 @@
-"""Check the Kubernetes manifests without a cluster: ``python -m tools.check_manifests [ROOT]``.
+"""Check the Kubernetes manifests and compose.yaml without a cluster or Docker: ``python -m tools.check_manifests [ROOT]``.
 
 Every file is checked against the schemas of Kubernetes (strict) and against the rules of this house. Where kubectl exists the
 overlays are rendered as well, and what they render to is checked the same way, down to the settings each service would read.
@@ -33,10 +33,15 @@ KUBERNETES = "1.32"
 KUSTOMIZATION = "kustomization.yaml"
 FOLDER_KINDS = ("Deployment", "PodDisruptionBudget", "Service", "ServiceAccount")
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+SYSTEMS = "O2C_BILLING_SYSTEMS"
 SYSTEMS_FILE = "O2C_BILLING_SYSTEMS_FILE"
-SHARED_SETTINGS = ("O2C_BILLING_SYSTEMS", SYSTEMS_FILE)
-SECRET_SAMPLE = "postgresql://user:password@host/database"
-"""Stands for the value of a Secret when settings are tried."""
+SECRETS = {"DATABASE_URL": "postgresql://user:password@host/database", "SEAL_KEYS": f'["{"A" * 43}="]'}
+"""Stand for the values of Secrets when settings are tried, by the end of the setting's name; others are any text."""
+COMPOSE = REPOSITORY / "compose.yaml"
+COMPOSE_KEYS = frozenset(
+    ("build", "cap_drop", "command", "environment", "image", "ports", "read_only", "restart", "security_opt", "tmpfs")
+)
+"""The part of the Compose specification that we use for a service."""
 
 Document = dict[str, Any]
 
@@ -51,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     overlays = sorted(path.parent for path in (root / "overlays").glob(f"*/{KUSTOMIZATION}"))
     for overlay in overlays if kubectl else ():
         problems += overlay_problems(overlay, str(kubectl))
+    problems += compose_problems(yaml.safe_load(COMPOSE.read_text()))
     for problem in problems:
         print(problem, file=sys.stderr)
     rendered = f"{len(overlays)} overlays rendered" if kubectl else "overlays not rendered, for there is no kubectl here"
@@ -187,10 +193,20 @@ def setting_problems(here: str, pod: Document, container: Document, config_maps:
     environment: dict[str, str] = {}
     for source in container.get("envFrom", []):
         environment |= config_maps.get(source.get("configMapRef", {}).get("name"), {})
-    environment |= {entry["name"]: entry.get("value", SECRET_SAMPLE) for entry in container.get("env", [])}
-    module = service_module(container)
+    environment |= {entry["name"]: entry.get("value", _secret(entry["name"])) for entry in container.get("env", [])}
+    try:
+        systems = _billing_systems(environment, pod, container, config_maps)
+    except (KeyError, ValueError) as error:
+        yield f"{here}: {SYSTEMS_FILE}: {error}"
+        return
+    del environment[SYSTEMS_FILE]
+    yield from start_problems(here, service_module(container), environment | {SYSTEMS: systems})
+
+
+def start_problems(here: str, module: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """Why a service would not start with these settings."""
     prefix = f"O2C_{module.removeprefix('services.').upper()}_"
-    foreign = [name for name in environment if not name.startswith(prefix) and name not in SHARED_SETTINGS]
+    foreign = [name for name in environment if not name.startswith(prefix) and name != SYSTEMS]
     if foreign:
         yield f"{here}: {', '.join(foreign)} is no setting of {module}"
     try:
@@ -199,22 +215,42 @@ def setting_problems(here: str, pod: Document, container: Document, config_maps:
     except (ModuleNotFoundError, UnknownSettings, ValidationError) as error:
         yield f"{here}: {' '.join(str(error).split())}"
     try:
-        load_billing_systems(_billing_systems(environment, pod, container, config_maps))
-    except (KeyError, ValueError) as error:
-        yield f"{here}: {SYSTEMS_FILE}: {error}"
+        load_billing_systems(environment)
+    except ValueError as error:
+        yield f"{here}: {error}"
+
+
+def compose_problems(compose: Any) -> Iterator[str]:
+    """That compose.yaml says what Compose understands, and that its services could start."""
+    services = compose.get("services") if isinstance(compose, dict) else None
+    if not services:
+        yield "compose.yaml: no services"
+        return
+    for name, service in services.items():
+        here = f"compose.yaml: {name}"
+        yield from (f"{here}: unknown key {key}" for key in service if key not in COMPOSE_KEYS)
+        module = next(iter(service.get("command", [])), "")
+        if module.startswith("services."):
+            yield from start_problems(here, module, service.get("environment", {}))
+    modules = {next(iter(service.get("command", [])), "").replace("_", "-") for service in services.values()}
+    yield from (f"compose.yaml: no {name}" for name in service_names() if f"services.{name}" not in modules)
+
+
+def _secret(name: str) -> str:
+    return next((value for ending, value in SECRETS.items() if name.endswith(ending)), "a secret")
 
 
 def _billing_systems(
     environment: Mapping[str, str], pod: Document, container: Document, config_maps: Mapping[str, Document]
-) -> dict[str, str]:
-    """The mounted list of billing systems, in the form of an environment variable."""
+) -> str:
+    """The mounted list of billing systems, as the value of an environment variable."""
     folder, _, file = environment[SYSTEMS_FILE].rpartition("/")
     volume = next((mount["name"] for mount in container.get("volumeMounts", []) if mount["mountPath"] == folder), None)
     source = next((each["configMap"]["name"] for each in pod.get("volumes", []) if each["name"] == volume), None)
     if source is None or file not in config_maps.get(source, {}):
         raise ValueError(f"nothing is mounted at {environment[SYSTEMS_FILE]}")
     systems = tomllib.loads(config_maps[source][file]).get("billing_systems", [])
-    return {"O2C_BILLING_SYSTEMS": orjson.dumps(systems).decode()}
+    return orjson.dumps(systems).decode()
 
 
 def service_module(container: Document) -> str:
