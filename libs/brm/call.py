@@ -16,3 +16,9 @@ class BrmCall:
     input: Flist
     flags: int = 0
     """Opcode flags, 0 unless the opcode documents some (128 = calculate only on PURCHASE_DEAL)."""
+
+    def __repr__(self) -> str:
+        """Like a dataclass's, with card numbers and the like masked: calls end up in traces and test reports."""
+        from libs.brm.text import mask  # the printer knows all fields, a call need not
+
+        return f"BrmCall(opcode={self.opcode!r}, input={mask(self.input)!r}, flags={self.flags})"

@@ -32,7 +32,7 @@ from libs.brm.dialect import Dialect
 from libs.brm.errors import BrmError, BrmOutcomeUnknown, check_output
 from libs.brm.flist import Flist, get
 from libs.brm.poid import Poid
-from libs.brm.reconcile import Scene, find_effect, is_complete
+from libs.brm.reconcile import Scene, find_effect, is_complete, units_applied
 from libs.brm.retries import READS, WRITES, retrying
 from libs.brm.specs import Kind, OpcodeSpec, opcode
 from libs.brm.text import to_text
@@ -48,6 +48,7 @@ TimeLeft = Callable[[], float | None]
 """Seconds until the running caller's deadline; ``None`` when there is none."""
 
 _PURCHASE_DEAL: Final = "PCM_OP_SUBSCRIPTION_PURCHASE_DEAL"
+_UPDATE_CUSTOMER: Final = "PCM_OP_CUST_UPDATE_CUSTOMER"
 
 
 class SoapGateway:
@@ -180,12 +181,27 @@ class _Connection:
             return check_output(call, await self._repeat(spec, call, body), system_id)
         async with self._lock(call):
             try:
-                return check_output(call, await self._repeat(spec, call, body), system_id)
+                output = check_output(call, await self._repeat(spec, call, body), system_id)
             except BrmError as error:
                 found = await self._own_duplicate(call, error)
                 if found is None:
                     raise
                 return found
+            await self._check_applied(call)
+            return output
+
+    async def _check_applied(self, call: BrmCall) -> None:
+        """BRM may ignore the bill units of UPDATE_CUSTOMER without a word (3.3): read them back."""
+        if call.opcode != _UPDATE_CUSTOMER:
+            return
+        try:
+            applied = await units_applied(self._scene(), call)
+        except O2CError as error:
+            raise self._unknown(call, "its effect could not be read back") from error
+        if applied:
+            return
+        message = f"{self.instance.system_id} accepted {call.opcode} but did not change the bill units"
+        raise BrmError(Reason.BRM_NOT_APPLIED, message, system_id=self.instance.system_id, opcode=call.opcode)
 
     async def _own_duplicate(self, call: BrmCall, error: BrmError) -> Flist | None:
         """The output of an earlier or concurrent identical create, when BRM refused this one as a duplicate of it."""

@@ -33,14 +33,6 @@ class Verdict:
     reason: Reason
     """What we report when nothing helped (for a write of unknown effect it is BRM_OUTCOME_UNKNOWN instead)."""
 
-    def of_write(self) -> Effect:
-        """The effect of a failed write."""
-        return self.effect
-
-    def of_read(self) -> Effect:
-        """A read changes nothing, so it can always be repeated unless BRM refused it."""
-        return Effect.NONE if self.effect is Effect.NONE else Effect.RETRYABLE
-
 
 _CALLERS_FAULT: Final = frozenset(("INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "FAILED_PRECONDITION"))
 _EXHAUSTED: Final = {

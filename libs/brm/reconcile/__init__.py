@@ -14,8 +14,9 @@ from libs.brm.flist import Flist
 from libs.brm.reconcile import customers, purchases, states
 from libs.brm.reconcile.purchases import offers_found, offers_wanted
 from libs.brm.reconcile.scene import Ask, Finder, Scene
+from libs.brm.reconcile.states import units_applied
 
-__all__ = ["FINDERS", "Ask", "Scene", "find_effect", "is_complete"]
+__all__ = ["FINDERS", "Ask", "Scene", "find_effect", "is_complete", "units_applied"]
 
 FINDERS: Final[Mapping[str, Finder]] = {**customers.FINDERS, **purchases.FINDERS, **states.FINDERS}
 """How to settle each opcode; one that is missing has no natural key."""

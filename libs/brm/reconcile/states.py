@@ -67,16 +67,28 @@ async def _update_services(scene: Scene, call: BrmCall) -> Flist | None:
 
 
 async def _set_billinfo(scene: Scene, call: BrmCall) -> Flist | None:
-    units = Array()
-    for element, unit in call.input["BILLINFO"].items():
-        # Frequency and day wait for the next cycle, so what is stored cannot show them; setting them again is harmless.
-        if "BILL_WHEN" in unit or "ACTG_FUTURE_DOM" in unit:
-            return None
-        wanted = {name: value for name, value in unit.items() if name not in ("PAYINFO", "BAL_INFO")}
+    changes = call.input["BILLINFO"].values()
+    # What waits for the next cycle cannot be told from what is stored; setting it again is harmless.
+    if any(name in unit for unit in changes for name in _NEXT_CYCLE) or not await units_applied(scene, call):
+        return None
+    account = as_poid(call.input["POID"], scene.db)
+    units = Array({element: {"POID": unit["POID"]} for element, unit in call.input["BILLINFO"].items()})
+    return {"POID": account, "BILLINFO": units}
+
+
+_NEXT_CYCLE: Final = ("BILL_WHEN", "ACTG_FUTURE_DOM")
+"""Changes of frequency and day take effect, and so show, at the next cycle only."""
+
+
+async def units_applied(scene: Scene, call: BrmCall) -> bool:
+    """Whether the existing bill units show what the call set, as far as it takes effect at once (3.3, silent no-op)."""
+    for unit in (call.input.get("BILLINFO") or {}).values():
+        if as_poid(unit["POID"], scene.db).is_new:
+            continue
+        wanted = {name: value for name, value in unit.items() if name not in ("PAYINFO", "BAL_INFO", *_NEXT_CYCLE)}
         if not contains(await scene.read(unit["POID"]), wanted):
-            return None
-        units[element] = {"POID": as_poid(unit["POID"], scene.db)}
-    return {"POID": as_poid(call.input["POID"], scene.db), "BILLINFO": units}
+            return False
+    return True
 
 
 async def _repeat(scene: Scene, call: BrmCall) -> Flist | None:

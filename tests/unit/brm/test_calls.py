@@ -230,7 +230,7 @@ def test_sensitive_fields_are_masked_wherever_they_stand() -> None:
     text = to_text(call.input)
     assert '"****1111"' in text
     assert "987" not in text
-    assert "411111" not in text + repr(card)
+    assert "411111" not in text + repr(card) + repr(call)
     assert get(mask(call.input), "PAYINFO[0].INHERITED_INFO.CC_INFO[0].SECURITY_ID") == "****"
     assert "4111111111111111" in to_text(call.input, masked=False)
 

@@ -349,6 +349,26 @@ async def test_a_text_refusal_inside_a_success_is_a_refusal(front: Front) -> Non
     assert "Partial AR amount is over the limit" in error.violations[0].message
 
 
+@pytest.mark.spec("brm:8.7")
+async def test_a_bill_unit_change_that_brm_swallowed_is_not_applied(front: Front) -> None:
+    unit, payinfo, stale = (Poid("0.0.0.1", f"/{name}", 10_001) for name in ("billinfo", "payinfo/cc", "payinfo/invoice"))
+    change = calls.update_customer(ACCOUNT, bill_units=[calls.BillUnit(poid=unit, payinfo=payinfo, bill_when=3)])
+
+    def stored(value: Poid) -> Act:
+        async def act(request: web.Request) -> web.Response:
+            return web.Response(body=encode_response(READ.opcode, {"POID": unit, "PAYINFO_OBJ": value}, Dialect()))
+
+        return act
+
+    async def accepted(request: web.Request) -> web.Response:
+        return web.Response(body=encode_response(change.opcode, OUTPUT, Dialect()))
+
+    front.acts = [accepted, stored(stale), accepted, stored(payinfo)]
+    async with SoapGateway([front.instance()]) as gateway:
+        assert (await failing(gateway, change)).reason is Reason.BRM_NOT_APPLIED
+        assert await gateway.call("BRM_01", change) == OUTPUT
+
+
 async def test_a_call_that_cannot_be_written_sends_nothing(front: Front) -> None:
     async with SoapGateway([front.instance()]) as gateway:
         error = await failing(gateway, BrmCall(WRITE.opcode, {"POID": ACCOUNT, "NOPE": 1}))

@@ -104,12 +104,6 @@ def test_a_fault_that_names_nothing_is_of_unknown_effect() -> None:
     assert verdict_of(EBuf()).effect is UNKNOWN
 
 
-def test_reads_may_be_repeated_after_anything_but_a_refusal() -> None:
-    assert verdict_of(EBuf(error="PIN_ERR_STREAM_EOF")).of_read() is RETRY
-    assert verdict_of(EBuf(error="PIN_ERR_BAD_VALUE")).of_read() is NONE
-    assert verdict_of(EBuf(error="PIN_ERR_STREAM_EOF")).of_write() is UNKNOWN
-
-
 def test_an_error_carries_what_the_catalogue_promises() -> None:
     ebuf = EBuf(error="PIN_ERR_BAD_VALUE", field="PIN_FLD_STATUS", descr="closed")
     error = from_fault(SoapFault("Server", "…", ebuf), "BRM_01", "PCM_OP_CUST_SET_STATUS")
