@@ -1,0 +1,62 @@
+"""Plans as text, for reading. REGENERATE=1 rewrites them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import customers
+import orders
+import pytest
+
+from libs.plan.render import render_plan
+
+HERE = Path(__file__).parent
+
+CARD = customers.profile(
+    "BP-CARD",
+    "CARLA",
+    payment_method="Credit Card",
+    card={
+        "number": "4111111111111111",
+        "expiry_month": 4,
+        "expiry_year": 2030,
+        "holder_name": "Carla Card",
+        "security_code": "737",
+    },
+)
+DEBIT = customers.profile(
+    "BP-DEBIT",
+    "CARLA",
+    payment_method="Automatic Debit",
+    debit={"account_number": "000123456789", "routing_number": "021000021", "account_type": "Savings"},
+)
+PLANS = {
+    "denise_family": orders.order(orders.FAMILY),
+    "scott_split_bill": orders.order(orders.SPLIT),
+    "priya_mobile": orders.for_system(orders.order(orders.TWO_INSTANCES), "BRM_01", frozenset({"L-3010"})),
+    "priya_home": orders.for_system(orders.order(orders.TWO_INSTANCES), "BRM_02", frozenset({"L-3020"})),
+    "card_and_debit": customers.order(
+        [customers.bundle(1, "CARLA", "CARLA", "BP-CARD"), customers.bundle(2, "CARLA", "CARLA", "BP-DEBIT")],
+        profiles=[CARD, DEBIT],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PLANS))
+def test_the_plan_of_an_example_reads_as_reviewed(name: str) -> None:
+    document = PLANS[name]
+    system_id = next((line.target_system_id for line in document.lines if line.target_system_id), "BRM_01")
+    policy = customers.Policy(system_id=system_id, db=f"0.0.0.{int(system_id[-2:])}", value_maps=customers.POLICY.value_maps)
+    text = render_plan(customers.planned(document, policy=policy).plan)
+    path = HERE / f"{name}.txt"
+    if os.environ.get("REGENERATE"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_no_golden_shows_a_card_bank_or_security_number() -> None:
+    texts = "".join(path.read_text(encoding="utf-8") for path in HERE.glob("*.txt"))
+    for secret in ("4111111111111111", "737", "000123456789", "021000021"):
+        assert secret not in texts
+    assert "****1111" in texts

@@ -1,0 +1,259 @@
+"""Customer sync over real SOAP, real gRPC and real cross-references: what exists in BRM afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import customer_suite
+import grpc
+import orders
+import pytest
+from customer_suite import Suite
+from customers import bundle, order, profile, request
+
+from libs.grpckit.status import from_rpc_error
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.xref.model import XrefKey
+
+CREATED, EXISTED, SKIPPED = pb.ENTITY_OUTCOME_CREATED, pb.ENTITY_OUTCOME_EXISTED, pb.ENTITY_OUTCOME_SKIPPED
+
+
+@pytest.fixture
+async def suite() -> AsyncIterator[Suite]:
+    async with customer_suite.running_suite() as running:
+        yield running
+        assert await running.brm.check_invariants() == []
+
+
+def ids(response: pb.SyncOrderCustomersResponse, kind: pb.EntityKind.ValueType) -> dict[str, str]:
+    return {entity.crm_id: entity.brm_id for entity in response.entities if entity.kind == kind}
+
+
+def outcomes(response: pb.SyncOrderCustomersResponse) -> set[int]:
+    return {entity.outcome for entity in response.entities}
+
+
+@pytest.mark.spec("customer-sync:P9", "customer-sync:P10")
+async def test_the_family_is_created_with_four_calls_and_not_a_second_time(suite: Suite) -> None:
+    first = await suite.sync(request(orders.order(orders.FAMILY), "R1"))
+    assert first.outcome == pb.SYNC_OUTCOME_OK
+    assert outcomes(first) == {CREATED}
+    wanted = ["CUST_COMMIT_CUSTOMER"] * 3 + ["BILL_GROUP_CREATE"]
+    assert await suite.opcodes() == wanted
+    again = await suite.sync(request(orders.order(orders.FAMILY), "R2"))
+    assert outcomes(again) == {EXISTED}
+    assert [entity.brm_id for entity in again.entities] == [entity.brm_id for entity in first.entities]
+    assert await suite.opcodes() == wanted
+
+
+@pytest.mark.spec("customer-sync:P1")
+async def test_scotts_units_are_paid_by_two_parents_and_his_account_is_below_the_first(suite: Suite) -> None:
+    response = await suite.sync(request(orders.order(orders.SPLIT), "R1"))
+    accounts = ids(response, pb.ENTITY_KIND_ACCOUNT)
+    units = ids(response, pb.ENTITY_KIND_BILL_UNIT)
+    stored = await suite.brm.objects("/billinfo", ACCOUNT_OBJ=accounts["1-SCOTT"])
+    paid_by = {str(unit["PARENT_BILLINFO_OBJ"]).split()[2] for unit in stored}
+    assert paid_by == {units[name].split()[2] for name in ("BP-DUNCAN-SCOTT", "BP-CATHY-SCOTT")}
+    assert {int(unit["PAY_TYPE"]) for unit in stored} == {10007}
+    groups = await suite.brm.objects("/group/billing")
+    assert [str(group["PARENT"]).split()[2] for group in groups] == [accounts["1-DUNCAN"].split()[2]]
+
+
+@pytest.mark.spec("customer-sync:S1", "customer-sync:S15")
+async def test_the_account_number_is_the_common_id_and_a_repeated_request_gets_the_stored_answer(suite: Suite) -> None:
+    asked = request(order([bundle(1, "ANN", "ANN", "BP")]), "R1")
+    first = await suite.sync(asked)
+    account = next(entity for entity in first.entities if entity.kind == pb.ENTITY_KIND_ACCOUNT)
+    stored = await suite.brm.object(account.brm_id)
+    assert (stored["ACCOUNT_NO"], int(stored["STATUS"])) == (account.common_id, 10100)
+    calls = await suite.opcodes()
+    second = await suite.sync(asked)
+    assert second.replayed
+    assert list(second.entities) == list(first.entities)
+    third = await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R2"))
+    assert (third.replayed, outcomes(third)) == (False, {EXISTED})
+    assert await suite.opcodes() == calls
+
+
+async def test_a_request_id_with_other_content_is_refused(suite: Suite) -> None:
+    await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1"))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP2")]), "R1"))
+    assert from_rpc_error(caught.value).violations[0].reason == "IDEMPOTENCY_CONFLICT"
+
+
+@pytest.mark.spec("customer-sync:S14")
+async def test_a_new_profile_on_an_existing_account_is_one_call(suite: Suite) -> None:
+    await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP1")]), "R1"))
+    before = await suite.opcodes()
+    response = await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP2")], order_id="ORD-2"), "R2"))
+    assert (await suite.opcodes())[len(before) :] == ["CUST_CREATE_BILLINFO"]
+    made = {entity.kind: entity.outcome for entity in response.entities}
+    assert made[pb.ENTITY_KIND_BILL_UNIT] == made[pb.ENTITY_KIND_PAYMENT_RECORD] == CREATED
+    assert made[pb.ENTITY_KIND_ACCOUNT] == EXISTED
+
+
+async def test_a_second_child_joins_the_group_and_a_self_paying_account_may_become_a_child(suite: Suite) -> None:
+    await suite.sync(request(order([bundle(1, "KID", "PA", "BP")]), "R1"))
+    await suite.sync(request(order([bundle(1, "SIS", "SIS", "BP-SIS")], order_id="ORD-2"), "R2"))
+    before = await suite.opcodes()
+    response = await suite.sync(request(order([bundle(1, "SIS", "PA", "BP")], order_id="ORD-3"), "R3"))
+    made = (await suite.opcodes())[len(before) :]
+    assert sorted(made) == ["BILL_GROUP_ADD_MEMBER", "BILL_GROUP_GET_PARENT", "CUST_CREATE_BILLINFO"]
+    assert [e.outcome for e in response.entities if e.kind == pb.ENTITY_KIND_ACCOUNT_GROUP] == [pb.ENTITY_OUTCOME_UPDATED]
+    (group,) = await suite.brm.objects("/group/billing")
+    assert len(group["MEMBERS"]) == 2
+
+
+@pytest.mark.spec("customer-sync:S6")
+async def test_without_schedule_billing_chooses_the_day_of_creation(suite: Suite) -> None:
+    response = await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1"))
+    unit = await suite.brm.object(ids(response, pb.ENTITY_KIND_BILL_UNIT)["BP"])
+    assert int(unit["ACTG_CYCLE_DOM"]) == 1
+
+
+@pytest.mark.spec("customer-sync:S9")
+async def test_lines_that_are_not_processed_need_no_call(suite: Suite) -> None:
+    lines = [bundle(1, "ANN", "ANN", "BP", action="DELETE"), bundle(2, "ANN", "ANN", "BP", action="SUSPEND")]
+    response = await suite.sync(request(order(lines), "R1"))
+    assert (response.outcome, list(response.entities)) == (pb.SYNC_OUTCOME_OK, [])
+    assert await suite.opcodes() == []
+
+
+@pytest.mark.spec("customer-sync:S16")
+async def test_after_a_failure_half_way_the_next_attempt_makes_only_the_rest(suite: Suite) -> None:
+    document = order([bundle(at, name, name, f"BP-{name}") for at, name in enumerate(("A", "B", "C"))])
+    await suite.brm.add_fault("err:PIN_ERR_BAD_VALUE", times=1, opcode="PCM_OP_CUST_COMMIT_CUSTOMER", nth=2)
+    failed = await suite.sync(request(document, "R1"))
+    assert failed.outcome == pb.SYNC_OUTCOME_FAILED
+    assert len(failed.errors) == 1
+    assert {entity.outcome for entity in failed.entities} == {CREATED, SKIPPED}
+    retried = await suite.sync(request(document, "R1"))
+    assert (retried.outcome, retried.replayed) == (pb.SYNC_OUTCOME_OK, False)
+    assert len(await suite.brm.objects("/account")) == 3
+    assert len([name for name in await suite.writes() if name == "CUST_COMMIT_CUSTOMER"]) == 4
+
+
+@pytest.mark.parametrize("action", ["drop_before", "drop_after"])
+async def test_a_cut_connection_leaves_one_account_whatever_became_of_the_call(suite: Suite, action: str) -> None:
+    await suite.brm.add_fault(action, times=1, opcode="PCM_OP_CUST_COMMIT_CUSTOMER")
+    response = await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1"))
+    assert response.outcome == pb.SYNC_OUTCOME_OK
+    assert len(await suite.brm.objects("/account")) == 1
+    (entity,) = [each for each in response.entities if each.kind == pb.ENTITY_KIND_ACCOUNT]
+    assert entity.brm_id.startswith("0.0.0.1 /account")
+
+
+@pytest.mark.spec("customer-sync:LK1")
+async def test_fifty_identical_orders_at_once_create_each_object_once(suite: Suite) -> None:
+    document = order([bundle(1, "KID", "PA", "BP")])
+    responses = await asyncio.gather(*(suite.sync(request(document, f"R{number}")) for number in range(50)))
+    assert all(response.outcome == pb.SYNC_OUTCOME_OK for response in responses)
+    assert sorted(await suite.writes()) == ["BILL_GROUP_CREATE", "CUST_COMMIT_CUSTOMER", "CUST_COMMIT_CUSTOMER"]
+
+
+@pytest.mark.spec("customer-sync:LK2")
+async def test_two_orders_racing_for_a_child_give_it_one_parent_and_two_units(suite: Suite) -> None:
+    one, two = order([bundle(1, "KID", "PA", "BP-PA")]), order([bundle(1, "KID", "MA", "BP-MA")], order_id="ORD-2")
+    responses = await asyncio.gather(suite.sync(request(one, "R1")), suite.sync(request(two, "R2")))
+    assert [response.outcome for response in responses] == [pb.SYNC_OUTCOME_OK] * 2
+    kid = ids(responses[0], pb.ENTITY_KIND_ACCOUNT)["KID"]
+    assert len(await suite.brm.objects("/billinfo", ACCOUNT_OBJ=kid)) == 2
+    assert len([name for name in await suite.writes() if name.startswith("BILL_GROUP")]) == 1
+
+
+async def test_two_processes_racing_for_the_same_customers_create_each_object_once(suite: Suite) -> None:
+    document = order([bundle(1, "KID", "PA", "BP"), bundle(2, "SIS", "PA", "BP")])
+    async with customer_suite.another_process(suite) as other:
+        responses = await asyncio.gather(suite.sync(request(document, "R1")), other.SyncOrderCustomers(request(document, "R2")))
+    assert [response.outcome for response in responses] == [pb.SYNC_OUTCOME_OK] * 2
+    assert len(await suite.brm.objects("/account")) == 3
+    (group,) = await suite.brm.objects("/group/billing")
+    assert len(group["MEMBERS"]) == 2
+    assert ids(responses[0], pb.ENTITY_KIND_ACCOUNT) == ids(responses[1], pb.ENTITY_KIND_ACCOUNT)
+
+
+@pytest.mark.spec("customer-sync:T2", "customer-sync:T4")
+async def test_a_cancelled_line_leaves_what_it_created(suite: Suite) -> None:
+    await suite.sync(request(order([bundle(1, "KID", "PA", "BP")]), "R1"))
+    before = await suite.opcodes()
+    for revision, action in ((2, "NONE"), (3, "DELETE")):
+        document = order([bundle(1, "KID", "PA", "BP", action=action)], revision=revision)
+        assert (await suite.sync(request(document, f"R{revision}"))).outcome == pb.SYNC_OUTCOME_OK
+    assert await suite.opcodes() == before
+
+
+@pytest.mark.spec("customer-sync:S4")
+async def test_a_refused_order_leaves_nothing_behind(suite: Suite) -> None:
+    bad = [profile("BP", "ANN", payment_method="Auto-Debit", debit={"account_number": "123456789"})]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")], profiles=bad), "R1"))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert await suite.opcodes() == []
+    key = XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", "ANN")
+    assert not (await suite.xref.lookup([key]))[key]
+
+
+async def test_validate_only_shows_the_calls_and_writes_nothing_anywhere(suite: Suite) -> None:
+    document = orders.order(orders.FAMILY)
+    response = await suite.sync(request(document, "R1", validate_only=True))
+    assert [call.key for call in response.plan.calls] == [
+        "account:1-DENISE",
+        "account:1-MICHELLE",
+        "account:1-JESSICA",
+        "accountgroup:1-DENISE",
+    ]
+    assert {(each.table, each.ref) for each in response.plan.yields} >= {
+        ("CUSTOMERPARTY_ACCOUNTID", "account(1-DENISE)"),
+        ("NONPAYING_BILLINFO", "nonpaying(1-JESSICA|1-DENISE|BP-DENISE-JESSICA)"),
+    }
+    key = XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", "1-DENISE")
+    assert not (await suite.xref.lookup([key]))[key]
+    assert await suite.opcodes() == []
+    executed = await suite.sync(request(document, "R1"))
+    assert not executed.replayed
+    assert len(await suite.opcodes()) == len(response.plan.calls)
+
+
+@pytest.mark.spec("customer-sync:S13")
+async def test_one_account_may_live_on_two_instances_under_one_common_id_each_profile_on_one() -> None:
+    async with customer_suite.running_suite("BRM_01", "BRM_02") as suite:
+        both = orders.order(orders.TWO_INSTANCES)
+        answers = []
+        for system_id, line in (("BRM_01", "L-3010"), ("BRM_02", "L-3020")):
+            part = orders.for_system(both, system_id, frozenset({line}))
+            answers.append(await suite.sync(request(part, system_id, system_id)))
+        assert [answer.outcome for answer in answers] == [pb.SYNC_OUTCOME_OK] * 2
+        assert len({e.common_id for a in answers for e in a.entities if e.kind == pb.ENTITY_KIND_ACCOUNT}) == 1
+        for answer, system_id in zip(answers, ("BRM_01", "BRM_02"), strict=True):
+            (unit,) = ids(answer, pb.ENTITY_KIND_BILL_UNIT)
+            key = XrefKey("CUSTOMERPARTY_BILLPROFILEID", "SEBL_01", unit)
+            assert set((await suite.xref.lookup([key]))[key].columns) == {"COMMON", "SEBL_01", system_id}
+
+
+@pytest.mark.spec("customer-sync:S26")
+async def test_a_profile_of_another_instance_is_refused_without_a_call() -> None:
+    async with customer_suite.running_suite("BRM_01", "BRM_02") as suite:
+        document = order([bundle(1, "ANN", "ANN", "BP")])
+        await suite.sync(request(document, "R1", "BRM_01"))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await suite.sync(request(document, "R2", "BRM_02"))
+        assert from_rpc_error(caught.value).violations[0].reason == "ROUTE_PROFILE_CONFLICT"
+        assert await suite.opcodes("BRM_02") == []
+
+
+async def test_a_restart_between_journal_and_links_makes_no_second_account(tmp_path: Any) -> None:
+    """The service dies after BRM created the account and before anything was written down; another takes over."""
+    url = f"sqlite://{tmp_path}/sync.db"
+    async with customer_suite.running_suite(database_url=url) as suite:
+        fault = await suite.brm.add_fault("delay_after:400", times=1, opcode="PCM_OP_CUST_COMMIT_CUSTOMER")
+        document = order([bundle(1, "ANN", "ANN", "BP")])
+        dying = asyncio.ensure_future(suite.sync(request(document, "R1")))
+        await suite.brm.wait_until_fired(fault["id"])
+        dying.cancel()
+        async with customer_suite.another_process(suite, url) as other:
+            response = await other.SyncOrderCustomers(request(document, "R1"))
+        assert response.outcome == pb.SYNC_OUTCOME_OK
+        assert len(await suite.brm.objects("/account")) == 1

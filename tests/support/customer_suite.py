@@ -1,0 +1,72 @@
+"""Customer sync as it runs: real sandbox over SOAP, real cross-reference service, real gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from libs.config import BillingSystem, local_settings
+from libs.grpckit.channel import open_channel
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceStub
+from libs.xref.client import GrpcXref
+from sandbox.testing import AsyncAdmin, RunningSandbox, running_sandbox
+from services.customer_sync.config import Settings
+from services.customer_sync.server import running_customer_sync
+from services.xref.config import Settings as XrefSettings
+from services.xref.server import running_xref
+
+WRITES = ("COMMIT_CUSTOMER", "CREATE_BILLINFO", "GROUP_CREATE", "ADD_MEMBER")
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The service under test and what it works on."""
+
+    stub: CustomerSyncServiceStub
+    sandbox: RunningSandbox
+    xref: GrpcXref
+    xref_address: str
+    systems: tuple[BillingSystem, ...]
+
+    @property
+    def brm(self) -> AsyncAdmin:
+        return self.sandbox.admin("BRM_01")
+
+    async def sync(self, request: pb.SyncOrderCustomersRequest) -> pb.SyncOrderCustomersResponse:
+        return await self.stub.SyncOrderCustomers(request)
+
+    async def opcodes(self, system_id: str = "BRM_01") -> list[str]:
+        """Opcodes called so far, without their prefix."""
+        calls = await self.sandbox.admin(system_id).calls()
+        return [call["opcode"].removeprefix("PCM_OP_") for call in calls]
+
+    async def writes(self, system_id: str = "BRM_01") -> list[str]:
+        return [name for name in await self.opcodes(system_id) if name.endswith(WRITES)]
+
+
+@asynccontextmanager
+async def running_suite(*codes: str, database_url: str = "sqlite://:memory:", **settings: Any) -> AsyncIterator[Suite]:
+    """A suite over fresh BRM instances; ``settings`` are those of customer sync."""
+    names = codes or ("BRM_01",)
+    async with running_sandbox(names) as sandbox:
+        systems = tuple(BillingSystem(code=code, endpoint=sandbox.url(code)) for code in names)
+        async with running_xref(local_settings(XrefSettings), systems) as xref_address:
+            own = local_settings(Settings, xref_target=xref_address, database_url=database_url, **settings)
+            async with (
+                running_customer_sync(own, systems) as address,
+                open_channel(address) as channel,
+                open_channel(xref_address) as xref_channel,
+            ):
+                stub = CustomerSyncServiceStub(channel)
+                yield Suite(stub, sandbox, GrpcXref(xref_channel), xref_address, systems)
+
+
+@asynccontextmanager
+async def another_process(suite: Suite, database_url: str = "sqlite://:memory:") -> AsyncIterator[CustomerSyncServiceStub]:
+    """A second customer sync over the same cross-references and BRM, with locks (and unless told, a journal) of its own."""
+    own = local_settings(Settings, xref_target=suite.xref_address, database_url=database_url)
+    async with running_customer_sync(own, suite.systems) as address, open_channel(address) as channel:
+        yield CustomerSyncServiceStub(channel)

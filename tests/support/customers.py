@@ -1,0 +1,140 @@
+"""Small orders about customers, for tests of customer sync."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.json_format import ParseDict
+
+from cli.documents import expand_enums
+from libs.dvm import ValueMaps
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.pb.order.v1.order_pb2 import Order
+from services.customer_sync.domain.model import Command, Facts, Policy, SyncPlan
+from services.customer_sync.domain.planner import plan_sync_order_customers
+from services.customer_sync.mappers import to_domain_command
+
+POLICY = Policy(system_id="BRM_01", value_maps=ValueMaps.load())
+
+
+def account(account_id: str, **values: Any) -> dict[str, Any]:
+    """A residential account with everything billing requires."""
+    contact = {"contact_id": f"CON-{account_id}", "first_name": "Ann", "last_name": account_id.title()}
+    return {
+        "account_id": account_id,
+        "name": f"{account_id} name",
+        "type": "RESIDENTIAL",
+        "class": "BILLING",
+        "currency": "USD",
+        "primary_contact": contact,
+        "primary_address": address(account_id),
+        **values,
+    }
+
+
+def address(owner: str) -> dict[str, Any]:
+    return {
+        "address_id": f"ADR-{owner}",
+        "street": "1 Main Street",
+        "city": "Springfield",
+        "state": "CA",
+        "country": "USA",
+        "postal_code": "90001",
+    }
+
+
+def profile(profile_id: str, account_id: str, **values: Any) -> dict[str, Any]:
+    """A Bill Me profile, monthly."""
+    return {
+        "billing_profile_id": profile_id,
+        "name": profile_id,
+        "account_id": account_id,
+        "payment_method": "Bill Me",
+        "bill_frequency": "Monthly",
+        "bill_media": "Paper",
+        "contact": {"contact_id": f"CON-{account_id}", "first_name": "Ann", "last_name": "Payer"},
+        "address": address(account_id),
+        **values,
+    }
+
+
+def bundle(number: int, sa: str, ba: str, bp: str, **values: Any) -> dict[str, Any]:
+    """A service bundle line."""
+    return {
+        "line_id": f"L{number}",
+        "action": "ADD",
+        "product_type": "SERVICE_BUNDLE",
+        "billing_type": "SERVICE_BUNDLE",
+        "billing_service_type": "/service/telco/gsm",
+        "service_account": {"account_id": sa},
+        "billing_account": {"account_id": ba},
+        "billing_profile": {"billing_profile_id": bp},
+        **values,
+    }
+
+
+def order(
+    lines: list[dict[str, Any]],
+    accounts: list[dict[str, Any]] | None = None,
+    profiles: list[dict[str, Any]] | None = None,
+    **values: Any,
+) -> Order:
+    """An order; accounts and profiles that the lines name and that are not given are made up in full."""
+    named = {part["account_id"]: part for part in accounts or []}
+    known = {part["billing_profile_id"]: part for part in profiles or []}
+    for line in lines:
+        for role in ("service_account", "billing_account"):
+            account_id = line.get(role, {}).get("account_id", "")
+            if account_id:
+                named.setdefault(account_id, account(account_id))
+        profile_id = line.get("billing_profile", {}).get("billing_profile_id", "")
+        if profile_id and line.get("billing_account"):
+            known.setdefault(profile_id, profile(profile_id, line["billing_account"]["account_id"]))
+    document = {
+        "order_id": "ORD-1",
+        "order_number": "1",
+        "revision": 1,
+        "source_system": "SEBL_01",
+        "order_date": "2027-01-01T00:00:00Z",
+        "currency": "USD",
+        "accounts": list(named.values()),
+        "billing_profiles": list(known.values()),
+        "lines": lines,
+        **values,
+    }
+    return ParseDict(expand_enums(document, Order.DESCRIPTOR, "order"), Order())
+
+
+def request(document: Order, request_id: str = "", system_id: str = "BRM_01", **values: Any) -> pb.SyncOrderCustomersRequest:
+    return pb.SyncOrderCustomersRequest(request_id=request_id, target_system_id=system_id, order=document, **values)
+
+
+def command(document: Order, system_id: str = "BRM_01") -> Command:
+    return to_domain_command(request(document), system_id)
+
+
+def planned(document: Order, facts: Facts | None = None, policy: Policy = POLICY) -> SyncPlan:
+    """The plan for an order, with nothing known unless facts are given."""
+    return plan_sync_order_customers(command(document, policy.system_id), facts or Facts(), policy)
+
+
+def after(plan: SyncPlan, facts: Facts | None = None) -> Facts:
+    """What is known once a plan has run: every object it yields is cross-referenced, every member has its parent."""
+    known = facts or Facts()
+    tables = {
+        "CUSTOMERPARTY_ACCOUNTID": "accounts",
+        "CUSTOMERPARTY_DEFAULTBALANCEGROUPID": "balance_groups",
+        "CUSTOMERPARTY_BILLPROFILEID": "bill_units",
+        "CUSTOMERPARTY_PAYPROFILEID": "payment_records",
+        "NONPAYING_BILLINFO": "nonpaying_units",
+        "ACCOUNTGROUP_ID": "account_groups",
+    }
+    found: dict[str, dict[str, str]] = {name: dict(getattr(known, name)) for name in tables.values()}
+    number = sum(len(ids) for ids in found.values())
+    for step in plan.plan.steps:
+        for output in step.yields:
+            number += 1
+            if output.link is not None:
+                found[tables[output.link.table]][output.link.crm_id] = f"0.0.0.1 /object {number} 0"
+    members = {member for parenting in plan.parentings for member in parenting.member_ids}
+    return Facts(**found, parented=known.parented | members)
