@@ -19,10 +19,15 @@ from sandbox.timeline import boundary_after
 
 
 def is_due(tx: Tx, unit: Flist, until: datetime) -> bool:
-    """Whether an accounting cycle of this unit ended by ``until``; closed units are due only while charges wait for a bill."""
+    """Whether an accounting cycle of this unit ended by ``until``.
+
+    A closed unit is due only while charges wait for a bill, or while it pays for others.
+    """
     if unit["ACTG_NEXT_T"] > until:
         return False
-    return unit["STATUS"] != State.CLOSED or bool(tx.by_key("/item.pending_of_unit", unit["POID"]))
+    if unit["STATUS"] != State.CLOSED:
+        return True
+    return bool(tx.by_key("/item.pending_of_unit", unit["POID"]) or children_of(tx, unit["POID"]))
 
 
 def make_bills(tx: Tx, unit_poid: Poid, until: datetime) -> list[Flist]:
@@ -80,7 +85,7 @@ def _advance(tx: Tx, unit: Flist, end: datetime) -> None:
 
 def _apply_frequency(tx: Tx, unit: Flist) -> None:
     """A pending change of the billing frequency starts with the new bill, for the payer and all it pays for."""
-    if (months := unit.pop("_future_months", None)) is None:
+    if is_nonpaying(unit) or (months := unit.pop("_future_months", None)) is None:
         return
     for member in _with_nonpaying(tx, unit):
         tx.edit(member["POID"]).update(BILL_WHEN=months, BILL_ACTGCYCLES_LEFT=months)

@@ -112,6 +112,8 @@ def _change_payment(tx: Tx, links: Links, unit: Flist, given: Flist) -> None:
     if pay_type == PayType.NONPAYING:
         if given.get("PARENT_BILLINFO_OBJ") is not None:
             unit["PARENT_BILLINFO_OBJ"] = tx.get(given["PARENT_BILLINFO_OBJ"], "PARENT_BILLINFO_OBJ")["POID"]
+        for pending in ("_future_months", "ACTG_FUTURE_DOM"):
+            unit.pop(pending, None)
     else:
         unit.pop("PARENT_BILLINFO_OBJ", None)
         if unit.get("PAYINFO_OBJ") is None:
