@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,16 @@ from rich.table import Table
 from libs.errors import O2CError
 from libs.grpckit.status import from_rpc_error
 
-out = Console(highlight=False, soft_wrap=True)
+PIPE_WIDTH = 120
+"""Columns of tables that nobody sees on a terminal; ``COLUMNS`` in the environment says otherwise."""
+
+
+def console_width() -> int | None:
+    """The width to lay out for; ``None`` leaves it to the terminal."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+
+
+out = Console(highlight=False, soft_wrap=True, width=console_width())
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
@@ -43,16 +53,26 @@ def show(message: Message, as_json: bool, render: Callable[[], None]) -> None:
         render()
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> Table:
-    """A table; columns named in ``right`` are right-aligned."""
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = (), flowing: Sequence[str] = ()
+) -> Table:
+    """A table. Columns named in ``right`` are right-aligned; only those in ``flowing`` may wrap, between words."""
     result = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False, padding=(0, 2)
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False, padding=(0, 1)
     )
     for column in columns:
-        result.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        result.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column not in flowing
+        )
     for row in rows:
         result.add_row(*(str(cell) for cell in row))
     return result
+
+
+def short_poid(poid: str) -> str:
+    """A POID where the BRM instance is plain: ``/service/telco/gsm 10026``; other text as it is."""
+    parts = poid.split()
+    return f"{parts[1]} {parts[2]}" if len(parts) >= 3 and parts[1].startswith("/") else poid
 
 
 def amount(money: Money) -> Decimal:

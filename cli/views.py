@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from google.type.money_pb2 import Money
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from cli.documents import short_enum
-from cli.output import money, table
+from cli.output import amount, short_poid, table
 from libs.pb.billing_care.v1 import billing_care_pb2 as care
 from libs.pb.common.v1.common_pb2 import Plan
 from libs.pb.order.v1 import order_pb2 as order
@@ -32,6 +33,12 @@ def line_state(number: int) -> str:
     return short_enum(oo.LineState.DESCRIPTOR, number)
 
 
+def brm_objects(line: oo.LineView) -> str:
+    """What a line made or changed, one POID to a line; with the instance when there are several."""
+    several = len(line.system_ids) > 1
+    return "\n".join(f"{item.system_id} " * several + short_poid(item.poid) for item in line.brm_objects)
+
+
 def order_table(views: Iterable[oo.OrderView]) -> Table:
     rows = [(view.order_number, view.order_id, view.revision, state(order_state(view.state)), view.priority) for view in views]
     return table("Orders", ("Number", "Document", "Revision", "State", "Priority"), rows, right=("Revision", "Priority"))
@@ -46,7 +53,7 @@ def order_detail(view: oo.OrderView) -> Group:
             line.product,
             state(line_state(line.state)),
             ", ".join(line.system_ids),
-            "\n".join(f"{item.kind} {item.poid}" for item in line.brm_objects),
+            brm_objects(line),
         )
         for line in view.lines
     ]
@@ -62,8 +69,15 @@ def order_detail(view: oo.OrderView) -> Group:
     ]
     title = f"Order {view.order_number} revision {view.revision} ({view.order_id}): {state(order_state(view.state))}"
     parts: list[Table | Text] = [
-        table(title, ("Line", "Action", "Product", "State", "BRM", "Created or changed"), lines),
-        table("Components", ("Function", "BRM", "State", "Attempts", "Last error"), components, right=("Attempts",)),
+        table(title, ("Line", "Action", "Product", "State", "BRM", "Created or changed"), lines, flowing=("Product",)),
+        Text(),
+        table(
+            "Components",
+            ("Function", "BRM", "State", "Attempts", "Last error"),
+            components,
+            right=("Attempts",),
+            flowing=("Last error",),
+        ),
     ]
     problems = [status.message for status in view.errors] + [error.message for line in view.lines for error in line.errors]
     parts += [Text(problem, style="red") for problem in problems]
@@ -89,36 +103,41 @@ def plan_text(plans: Iterable[Plan], routes: Iterable[oo.RoutedLine]) -> str:
     return "\n".join(blocks)
 
 
-def xref_rows(rows: Mapping[str, xref.Row], title: str = "Cross-references") -> Table:
-    columns = sorted({cell.column for row in rows.values() for cell in row.cells if cell.column != "COMMON"})
-    body = []
-    for name, row in rows.items():
-        cells: dict[str, list[str]] = {}
-        for cell in row.cells:
-            cells.setdefault(cell.column, []).append(f"{cell.kind} {cell.value}".strip())
-        body.append((name, *("\n".join(cells.get(column, ["-"])) for column in ["COMMON", *columns])))
-    return table(title, ("Key", "COMMON", *columns), body)
+def xref_rows(rows: Mapping[str, xref.Row], title: str) -> Text:
+    """Rows whole, one cell to a line, so that ids can be copied."""
+    text = Text(title, style="bold")
+    for key, row in rows.items():
+        text.append(f"\n{key}\n", style="not bold cyan")
+        width = max((len(cell.column) for cell in row.cells), default=0)
+        cells = sorted(row.cells, key=lambda cell: (cell.column != "COMMON", cell.column, cell.kind, cell.value))
+        found = "\n".join(f"  {cell.column:<{width}}  {cell.kind} {cell.value}".replace("   ", "  ") for cell in cells)
+        text.append(found or "  not known", style="not bold")
+    return text
 
 
 def balance_table(answer: care.GetBalanceSummaryResponse) -> Table:
+    """What is owed, profile by profile, and in all."""
+    named = any(item.profile_name not in ("", item.billing_profile_id) for item in answer.profiles)
     rows = [
         (
             item.billing_profile_id,
-            item.profile_name,
+            *([item.profile_name] if named else []),
             item.system_id,
-            money(item.open_bills_due),
-            money(item.pending_due),
-            money(item.unapplied_total),
-            money(item.total_balance),
+            figure(item.open_bills_due),
+            figure(item.pending_due),
+            figure(item.unapplied_total),
+            f"[bold]{figure(item.total_balance)}[/bold]",
         )
         for item in answer.profiles
     ]
     if answer.HasField("total_balance"):
-        rows.append(
-            ("all profiles", "", "", money(answer.total_open_bills_due), "", "", f"[bold]{money(answer.total_balance)}[/bold]")
-        )
+        due, balance = figure(answer.total_open_bills_due), figure(answer.total_balance)
+        blank = ["", ""] if named else [""]
+        rows.append(("[bold]all profiles[/bold]", *blank, f"[bold]{due}[/bold]", "", "", f"[bold]{balance}[/bold]"))
     amounts = ("Due now", "In progress", "Unapplied", "Balance")
-    return table("Balance", ("Billing profile", "Name", "BRM", *amounts), rows, right=amounts)
+    columns = ("Billing profile", *(["Name"] if named else []), "BRM", *amounts)
+    title = f"Balance{currencies(item.total_balance for item in answer.profiles)}"
+    return table(title, columns, rows, right=amounts, flowing=("Name",))
 
 
 def date(value: object) -> str:
@@ -127,6 +146,7 @@ def date(value: object) -> str:
 
 
 def invoice_table(invoices: Iterable[care.Invoice]) -> Table:
+    bills = list(invoices)
     rows = [
         (
             bill.bill_number,
@@ -134,11 +154,23 @@ def invoice_table(invoices: Iterable[care.Invoice]) -> Table:
             bill.system_id,
             f"{date(bill.period_start)} – {date(bill.period_end)}",
             date(bill.due_date),
-            money(bill.total_due),
-            money(bill.amount_due),
+            figure(bill.total_due),
+            f"[bold]{figure(bill.amount_due)}[/bold]",
             short_enum(care.InvoiceState.DESCRIPTOR, bill.state),
         )
-        for bill in invoices
+        for bill in bills
     ]
-    columns = ("Bill", "Billing profile", "BRM", "Period", "Due date", "Total", "Amount due", "State")
-    return table("Bills", columns, rows, right=("Total", "Amount due"))
+    columns = ("Bill", "Billing profile", "BRM", "Period", "Due by", "Total", "Due", "State")
+    title = f"Bills{currencies(bill.total_due for bill in bills)}"
+    return table(title, columns, rows, right=("Total", "Due"), flowing=("Period",))
+
+
+def figure(value: Money) -> str:
+    """An amount whose currency the title gives."""
+    return f"{amount(value):,.2f}"
+
+
+def currencies(values: Iterable[Money]) -> str:
+    """``, in USD``: what the amounts of a table are in. A BRM account has one currency."""
+    found = sorted({value.currency_code for value in values} - {""})
+    return f", in {' and '.join(found)}" if found else ""

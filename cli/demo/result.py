@@ -12,7 +12,7 @@ from rich.text import Text
 from cli.demo.checks import Checks
 from cli.demo.world import World
 from cli.output import table, to_dict
-from cli.views import balance_table, invoice_table, line_state, order_state, state
+from cli.views import balance_table, brm_objects, invoice_table, line_state, order_state, state
 from libs.brm.specs import OPCODES
 from libs.pb.billing_care.v1 import billing_care_pb2 as care
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
@@ -69,10 +69,12 @@ class DemoResult:
     def as_text(self) -> RenderableType:
         parts: list[RenderableType] = [self.orders_table(), Text()]
         parts += [self.lines_table(), Text(), self.world.created_table(), Text()]
-        parts += [self.world.xref_table(), Text(), self.world.tree(), Text()]
+        for one in self.world.xref_tables():
+            parts += [one, Text()]
+        parts += [self.world.tree(), Text()]
         for account, answer in self.balances.items():
             parts += [
-                Text(account, style="bold"),
+                Text(f"What an agent sees of {account}", style="bold"),
                 balance_table(answer),
                 invoice_table(self.invoices[account].invoices),
                 Text(),
@@ -91,7 +93,7 @@ class DemoResult:
             )
             for told in self.orders
         ]
-        return table("Orders", ("#", "Story", "Document", "State", "", "BRM calls"), rows)
+        return table("Orders", ("Order", "Story", "Document", "State", "", "BRM calls"), rows, flowing=("Story",))
 
     def lines_table(self) -> RenderableType:
         rows = [
@@ -101,13 +103,13 @@ class DemoResult:
                 line.product,
                 state(line_state(line.state)),
                 ", ".join(line.system_ids),
-                "\n".join(f"{item.kind} {item.poid}" for item in line.brm_objects),
+                brm_objects(line),
             )
             for told in self.orders
             if not told.replayed
             for line in told.view.lines
         ]
-        return table("Lines", ("#", "Line", "Product", "State", "BRM", "Created or changed"), rows)
+        return table("Lines", ("Order", "Line", "Product", "State", "BRM", "Created or changed"), rows, flowing=("Product",))
 
     def verdict(self) -> RenderableType:
         lines = [

@@ -16,11 +16,12 @@ from cli.demo.result import DemoResult, OrderStory
 from cli.demo.world import World, read_world
 from cli.documents import read_order
 from cli.output import amount
-from cli.suite import INSTANCES, Supervisor
+from cli.suite import INSTANCES, Suite, Supervisor
 from cli.views import order_state
 from libs.errors import O2CError
 from libs.grpckit.status import from_rpc_error
 from libs.pb.billing_care.v1 import billing_care_pb2 as care
+from libs.pb.order.v1.order_pb2 import Order
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
 
 Report = Callable[[str], None]
@@ -30,13 +31,18 @@ def run_demo(examples: Path, report: Report) -> DemoResult:
     """Start a suite of its own, run the story, stop the suite. Raises :class:`cli.suite.SuiteError` when it does not start."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="o2c-demo-") as folder, Supervisor(Path(folder), report=report) as suite:
-        clients = Clients(suite)
-        try:
-            story = Story(clients, examples, report)
-            story.tell()
-            return story.result(time.monotonic() - began)
-        finally:
-            clients.close()
+        return tell_story(suite, examples, report, began)
+
+
+def tell_story(suite: Suite, examples: Path, report: Report, began: float) -> DemoResult:
+    """The story in a fresh running suite; ``began`` is when it started, on the monotonic clock."""
+    clients = Clients(suite)
+    try:
+        story = Story(clients, examples, report)
+        story.tell()
+        return story.result(time.monotonic() - began)
+    finally:
+        clients.close()
 
 
 class Story:
@@ -80,7 +86,7 @@ class Story:
         self.orders.append(told)
         self.check_order(example, told, planned)
 
-    def planned_calls(self, order: oo.SubmitOrderRequest) -> list[str]:
+    def planned_calls(self, order: Order) -> list[str]:
         answer = self.clients.intake.SubmitOrder(oo.SubmitOrderRequest(order=order, validate_only=True), timeout=CALL_SECONDS)
         return sorted(call.opcode for plan in answer.plans for call in plan.calls)
 

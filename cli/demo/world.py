@@ -11,9 +11,8 @@ from rich.tree import Tree
 
 from cli.connection import CALL_SECONDS, Clients
 from cli.demo.expectations import BILLS, NONPAYING
-from cli.output import table, to_dict
+from cli.output import short_poid, table, to_dict
 from cli.suite import INSTANCES
-from cli.views import xref_rows
 from libs.brm.poid import Poid
 from libs.pb.xref.v1 import xref_pb2
 
@@ -47,8 +46,20 @@ class World:
         rows = [[name, *(self.created[code].get(name, 0) for code in self.created)] for name in CLASSES.values()]
         return table("In BRM", ("Objects", *self.created), rows, right=tuple(self.created))
 
-    def xref_table(self) -> Table:
-        return xref_rows(self.rows)
+    def xref_tables(self) -> list[Table]:
+        """Per table of the cross-reference service: what each CRM id is in the suite and in every BRM instance."""
+        tables: dict[str, list[tuple[str, xref_pb2.Row]]] = {}
+        for name, row in self.rows.items():
+            xref_table, _, key = name.partition(" ")
+            tables.setdefault(xref_table, []).append((key, row))
+        return [
+            table(
+                f"Cross-references: {name}",
+                ("SEBL_01", "COMMON", *INSTANCES),
+                [(key, brief(cells(row, "COMMON")), *(cells(row, code) for code in INSTANCES)) for key, row in rows],
+            )
+            for name, rows in tables.items()
+        ]
 
     def xrefs_as_json(self) -> dict[str, Any]:
         return {name: to_dict(row) for name, row in self.rows.items()}
@@ -70,7 +81,8 @@ class World:
     def add_belongings(self, node: Tree, account: Poid, objects: Mapping[str, list[Object]]) -> None:
         units = {Poid.parse(unit["POID"]): unit for unit in objects["/billinfo"]}
         for unit in of_account(units.values(), account):
-            node.add(f"bill unit {unit['BILLINFO_ID']}{self.paid_by(unit, units)}")
+            payer = self.paid_by(unit, units)
+            node.add(f"nonpaying bill unit{payer}" if payer else f"bill unit {unit['BILLINFO_ID']}")
         for bundle in of_account(objects["/purchased_bundle"], account):
             node.add(f"promotion {bundle['NAME']}")
         offers = [*objects["/purchased_product"], *objects["/purchased_discount"]]
@@ -86,7 +98,7 @@ class World:
     def paid_by(self, unit: Object, units: Mapping[Poid, Object]) -> str:
         if unit["PAY_TYPE"] != NONPAYING_TYPE:
             return ""
-        return f" [dim]nonpaying, paid through {units[Poid.parse(unit['PARENT_BILLINFO_OBJ'])]['BILLINFO_ID']}[/dim]"
+        return f" [dim]paid through {units[Poid.parse(unit['PARENT_BILLINFO_OBJ'])]['BILLINFO_ID']}[/dim]"
 
 
 def read_world(clients: Clients) -> World:
@@ -116,9 +128,18 @@ def of_account(objects: Iterable[Object], account: Poid) -> list[Object]:
 def name_of(account: Object) -> str:
     person: Object = next(iter(account.get("NAMEINFO", {}).values()), {})
     name = " ".join(part for part in (person.get("FIRST_NAME"), person.get("LAST_NAME")) if part)
-    return f"[bold]{name}[/bold] [dim]{account['POID']}[/dim]"
+    return f"[bold]{name}[/bold] [dim]{short_poid(account['POID'])}[/dim]"
 
 
 def offered(offer: Object) -> str:
     poid = Poid.parse(offer.get("PRODUCT_OBJ") or offer["DISCOUNT_OBJ"])
     return f"{poid.type.removeprefix('/')} {poid.id} [dim]line {offer.get('DESCR', '')}[/dim]"
+
+
+def cells(row: xref_pb2.Row, column: str) -> str:
+    return "\n".join(short_poid(cell.value) for cell in row.cells if cell.column == column) or "-"
+
+
+def brief(common_id: str) -> str:
+    """The beginning of an id that is told apart by it; ``--json`` gives the whole."""
+    return f"{common_id[:8]}…" if len(common_id) > 12 else common_id
