@@ -68,13 +68,14 @@ def payer_of(tx: Tx, unit: Flist) -> Flist:
 def create_unit(tx: Tx, account: Flist, given: Flist, payinfo: Poid | None, effective: datetime) -> Flist:
     """A bill unit with its first bill in progress. ``given`` holds the caller's fields; the rest gets BRM's defaults.
 
-    A nonpaying unit takes currency, frequency and cycle from its parent.
+    A nonpaying unit takes frequency and cycle from its parent. The first cycle never starts in the future, so that offers can
+    be bought ahead of an account's effective date.
     """
     parent_poid = given.get("PARENT_BILLINFO_OBJ")
     parent = tx.get(parent_poid, "PARENT_BILLINFO_OBJ") if parent_poid is not None else None
     pay_type = _given(given, "PAY_TYPE", PayType.NONPAYING if parent else PayType.INVOICE)
     months, cycle_day = _terms(given, parent, effective)
-    start = day_of(effective)
+    start = day_of(min(effective, tx.now))
     next_t = _first_end(parent, start, cycle_day, tx.now)
     cycles_left = parent["BILL_ACTGCYCLES_LEFT"] if parent and next_t == parent["ACTG_NEXT_T"] else months
     currency = _given(given, "CURRENCY", account["CURRENCY"])
@@ -175,7 +176,7 @@ def create_group(tx: Tx, account: Flist, unit: Flist, name: str | None, given: F
         {
             "ACCOUNT_OBJ": account["POID"],
             "BILLINFO_OBJ": unit["POID"],
-            "NAME": name or given.get("NAME") or "Balance Group",
+            "NAME": name or given.get("NAME") or unit["BILLINFO_ID"],
             "EFFECTIVE_T": given.get("EFFECTIVE_T") or tx.now,
             "LIMIT": given.get("LIMIT"),
             "BALANCES": Array(),

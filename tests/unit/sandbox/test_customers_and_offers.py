@@ -335,3 +335,12 @@ def test_promotion_instances_are_made_changed_and_transferred(brm: Any) -> None:
     moved = {"POID": made["POID"], "ACCOUNT_OBJ": other["POID"], "STATUS": 2}
     brm.call("SUBSCRIPTION_SET_BUNDLE", {"POID": account["POID"], "BUNDLE_INFO": Array.of(moved)})
     assert (brm.read(made["POID"])["ACCOUNT_OBJ"], brm.read(made["POID"])["STATUS"]) == (other["POID"], 2)
+
+
+def test_account_that_becomes_effective_later_can_be_sold_to_now(brm: Any) -> None:
+    flist = {**brm.commit_input("A-1"), "END_T": parse_moment("2027-01-05T00:00:00Z")}
+    account = brm.call("CUST_COMMIT_CUSTOMER", flist)
+    assert brm.read(account["POID"])["EFFECTIVE_T"] == parse_moment("2027-01-05T00:00:00Z")
+    brm.buy(account, 20041)
+    brm.bill_at("2027-02-01T00:00:00Z")
+    assert brm.bills(account["BILLINFO"][0]["POID"])[0]["CURRENT_TOTAL"] == D(2)

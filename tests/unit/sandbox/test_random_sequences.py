@@ -94,7 +94,7 @@ class Chaos:
 
     def bill(self) -> tuple[str, Flist]:
         now = self.brm.instance.clock.now()
-        self.brm.instance.set_clock(ClockMode.FROZEN, now + timedelta(days=self.dice.choice((0, 1, 9, 20))))
+        self.brm.instance.set_clock(ClockMode.FROZEN, now + timedelta(days=self.dice.choice((0, 1, 5, 12))))
         return "BILL_MAKE_BILL", {"POID": self.any("/billinfo")}
 
     def repoint(self) -> tuple[str, Flist]:
