@@ -176,7 +176,7 @@ def create_group(tx: Tx, account: Flist, unit: Flist, name: str | None, given: F
         {
             "ACCOUNT_OBJ": account["POID"],
             "BILLINFO_OBJ": unit["POID"],
-            "NAME": name or given.get("NAME") or unit["BILLINFO_ID"],
+            "NAME": name or given.get("NAME") or "Balance Group",
             "EFFECTIVE_T": given.get("EFFECTIVE_T") or tx.now,
             "LIMIT": given.get("LIMIT"),
             "BALANCES": Array(),
