@@ -48,10 +48,12 @@ def plan_submit_order(
 ) -> IntakePlan:
     """Validate, default, route and decompose. Raises one O2CError holding every violation of the order.
 
-    ``unreadable``: what the mapper could not make sense of; it is reported together with the rest.
+    ``unreadable``: what the mapper could not make sense of; it is reported together with the rest, and once: such a field
+    reads as not given, so what follows from that is left out.
     """
     filled = inherit(order)
-    violations: list[Violation] = [*unreadable, *check_shape(order)]
+    unreadable = tuple(unreadable)
+    violations: list[Violation] = check_shape(order)
     priority = policy.priority_default
     try:
         priority = resolve_priority(order, policy)
@@ -62,7 +64,8 @@ def plan_submit_order(
     violations += [*line_violations, *check_parties(filled, facts), *payment_violations]
     routing = route_order(filled, facts, policy)
     violations += routing.violations
-    O2CError.raise_all(violations)
+    garbled = {violation.field for violation in unreadable}
+    O2CError.raise_all([*unreadable, *(violation for violation in violations if violation.field not in garbled)])
     price_lists, price_notices = resolve_price_lists(filled)
     lines = tuple(dataclasses.replace(line, price_list=price_lists[line.line_id]) for line in filled.lines)
     components = decompose(lines, routing.decisions, tuple(edges))
