@@ -214,7 +214,7 @@ def is_serving(address: str) -> bool:
     if not accepts(address):
         return False
     with grpc.insecure_channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
         with contextlib.suppress(grpc.RpcError):
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)
             return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
