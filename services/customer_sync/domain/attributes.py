@@ -129,7 +129,10 @@ BILL_UNIT: Final[tuple[Attribute[Profile], ...]] = (
     Attribute("bill_when", lambda p: p.bill_frequency, "bill_frequency", FREQUENCY_MAP, mandatory=True, number=True),
     Attribute("bill_day", lambda p: str(p.billing_day or ""), "billing_day", number=True),
 )
-"""3.4. A bill unit's only name in BRM is its id, which carries the CRM id; the profile's own name has no field of its own."""
+"""3.4, but for the name: a bill unit's only name in BRM is its id, which carries the CRM id because names may repeat (Q30)."""
+
+PAYMENT_RECORD: Final[tuple[Attribute[Profile], ...]] = (Attribute("name", lambda p: p.name, "name"),)
+"""3.4, the name: kept on the payment record, where billing care reads it (billing-care 6.1)."""
 
 PROFILE_ADDRESS: Final = _address_rows("address", required=True)
 
@@ -220,7 +223,7 @@ def name_info(account: Account, translate: Translator) -> brm.NameInfo:
 def payment_record(profile: Profile, method: PaymentMethod, account_country: str, translate: Translator) -> brm.PayInfo:
     """The method's own attributes and the profile's address; its country defaults to the account's (Q5)."""
     place = (profile.path, "billing_profile", profile.profile_id)
-    details: dict[str, Any] = dict.fromkeys(method.unsent) | translate.fill(method.rows, profile, *place)
+    details: dict[str, Any] = dict.fromkeys(method.unsent) | translate.fill((*PAYMENT_RECORD, *method.rows), profile, *place)
     if profile.address is not None:
         address = profile.address if profile.address.country else replace(profile.address, country=account_country)
         details |= translate.fill(PROFILE_ADDRESS, address, *place)
