@@ -6,6 +6,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,6 +168,67 @@ async def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - anything may change it
             await asyncio.sleep(0.01)
+
+
+class Ledger:
+    """What slow stand-ins saw: calls begun, calls cut off by a dying client, and effects.
+
+    A call has its effect once per request id, as the real services see to; effects are counted per order, function and
+    instance, so that a repeated call under another id shows as a doubled effect.
+    """
+
+    def __init__(self, call_seconds: float) -> None:
+        self.call_seconds = call_seconds
+        self.begun: dict[str, list[float]] = {}
+        self.cut: dict[str, float] = {}
+        self.effects: dict[tuple[str, str, str], int] = {}
+        self.open = 0
+        self._answered: set[str] = set()
+
+    async def before(self, request: Any) -> None:
+        """To be put in the place of :meth:`Script.before`."""
+        self.begun.setdefault(request.request_id, []).append(time.monotonic())
+        self.open += 1
+        try:
+            await asyncio.sleep(self.call_seconds)
+        except asyncio.CancelledError:
+            self.cut[request.request_id] = time.monotonic()
+            raise
+        finally:
+            self.open -= 1
+        if request.request_id not in self._answered:
+            self._answered.add(request.request_id)
+            key = (request.order.order_id, type(request).__name__, request.target_system_id)
+            self.effects[key] = self.effects.get(key, 0) + 1
+
+
+@contextlib.asynccontextmanager
+async def pod(
+    folder: Path, name: str, database_url: str, settings: dict[str, Any]
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Orchestration as a process of its own, and its address."""
+    port_file = folder / f"{name}.port"
+    values = {
+        "listen": "127.0.0.1:0",
+        "database_url": database_url,
+        "access_log": "false",
+        "log_level": "ERROR",
+        **settings,
+    }
+    environment = {
+        **os.environ,
+        "O2C_BILLING_SYSTEMS": json.dumps([{"code": system.code} for system in SYSTEMS]),
+        **{f"O2C_ORDER_ORCHESTRATION_{key.upper()}": str(value) for key, value in values.items()},
+    }
+    command = [sys.executable, "-m", "services.order_orchestration", "--port-file", str(port_file)]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=EXAMPLES.parent)
+    try:
+        await until(port_file.exists, 30)
+        yield process, f"127.0.0.1:{port_file.read_text()}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
 
 
 @dataclass
