@@ -28,14 +28,18 @@ from services.order_orchestration.domain.progress import (
     start,
     startable,
 )
+from services.order_orchestration.domain.states import ComponentState
 from services.order_orchestration.domain.tree import inherit
 from services.order_orchestration.lookup import claim_keys
 from services.order_orchestration.mappers.order import SentLine, to_domain_order
+from services.order_orchestration.metrics import COMPONENTS, ORDERS_RESTING, PASS_SECONDS
 from services.order_orchestration.persistence import LoadedOrder, OrderStore, StaleOrder
 from services.order_orchestration.vault import Vault
 from services.order_orchestration.watch import WatchHub
 
 _log = logging.getLogger("o2c.orders")
+
+_RESULTS = {ComponentState.DONE: "done", ComponentState.RUNNING: "retried", ComponentState.FAILED: "failed"}
 
 Clock = Callable[[], int]
 """Now, in epoch microseconds."""
@@ -79,7 +83,8 @@ class Executor:
         if loaded is None or loaded.status.resting:
             return None
         try:
-            return await self._advance(loaded)
+            with PASS_SECONDS.time():
+                return await self._advance(loaded)
         except StaleOrder:
             _log.warning("order %s is advanced elsewhere", order_id)
             return None
@@ -105,8 +110,10 @@ class Executor:
                 done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
                 status = loaded.status
                 for task in done:
+                    key = calls.pop(task)
                     chance = random.uniform(-1, 1)
-                    status = finish(status, calls.pop(task), task.result(), self._clock(), self._retry, chance)
+                    status = finish(status, key, task.result(), self._clock(), self._retry, chance)
+                    COMPONENTS.labels(key.function, _RESULTS[status.components[key].state]).inc()
         finally:
             for task in calls:
                 task.cancel()
@@ -118,6 +125,8 @@ class Executor:
         due = next_due(status)
         due_at = 0 if status.resting else now if due is None else max(due, now)
         saved = await self._store.save(loaded, status, now, due_at)
+        if status.resting:
+            ORDERS_RESTING.labels(status.state).inc()
         self._hub.notify(loaded.head.order_id)
         return saved
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from libs.errors import O2CError, Reason, Violation
 from libs.xref.client import XrefKey, XrefPort, XrefRow
 from services.order_orchestration.domain.model import Action, Facts, Order
 from services.order_orchestration.persistence import OrderStore
@@ -29,10 +30,10 @@ def fact_keys(order: Order) -> dict[str, list[str]]:
 
 
 async def gather_facts(order: Order, xref: XrefPort, store: OrderStore) -> Facts:
-    """One round trip to the cross-references, beside one query of our own."""
+    """One round trip to the cross-references, beside one query of our own. Raises O2CError for an unknown source system."""
     wanted = fact_keys(order)
     keys = [XrefKey(table, order.source_system, one) for table, ids in wanted.items() for one in ids]
-    rows, open_assets = await asyncio.gather(xref.lookup(keys), store.open_assets(wanted[ASSETS]))
+    rows, open_assets = await asyncio.gather(_lookup(keys, order, xref), store.open_assets(wanted[ASSETS]))
 
     def places(table: str) -> dict[str, tuple[str, ...]]:
         return {one: _systems(rows[XrefKey(table, order.source_system, one)]) for one in wanted[table]}
@@ -44,6 +45,17 @@ async def gather_facts(order: Order, xref: XrefPort, store: OrderStore) -> Facts
         accounts=places(ACCOUNTS),
         open_assets=open_assets,
     )
+
+
+async def _lookup(keys: list[XrefKey], order: Order, xref: XrefPort) -> dict[XrefKey, XrefRow]:
+    try:
+        return await xref.lookup(keys)
+    except O2CError as error:
+        if all(violation.reason is Reason.XREF_COLUMN_UNKNOWN for violation in error.violations):
+            message = f"{order.source_system} is not a known source system"
+            meta = {"column": order.source_system}
+            raise O2CError(Violation(Reason.XREF_COLUMN_UNKNOWN, message, "order.source_system", meta)) from error
+        raise
 
 
 def _systems(row: XrefRow) -> tuple[str, ...]:

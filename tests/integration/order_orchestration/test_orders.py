@@ -253,3 +253,20 @@ async def test_an_order_with_nothing_to_do_completes_without_a_call(neighbours: 
     assert view.state == pb.ORDER_STATE_COMPLETED
     assert {line.state for line in view.lines} == {pb.LINE_STATE_NOT_APPLICABLE}
     assert not neighbours.sync.calls and not neighbours.billing.calls
+
+
+@pytest.mark.spec("order-orchestration:OO-XR-06")
+async def test_two_concurrent_orders_of_one_new_customer_share_one_account_row(neighbours: Neighbours, suite: Suite) -> None:
+    gate = neighbours.sync.gates.setdefault("BRM_01", asyncio.Event())
+    first, second = example(2), example(2)
+    second.order_id, second.order_number = "ORD-1002-B", "1002-B"
+    for line in second.lines:
+        for name in ("line_id", "asset_integration_id", "parent_line_id", "root_line_id"):
+            setattr(line, name, f"{getattr(line, name)}-B" if getattr(line, name) else "")
+    receipts = await asyncio.gather(suite.submit(first), suite.submit(second))
+    await until(lambda: len(neighbours.sync.calls) == 2)
+    key = XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", "1-SCOTT")
+    assert len((await suite.xref.lookup([key]))[key].values("COMMON")) == 1
+    gate.set()
+    for receipt in receipts:
+        assert (await suite.settled(receipt.order_id)).state == pb.ORDER_STATE_COMPLETED
