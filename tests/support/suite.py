@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ CLASSES = (
 )
 """What orders create in BRM."""
 SECONDS = 30.0
+FLIST_LINE = re.compile(r"(\d+)\s+PIN_FLD_(\w+)\s+(\w+) \[(\d+|\*)\] ?(.*)")
 FINAL = (oo.ORDER_STATE_COMPLETED, oo.ORDER_STATE_IN_FALLOUT, oo.ORDER_STATE_PARTIAL, oo.ORDER_STATE_FAILED)
 
 
@@ -195,6 +197,52 @@ def table_digests(path: Path) -> dict[str, str]:
     }
 
 
-def planned_calls(plans: list[common_pb2.Plan]) -> list[tuple[str, str, str]]:
-    """(instance, opcode, input as text) of every planned call."""
-    return [(plan.system_id, call.opcode, call.input) for plan in plans for call in plan.calls]
+def planned_calls(plans: Iterable[common_pb2.Plan]) -> list[Call]:
+    """Every planned call."""
+    return [Call(plan.system_id, call.opcode, plain_plan(call.input)) for plan in plans for call in plan.calls]
+
+
+def made_calls(writes: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[Call]:
+    """The calls of :meth:`RunningSuite.writes_since`."""
+    return [Call(code, call["opcode"], plain_flist(call["input"])) for code, calls in writes.items() for call in calls]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One opcode call, planned or made, in a form in which both can be compared."""
+
+    system_id: str
+    opcode: str
+    lines: tuple[str, ...]
+    """``<depth> NAME value`` per field; a planned value may be ``<...>``, an object that does not exist yet."""
+
+    def fits(self, made: Call) -> bool:
+        """Whether ``made`` is what this planned call became: equal but for objects that did not exist yet."""
+        same = (self.system_id, self.opcode, len(self.lines)) == (made.system_id, made.opcode, len(made.lines))
+        return same and all(
+            re.fullmatch(re.sub(r"<[^>]*>", ".+", re.escape(planned)), line)
+            for planned, line in zip(self.lines, made.lines, strict=True)
+        )
+
+
+def plain_plan(text: str) -> tuple[str, ...]:
+    """A planned input: two blanks of indent per level, ``NAME[0]`` for elements, ``NAME  value`` for fields."""
+    found = []
+    for line in text.splitlines():
+        name, _, value = line.strip().partition(" ")
+        found.append(f"{(len(line) - len(line.lstrip())) // 2} {name} {value.strip()}".rstrip())
+    return tuple(found)
+
+
+def plain_flist(text: str) -> tuple[str, ...]:
+    """An input as the sandbox logs it: ``<level> PIN_FLD_<NAME> <TYPE> [<element>] <value>``."""
+    found = []
+    for line in text.splitlines():
+        parts = FLIST_LINE.fullmatch(line.strip())
+        assert parts, line
+        level, name, kind, element, value = parts.groups()
+        if kind in ("ARRAY", "SUBSTRUCT"):
+            found.append(f"{level} {name}[{element}]" if kind == "ARRAY" else f"{level} {name}")
+        else:
+            found.append(f"{level} {name} {re.sub(r'^[(][0-9]+[)] ', '', value) if kind == 'TSTAMP' else value}".rstrip())
+    return tuple(found)
