@@ -24,12 +24,13 @@ app = typer.Typer(no_args_is_help=True, help=HELP, add_completion=False, pretty_
 
 
 def add_commands() -> None:
-    from cli.commands import care, order, sandbox, xref
+    from cli.commands import brm, care, order, sandbox, xref
 
     app.add_typer(order.app, name="order")
     app.add_typer(xref.app, name="xref")
     app.add_typer(care.app, name="care")
     app.add_typer(sandbox.app, name="sandbox")
+    app.add_typer(brm.app, name="brm")
 
 
 @app.command()

@@ -1,0 +1,59 @@
+"""``o2c brm``: does a BRM endpoint behave as the connector expects?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from cli.output import JsonFlag, out, print_json, table
+
+app = typer.Typer(no_args_is_help=True, help="Try a BRM endpoint, sandbox or real.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps ``check`` a command of its own while it is the only one."""
+
+
+@app.command()
+def check(
+    url: Annotated[str, typer.Argument(help="Address up to the service's name, such as http://host/metro/jaxws.")],
+    system: Annotated[str, typer.Option(help="Code of the instance.")] = "BRM_01",
+    db: Annotated[str, typer.Option(help="Database number in its POIDs.")] = "0.0.0.1",
+    write: Annotated[bool, typer.Option("--write", help="Also create (and close) a throw-away customer.")] = False,
+    product: Annotated[str, typer.Option(help="POID of a wireless product to buy, with --write.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask an endpoint everything the connector relies on; print the score by opcode and by rule.
+
+    Nothing is written unless asked for. Exit code 1 when an answer is not as expected.
+
+    Example: o2c brm check http://127.0.0.1:8080/BRM_01
+    """
+    from libs.brm.conformance import RULES, Outcome
+    from libs.brm.conformance import check as examine
+    from libs.brm.poid import Poid
+    from libs.brm.transport import Instance
+
+    bought = Poid.parse(product, db) if product else None
+    report = asyncio.run(examine(Instance.of(system, url, db), write=write, product=bought))
+    passed, asked = report.score
+    if as_json:
+        findings = [asdict(finding) for finding in report.findings]
+        print_json({"system": report.system_id, "passed": passed, "asked": asked, "findings": findings})
+    else:
+        by_rule = report.scores_by(lambda finding: finding.rule)
+        rows = [(rule, f"{good} of {of}", RULES[rule]) for rule, (good, of) in by_rule.items()]
+        out.print(table("By rule", ("Rule", "Holds", "What it says"), rows))
+        by_opcode = report.scores_by(lambda finding: finding.opcode)
+        worse = [(name, f"{good} of {of}") for name, (good, of) in by_opcode.items() if good < of]
+        if worse:
+            out.print(table("Opcodes that do not hold", ("Opcode", "Holds"), worse))
+        for finding in report.findings:
+            if finding.outcome is Outcome.FAIL:
+                out.print(f"FAIL {finding.opcode} {finding.rule}: {finding.detail}", markup=False)
+        out.print(f"{passed} of {asked} hold")
+    raise typer.Exit(0 if report.ok else 1)
