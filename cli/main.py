@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,12 @@ def add_commands() -> None:
 
 @app.command()
 def demo(as_json: JsonFlag = False) -> None:
-    """Run real orders from submission to an agent's view of the bill, and check every figure."""
+    """Run real orders from submission to an agent's view of the bill, and check every figure.
+
+    Starts a suite of its own and leaves nothing behind. Exit code 0 only if every figure is right.
+
+    Example: o2c demo --json
+    """
     from cli.demo.run import run_demo
     from cli.suite import SuiteError, terminate_means_interrupt
 
@@ -59,11 +65,15 @@ def demo(as_json: JsonFlag = False) -> None:
 def up(
     folder: Annotated[Path, typer.Option(help="Where databases and logs go; kept after the suite has stopped.")] = Path(".o2c"),
     fresh: Annotated[bool, typer.Option(help="Start with empty databases.")] = True,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Keep the whole suite running on loopback until Ctrl-C."""
+    """Keep the whole suite running on loopback until Ctrl-C. With --json its addresses are printed once it serves.
+
+    Example: o2c up --no-fresh
+    """
     from cli.catalogue import load_products
     from cli.connection import Clients, running_suite, state_file
-    from cli.suite import SuiteError, Supervisor, terminate_means_interrupt
+    from cli.suite import DEMO_START, SuiteError, Supervisor, terminate_means_interrupt
 
     if running_suite() is not None:
         err.print(f"a suite is running already ({state_file()}); stop it first")
@@ -79,10 +89,13 @@ def up(
             loaded = load_products(clients.xref, EXAMPLES / "products.json")
             clients.close()
             suite.write(state_file())
-            out.print(f"{loaded} products cross-referenced; BRM time stands at 2027-01-01")
-            out.print("the suite is up. Try, in a second terminal:")
-            out.print("  o2c order submit examples/order-1-denise-family.json --watch")
-            out.print("Ctrl-C stops it.")
+            if as_json:
+                print_json(asdict(suite))
+            else:
+                out.print(f"{loaded} products cross-referenced; BRM time stands at {DEMO_START}")
+                out.print("the suite is up. Try, in a second terminal:")
+                out.print("  o2c order submit examples/order-1-denise-family.json --watch")
+                out.print("Ctrl-C stops it.")
             with contextlib.suppress(KeyboardInterrupt):
                 while True:
                     time.sleep(3600)

@@ -41,14 +41,16 @@ def to_dict(message: Message) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
-def print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+def print_json(document: Any, *, one_line: bool = False) -> None:
+    """JSON on stdout; ``one_line`` for streams, of which every line is a document."""
+    sys.stdout.write(json.dumps(document, indent=None if one_line else 2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
 
 
-def show(message: Message, as_json: bool, render: Callable[[], None]) -> None:
+def show(message: Message, as_json: bool, render: Callable[[], None], *, one_line: bool = False) -> None:
     """Print ``message`` as JSON, or whatever ``render`` prints."""
     if as_json:
-        print_json(to_dict(message))
+        print_json(to_dict(message), one_line=one_line)
     else:
         render()
 

@@ -17,6 +17,8 @@ from libs.pb.order.v1 import order_pb2 as order
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
 from libs.pb.xref.v1 import xref_pb2 as xref
 
+BALANCE_AMOUNTS = ("Due now", "In progress", "Unapplied", "Balance")
+BALANCE_COLUMNS = ("Billing profile", "Name", "BRM", *BALANCE_AMOUNTS)
 STYLES = {"COMPLETED": "green", "COMPLETE": "green", "DONE": "green", "FAILED": "red", "IN_FALLOUT": "red", "REJECTED": "red"}
 
 
@@ -110,34 +112,40 @@ def xref_rows(rows: Mapping[str, xref.Row], title: str) -> Text:
         text.append(f"\n{key}\n", style="not bold cyan")
         width = max((len(cell.column) for cell in row.cells), default=0)
         cells = sorted(row.cells, key=lambda cell: (cell.column != "COMMON", cell.column, cell.kind, cell.value))
-        found = "\n".join(f"  {cell.column:<{width}}  {cell.kind} {cell.value}".replace("   ", "  ") for cell in cells)
+        found = "\n".join(f"  {cell.column:<{width}}  {f'{cell.kind} {cell.value}'.strip()}" for cell in cells)
         text.append(found or "  not known", style="not bold")
     return text
 
 
 def balance_table(answer: care.GetBalanceSummaryResponse) -> Table:
-    """What is owed, profile by profile, and in all."""
-    named = any(item.profile_name not in ("", item.billing_profile_id) for item in answer.profiles)
+    """What is owed, profile by profile, and in all. Names and unapplied amounts stand there when there are any."""
+    optional = {
+        "Name": [item.profile_name for item in answer.profiles],
+        "Unapplied": [figure(item.unapplied_total) for item in answer.profiles],
+    }
     rows = [
-        (
-            item.billing_profile_id,
-            *([item.profile_name] if named else []),
-            item.system_id,
-            figure(item.open_bills_due),
-            figure(item.pending_due),
-            figure(item.unapplied_total),
-            f"[bold]{figure(item.total_balance)}[/bold]",
-        )
+        {
+            "Billing profile": item.billing_profile_id,
+            "Name": item.profile_name,
+            "BRM": item.system_id,
+            "Due now": figure(item.open_bills_due),
+            "In progress": figure(item.pending_due),
+            "Unapplied": figure(item.unapplied_total),
+            "Balance": figure(item.total_balance),
+        }
         for item in answer.profiles
     ]
     if answer.HasField("total_balance"):
         due, balance = figure(answer.total_open_bills_due), figure(answer.total_balance)
-        blank = ["", ""] if named else [""]
-        rows.append(("[bold]all profiles[/bold]", *blank, f"[bold]{due}[/bold]", "", "", f"[bold]{balance}[/bold]"))
-    amounts = ("Due now", "In progress", "Unapplied", "Balance")
-    columns = ("Billing profile", *(["Name"] if named else []), "BRM", *amounts)
+        rows.append({"Billing profile": bold("all profiles"), "Due now": bold(due), "Balance": bold(balance)})
+    columns = [name for name in BALANCE_COLUMNS if any(cell not in ("", "0.00") for cell in optional.get(name, ["shown"]))]
     title = f"Balance{currencies(item.total_balance for item in answer.profiles)}"
-    return table(title, columns, rows, right=amounts, flowing=("Name",))
+    body = [[row.get(column, "") for column in columns] for row in rows]
+    return table(title, columns, body, right=BALANCE_AMOUNTS, flowing=("Name",))
+
+
+def bold(text: str) -> str:
+    return f"[bold]{text}[/bold]"
 
 
 def date(value: object) -> str:
@@ -155,7 +163,7 @@ def invoice_table(invoices: Iterable[care.Invoice]) -> Table:
             f"{date(bill.period_start)} – {date(bill.period_end)}",
             date(bill.due_date),
             figure(bill.total_due),
-            f"[bold]{figure(bill.amount_due)}[/bold]",
+            bold(figure(bill.amount_due)),
             short_enum(care.InvoiceState.DESCRIPTOR, bill.state),
         )
         for bill in bills

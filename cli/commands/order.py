@@ -25,7 +25,7 @@ def submit(
     follow: Annotated[bool, typer.Option("--watch", help="Follow the order to its final state.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Submit an order.
+    """Submit an order. With --watch and --json every line is one document: the receipt, then the changes.
 
     Example: o2c order submit examples/order-1-denise-family.json --watch
     """
@@ -39,14 +39,17 @@ def submit(
             for notice in receipt.warnings:
                 out.print(f"[yellow]{notice.reason}[/yellow]: {notice.message}")
 
-        show(receipt, as_json, render)
+        show(receipt, as_json, render, one_line=follow)
     if follow:
         watch(receipt.order_id, as_json=as_json)
 
 
 @app.command()
 def get(order_id: OrderId, as_json: JsonFlag = False) -> None:
-    """One order: its lines, what they made in BRM, its components, its errors."""
+    """One order: its lines, what they made in BRM, its components, its errors.
+
+    Example: o2c order get ORD-1001
+    """
     with errors_by_name(), connected() as clients:
         answer = clients.orders.GetOrder(oo.GetOrderRequest(order_id=order_id), timeout=CALL_SECONDS)
         show(answer.order, as_json, lambda: out.print(order_detail(answer.order)))
@@ -58,11 +61,16 @@ def watch(
     after: Annotated[int, typer.Option(help="Resume after this sequence.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Follow an order's changes until its final state; interrupt and resume with --after."""
+    """Follow an order's changes until its final state; interrupt and resume with --after.
+
+    With --json every line is one change.
+
+    Example: o2c order watch ORD-1001 --after 12
+    """
     with errors_by_name(), connected() as clients:
         for change in clients.orders.WatchOrder(oo.WatchOrderRequest(order_id=order_id, after_sequence=after)):
             if as_json:
-                print_json(to_dict(change))
+                print_json(to_dict(change), one_line=True)
             else:
                 out.print(f"{change.sequence:>4}  {describe(change)}")
 
@@ -73,7 +81,10 @@ def list_orders(
     page_token: Annotated[str, typer.Option(help="Token of the next page.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Orders, newest first."""
+    """Orders, newest first.
+
+    Example: o2c order list --page-size 10
+    """
     with errors_by_name(), connected() as clients:
         request = oo.ListOrdersRequest(page_size=page_size, page_token=page_token)
         answer = clients.orders.ListOrders(request, timeout=CALL_SECONDS)
@@ -92,7 +103,8 @@ def describe(change: oo.WatchOrderResponse) -> str:
     if kind == "order_state":
         return f"order {state(order_state(change.order_state))}  {change.message}"
     if kind == "line":
-        return f"line {change.line.line_id} {state(line_state(change.line.state))}  {change.message}"
+        said = change.message.removeprefix(f"line {change.line.line_id}: ")
+        return f"line {change.line.line_id} {state(line_state(change.line.state))}  {said}"
     component = change.component
     name = short_enum(oo.OrderFunction.DESCRIPTOR, component.function)
     return (

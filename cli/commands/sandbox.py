@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
 from cli.connection import connected
-from cli.output import JsonFlag, errors_by_name, out, print_json, table
+from cli.output import JsonFlag, errors_by_name, out, print_json, short_poid, table
 from libs.errors import O2CError, Reason
 from sandbox.admin_client import AdminClient, AdminError
 
 app = typer.Typer(no_args_is_help=True, help="Look inside the BRM stand-in, move its clock, run its jobs.")
+
+CURRENCIES = range(1, 1000)
+"""Resource ids that are currencies: their ISO 4217 numbers."""
 
 System = Annotated[str, typer.Option("--system", "-s", help="BRM instance.")]
 
@@ -40,10 +44,21 @@ def objects(
 
 @app.command()
 def events(system: System = "BRM_01", as_json: JsonFlag = False) -> None:
-    """What happened in one instance, oldest first."""
+    """What happened in one instance, oldest first, and what it did to the balance.
+
+    Example: o2c sandbox events -s BRM_02
+    """
     with errors_by_name(), connected() as clients:
         found = refused(lambda: clients.sandbox(system).events())
-        render(found, "Events", as_json)
+        if as_json:
+            print_json(found)
+        else:
+            rows = [
+                (item["seq"], item["CREATED_T"], item["SYS_DESCR"], short_poid(item["ACCOUNT_OBJ"]), impact(item))
+                for item in found
+            ]
+            columns = ("#", "At", "What", "Account", "Amount")
+            out.print(table(f"Events in {system}", columns, rows, right=("#", "Amount"), flowing=("What",)))
 
 
 @app.command()
@@ -52,7 +67,10 @@ def calls(
     flists: Annotated[bool, typer.Option("--flists", help="With input and output.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Opcode calls one instance received, oldest first."""
+    """Opcode calls one instance received, oldest first.
+
+    Example: o2c sandbox calls --flists
+    """
     with errors_by_name(), connected() as clients:
         found = refused(lambda: clients.sandbox(system).calls())
         if as_json:
@@ -109,17 +127,25 @@ def jobs(
             print_json(reports)
         else:
             for code, report in reports.items():
-                out.print(f"{code}  {report}")
+                counts = f"{report.get('done', 0)} of {report.get('units', 0)} done, {report.get('failed', 0)} failed"
+                out.print(f"{code}  {name}: {counts}")
+                for failure in report.get("failures", ()):
+                    out.print(f"  {failure}", markup=False)
 
 
 @app.command()
 def invariants(system: System = "BRM_01", as_json: JsonFlag = False) -> None:
-    """Check every invariant over the whole store; exit code 1 when one is broken."""
+    """Check every invariant over the whole store; exit code 1 when one is broken.
+
+    Example: o2c sandbox invariants -s BRM_01
+    """
     with errors_by_name(), connected() as clients:
         broken = refused(lambda: clients.sandbox(system).check_invariants())
         if as_json:
             print_json(broken)
         else:
+            for violation in broken:
+                out.print(f"{violation}", markup=False)
             out.print(f"{len(broken)} broken" if broken else "all invariants hold")
     if broken:
         raise typer.Exit(1)
@@ -133,12 +159,11 @@ def refused(ask: Any) -> Any:
         raise O2CError.of(Reason.BRM_REJECTED, str(error)) from error
 
 
-def render(rows: list[dict[str, Any]], title: str, as_json: bool) -> None:
-    if as_json:
-        print_json(rows)
-    elif rows:
-        columns = list(rows[0])
-        out.print(table(title, columns, [[row.get(column, "") for column in columns] for row in rows]))
+def impact(event: dict[str, Any]) -> str:
+    """What an event added to the balance in money; empty when nothing."""
+    impacts = event.get("BAL_IMPACTS", {}).values()
+    money = [Decimal(one["AMOUNT"]) for one in impacts if one.get("RESOURCE_ID") in CURRENCIES]
+    return f"{sum(money, Decimal(0)):,.2f}" if money else ""
 
 
 __all__ = ["AdminClient", "app"]

@@ -35,7 +35,10 @@ def lookup(
 
 @app.command()
 def tables(as_json: JsonFlag = False) -> None:
-    """The tables and their columns."""
+    """The tables and their columns.
+
+    Example: o2c xref tables
+    """
     with errors_by_name(), connected() as clients:
         answer = clients.xref.ListTables(xref_pb2.ListTablesRequest(), timeout=CALL_SECONDS)
         if as_json:
@@ -48,7 +51,15 @@ def tables(as_json: JsonFlag = False) -> None:
 @app.command("load-products")
 def load(
     file: Annotated[Path, typer.Argument(help="Products as JSON; see examples/products.json.", exists=True, dir_okay=False)],
+    as_json: JsonFlag = False,
 ) -> None:
-    """Cross-reference CRM products with BRM products. Loading a file twice changes nothing."""
+    """Cross-reference CRM products with BRM products. Loading a file twice changes nothing.
+
+    Example: o2c xref load-products examples/products.json
+    """
     with errors_by_name(), connected() as clients:
-        out.print(f"{load_products(clients.xref, file)} products cross-referenced")
+        loaded = load_products(clients.xref, file)
+        if as_json:
+            print_json({"products": loaded})
+        else:
+            out.print(f"{loaded} products cross-referenced")
