@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from libs.brm.call import BrmCall
@@ -11,6 +12,7 @@ from libs.brm.dialect import Dialect
 from libs.brm.ebuf import EBuf, SoapFault
 from libs.brm.errors import BrmError, BrmOutcomeUnknown, from_fault
 from libs.brm.flist import Flist
+from libs.brm.text import conceal
 from libs.brm.transport import Reply, TransportFailure
 from libs.brm.verdicts import UNNAMED, Effect, verdict_of
 from libs.errors import O2CError, Reason
@@ -61,9 +63,15 @@ def output_of(reply: Reply, call: BrmCall, dialect: Dialect, system_id: str) -> 
     try:
         return decode_response(call.opcode, reply.body, dialect)
     except SoapFault as fault:
-        raise _failure_of_fault(fault, reply, call, system_id) from fault
+        raise _failure_of_fault(_unquoted(fault, call), reply, call, system_id) from None
     except CodecError as error:
         raise _failure_of_garbage(reply, error, call, system_id) from error
+
+
+def _unquoted(fault: SoapFault, call: BrmCall) -> SoapFault:
+    """The fault without card and bank numbers: a front end that validates says which value it did not like."""
+    ebuf = replace(fault.ebuf, descr=conceal(fault.ebuf.descr, call.input))
+    return SoapFault(fault.code, conceal(fault.text, call.input), ebuf)
 
 
 def _failure_of_fault(fault: SoapFault, reply: Reply, call: BrmCall, system_id: str) -> AttemptFailed:

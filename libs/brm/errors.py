@@ -71,7 +71,7 @@ class BrmOutcomeUnknown(O2CError):
 
 
 def from_fault(fault: SoapFault, system_id: str, opcode: str, verdict: Verdict | None = None) -> BrmError:
-    """The error of a fault that changed nothing. The message keeps BRM's own words, which never hold field values."""
+    """The error of a fault that changed nothing. The message keeps BRM's own words."""
     verdict = verdict or verdict_of(fault.ebuf)
     reason = verdict.reason
     if fault.is_client and not fault.ebuf.error:

@@ -11,9 +11,12 @@ from libs.brm.flist import Array
 from libs.brm.poid import Poid
 from libs.brm.specs import FieldType, field_spec
 
-SENSITIVE: Final = frozenset(("DEBIT_NUM", "SECURITY_ID", "BANK_NO", "PASSWD", "PASSWD_CLEAR"))
-"""Fields whose values are never printed, logged or stored in clear."""
-_MASK: Final = "****"
+SENSITIVE: Final = frozenset(("DEBIT_NUM", "DEBIT_EXP", "SECURITY_ID", "BANK_NO", "PASSWD", "PASSWD_CLEAR"))
+"""Fields whose values are never printed, logged, hashed or stored in clear."""
+MASK: Final = "****"
+_WITH_TAIL: Final = "DEBIT_NUM"
+_TAIL: Final = 4
+_LONG_ENOUGH_FOR_TAIL: Final = 9
 _COLUMN: Final = 29
 
 
@@ -26,10 +29,27 @@ def mask(flist: Any) -> Any:
     return flist
 
 
+def conceal(text: str, flist: Mapping[str, Any]) -> str:
+    """``text`` without the sensitive values of ``flist``, longest first: whoever refuses a value may quote it."""
+    for value in sorted(_sensitive_values(flist), key=len, reverse=True):
+        text = text.replace(value, MASK)
+    return text
+
+
+def _sensitive_values(flist: Mapping[Any, Any]) -> Iterator[str]:
+    for name, value in flist.items():
+        if isinstance(value, Mapping):
+            yield from _sensitive_values(value)
+        elif name in SENSITIVE and isinstance(value, str) and value:
+            yield value
+
+
 def _masked(name: str, value: Any) -> Any:
-    if not isinstance(value, str) or not value:
-        return value
-    return _MASK + value[-4:] if name == "DEBIT_NUM" and len(value) >= 12 else _MASK
+    if not isinstance(value, str | bytes | int) or value == "":
+        return value  # absent, or a reference to a value that is not known yet
+    if name == _WITH_TAIL and isinstance(value, str) and len(value) >= _LONG_ENOUGH_FOR_TAIL:
+        return MASK + value[-_TAIL:]
+    return MASK
 
 
 def to_text(flist: Mapping[str, Any], *, masked: bool = True) -> str:

@@ -25,9 +25,9 @@ from sqlmodel import Field, SQLModel, col
 
 from libs.brm.call import BrmCall
 from libs.brm.poid import Poid
+from libs.brm.text import mask
 from libs.db import Database, Statement, Transaction
 from libs.errors import O2CError, Reason
-from libs.plan.render import masked
 
 
 class EntryState(StrEnum):
@@ -199,7 +199,7 @@ class Journal:
 
 def fingerprint_of(call: BrmCall) -> str:
     """Hash of a bound call. Sensitive values are masked first, so the hash cannot be used to guess them."""
-    text = orjson.dumps([call.opcode, call.flags, masked(call.input)], default=_plain, option=_STABLE)
+    text = orjson.dumps([call.opcode, call.flags, mask(call.input)], default=_plain, option=_STABLE)
     return hashlib.sha256(text).hexdigest()
 
 

@@ -9,15 +9,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from libs.brm.flist import Array, Flist
+from libs.brm.flist import Array
+from libs.brm.text import mask
 from libs.plan.model import Plan, Ref, Step, Yield, dependencies, waves
 
-SENSITIVE: Final = frozenset({"DEBIT_NUM", "DEBIT_EXP", "SECURITY_ID", "BANK_NO", "PASSWD", "PASSWD_CLEAR"})
-"""Fields whose values are masked wherever a call is shown."""
-
-MASK: Final = "****"
-_TAIL: Final = 4
-_LONG_ENOUGH_FOR_TAIL: Final = 9
 _INDENT: Final = "  "
 
 
@@ -28,7 +23,7 @@ def render_plan(plan: Plan) -> str:
 
 def render_flist(flist: Mapping[str, Any], indent: str = "") -> str:
     """One field per line, arrays with their element id: ``NAMEINFO[1]``; sensitive values masked."""
-    return "\n".join(_flist_lines(flist, indent))
+    return "\n".join(_flist_lines(mask(flist), indent))
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:
@@ -59,7 +54,7 @@ def _step_lines(step: Step, needs: frozenset[str]) -> Iterator[str]:
         yield f"{_INDENT}after {', '.join(sorted(needs))}"
     if step.line_ids:
         yield f"{_INDENT}for {', '.join(step.line_ids)}"
-    yield from _flist_lines(step.call.input, _INDENT * 2)
+    yield from _flist_lines(mask(step.call.input), _INDENT * 2)
     for output in step.yields:
         yield f"{_INDENT * 2}=> {_yield_text(output)}"
 
@@ -85,36 +80,19 @@ def _flist_lines(flist: Mapping[str, Any], indent: str) -> Iterator[str]:
             yield f"{indent}{name}"
             yield from _flist_lines(value, indent + _INDENT)
         else:
-            yield f"{indent}{name:<{width}}  {shown(name, value)}".rstrip()
+            yield f"{indent}{name:<{width}}  {_shown(value)}".rstrip()
 
 
-def shown(name: str, value: Any) -> str:
-    """A scalar as text; masked to its last four characters at most when the field is sensitive."""
+def _shown(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, Ref):
         return str(value)
-    if name in SENSITIVE:
-        text = str(value)
-        return MASK + text[-_TAIL:] if len(text) >= _LONG_ENOUGH_FOR_TAIL else MASK
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def masked(flist: Mapping[str, Any]) -> Flist:
-    """A copy that may be hashed, stored or shown: sensitive values masked, everything else untouched."""
-    safe: dict[Any, Any] = Array() if isinstance(flist, Array) else {}
-    for name, value in flist.items():
-        if isinstance(value, Mapping):
-            safe[name] = masked(value)
-        elif name in SENSITIVE and value is not None and not isinstance(value, Ref):
-            safe[name] = shown(name, value)
-        else:
-            safe[name] = value
-    return safe
 
 
 def _count(number: int, noun: str) -> str:

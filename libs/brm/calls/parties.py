@@ -157,10 +157,10 @@ class InvoicePayInfo(PayInfo):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardPayInfo(PayInfo):
-    """Credit card. Number and code are sensitive: never log or store this value."""
+    """Credit card. Number, expiry and code are sensitive: never log or store this value."""
 
     number: str = field(default="", repr=False)
-    expiry: str = ""
+    expiry: str = field(default="", repr=False)
     """``MMYY``."""
     security_code: str = field(default="", repr=False)
 

@@ -15,7 +15,7 @@ from libs.brm.codes import Delivery, OfferStatus, OffsetUnit, PayType, PhoneType
 from libs.brm.flist import ANY, Array, get
 from libs.brm.poid import Poid
 from libs.brm.specs import OPCODES
-from libs.brm.text import mask, to_text
+from libs.brm.text import conceal, mask, to_text
 from libs.plan.model import Ref, bind, refs_in
 
 ACCOUNT = Poid("0.0.0.1", "/account", 10_000)
@@ -229,10 +229,17 @@ def test_sensitive_fields_are_masked_wherever_they_stand() -> None:
     call = calls.create_billinfo(ACCOUNT, calls.BillUnit(billinfo_id="BP", payinfo=card))
     text = to_text(call.input)
     assert '"****1111"' in text
-    assert "987" not in text
+    assert "987" not in text and "0130" not in text
     assert "411111" not in text + repr(card) + repr(call)
     assert get(mask(call.input), "PAYINFO[0].INHERITED_INFO.CC_INFO[0].SECURITY_ID") == "****"
     assert "4111111111111111" in to_text(call.input, masked=False)
+
+
+def test_words_that_quote_a_sensitive_value_lose_it() -> None:
+    card = calls.CardPayInfo(number="4111111111111111", security_code="987", expiry="0130", holder="Denise")
+    call = calls.create_billinfo(ACCOUNT, calls.BillUnit(billinfo_id="BP", payinfo=card))
+    said = conceal("value '4111111111111111' (0130/987) of Denise is not valid", call.input)
+    assert said == "value '****' (****/****) of Denise is not valid"
 
 
 def test_values_of_every_type_are_printed() -> None:
