@@ -20,6 +20,10 @@ Columns are Text, Integer, BigInteger or Boolean; times are epoch microseconds i
 
 from libs.db.database import Database, Row, Transaction
 from libs.db.errors import UniqueViolation
+from libs.db.postgresql import PostgresqlDatabase
+from libs.db.sqlite import SqliteDatabase
 from libs.db.statement import Statement, upsert
+
+Database.adapters.update(sqlite=SqliteDatabase, postgresql=PostgresqlDatabase, postgres=PostgresqlDatabase)
 
 __all__ = ["Database", "Row", "Statement", "Transaction", "UniqueViolation", "upsert"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Table
 from sqlalchemy.engine.interfaces import Dialect
@@ -44,6 +44,8 @@ class Transaction(Protocol):
 class Database(abc.ABC):
     """A pool of connections to one database. Make it with :meth:`open`, in the event loop that will use it."""
 
+    adapters: ClassVar[dict[str, type[Database]]] = {}
+    """Scheme of a URL to what speaks it; :mod:`libs.db` fills it, so that the port knows none of its adapters."""
     dialect: str
     """``sqlite`` or ``postgresql``."""
 
@@ -63,15 +65,15 @@ class Database(abc.ABC):
         ``pool_size`` bounds PostgreSQL connections. Raises ``ValueError`` for another scheme, STORE_UNAVAILABLE when it
         cannot be reached.
         """
-        if url.startswith("sqlite://"):
-            from libs.db.sqlite import SqliteDatabase
+        adapter = Database.adapters.get(url.partition("://")[0])
+        if adapter is None or "://" not in url:
+            raise ValueError("database url: expected sqlite:///path, sqlite://:memory: or postgresql://…")
+        return await adapter.connect(url, pool_size)
 
-            return await SqliteDatabase.connect(url.removeprefix("sqlite://"))
-        if url.startswith(("postgresql://", "postgres://")):
-            from libs.db.postgresql import PostgresqlDatabase
-
-            return await PostgresqlDatabase.connect(url, pool_size)
-        raise ValueError("database url: expected sqlite:///path, sqlite://:memory: or postgresql://…")
+    @classmethod
+    @abc.abstractmethod
+    async def connect(cls, url: str, pool_size: int) -> Database:
+        """What :meth:`open` does for the schemes of this adapter."""
 
     @abc.abstractmethod
     async def all(self, statement: Statement, /, **params: Any) -> list[Row]:

@@ -19,6 +19,8 @@ ACQUIRE_SECONDS = 10.0
 """How long a call waits for a free connection, or for a new one."""
 LOCK_TIMEOUT_MS = 10_000
 """How long a statement waits for a row lock; the same patience as SQLite's busy timeout."""
+STATEMENT_SECONDS = 30.0
+"""How long a statement may take in all; a server that vanished without a goodbye would be waited for until TCP gives up."""
 DDL_LOCK = 0x6F3263
 """Key of the advisory lock under which tables are created."""
 
@@ -54,6 +56,7 @@ class PostgresqlDatabase(Database):
                 max_size=pool_size,
                 reset=_reset,
                 timeout=ACQUIRE_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
                 server_settings={"lock_timeout": str(LOCK_TIMEOUT_MS), "application_name": "o2c"},
             )
         return cls(pool)

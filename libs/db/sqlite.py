@@ -36,8 +36,9 @@ class SqliteDatabase(Database):
         writer.on_commit = self._committed
 
     @classmethod
-    async def connect(cls, path: str) -> SqliteDatabase:
-        """Open ``path``, or a private file of this process's own for ``:memory:`` (readers and writer need two connections)."""
+    async def connect(cls, url: str, pool_size: int = 1) -> SqliteDatabase:
+        """Open the file, or a private one of this process's own for ``:memory:`` (readers and writer need two connections)."""
+        path = url.removeprefix("sqlite://")
         scratch = None
         if path == ":memory:":
             scratch = tempfile.TemporaryDirectory(prefix="o2c-db-")
@@ -47,8 +48,12 @@ class SqliteDatabase(Database):
         synchronous = "OFF" if scratch else "FULL"
         with _translated():
             writer = await Writer.start(lambda: _connect(path, synchronous))
-            reader = _connect(path, synchronous)
-            reader.execute("PRAGMA query_only=ON")
+            try:
+                reader = _connect(path, synchronous)
+                reader.execute("PRAGMA query_only=ON")
+            except BaseException:
+                await writer.close()
+                raise
         return cls(reader, writer, scratch)
 
     async def all(self, statement: Statement, /, **params: Any) -> list[Row]:

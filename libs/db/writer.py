@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from libs.db.errors import store_unavailable
+from libs.errors import O2CError
 
 GROUP_LIMIT = 128
 """Transactions that may share a commit; bounds how long the first of them waits."""
@@ -85,6 +86,7 @@ class Writer:
         self._group: _Group | None = None
         self._prefix: list[str] = []
         self._commit: asyncio.Task[None] | None = None
+        self._closed = False
         self.on_commit: Callable[[], None] = lambda: None
 
     @classmethod
@@ -99,22 +101,31 @@ class Writer:
         return cls(executor, connection)
 
     async def close(self) -> None:
-        """Wait for whoever came before, then close the connection and stop the thread."""
+        """Wait for whoever came before, commit, turn away who comes after, then close the connection and stop the thread."""
+        if self._closed:
+            return
         await self.enter()
+        self._closed = True
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_exception(_closed())
+        self.leave()
         if self._commit is not None:
             await self._commit
         await asyncio.get_running_loop().run_in_executor(self._executor, self._connection.close)
         self._executor.shutdown(wait=True)
 
     async def enter(self) -> Ticket:
-        """Wait for the turn; first come, first served."""
+        """Wait for the turn; first come, first served. Raises STORE_UNAVAILABLE once the writer is closed."""
+        if self._closed:
+            raise _closed()
         if self._taken:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
+                if turn.done() and not turn.cancelled() and turn.exception() is None:
                     self.leave()  # the turn had been given in the same moment
                 raise
         self._taken = True
@@ -202,6 +213,10 @@ class Writer:
                 turn.set_result(None)
                 return
         self._taken = False
+
+
+def _closed() -> O2CError:
+    return store_unavailable("it is being closed")
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

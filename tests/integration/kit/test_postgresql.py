@@ -119,3 +119,20 @@ async def test_a_value_of_the_wrong_type_is_a_bug_and_not_weather(db: Database) 
     with pytest.raises(asyncpg.DataError):
         async with db.begin() as tx:
             await tx.run(ADD, id="x", n=wrong)
+
+
+async def test_a_server_that_stops_answering_is_not_waited_for_for_ever(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libs.db.postgresql.STATEMENT_SECONDS", 0.2)
+    stuck = Statement(sqlite="-", postgresql="SELECT pg_sleep(20)")
+    database = await Database.open(postgres_url, pool_size=1)
+    async with asyncio.timeout(10):
+        with pytest.raises(O2CError) as read:
+            await database.one(stuck)
+        with pytest.raises(O2CError) as written:
+            async with database.begin() as tx:
+                await tx.one(stuck)
+        assert await database.one(Statement(sqlite="-", postgresql="SELECT 1")) == (1,)
+        await database.close()
+    assert (reason(read.value), reason(written.value)) == (Reason.STORE_UNAVAILABLE, Reason.STORE_UNAVAILABLE)

@@ -160,3 +160,36 @@ async def test_a_memory_database_is_private_and_forgotten() -> None:
 async def test_an_address_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="database url"):
         await Database.open(url)
+
+
+async def test_closing_commits_who_came_before_and_turns_away_who_comes_after(path: Path) -> None:
+    db = await Database.open(f"sqlite://{path}")
+    async with db.begin() as tx:
+        await tx.run(CREATE)
+    half_way, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        async with db.begin() as tx:
+            await tx.run(ADD, id="before")
+            half_way.set()
+            await go_on.wait()
+
+    running = asyncio.create_task(slow())
+    await half_way.wait()
+    closing = asyncio.create_task(db.close())
+    await asyncio.sleep(0)
+    behind = asyncio.create_task(add(db, "behind"))
+    await asyncio.sleep(0)
+    go_on.set()
+    async with asyncio.timeout(5):
+        await running
+        await closing
+        with pytest.raises(O2CError) as late:
+            await behind
+        with pytest.raises(O2CError) as later:
+            await add(db, "after")
+        await db.close()
+    assert [late.value.violations[0].reason, later.value.violations[0].reason] == [Reason.STORE_UNAVAILABLE] * 2
+    reopened = await Database.open(f"sqlite://{path}")
+    assert await ids(reopened) == ["before"]
+    await reopened.close()
