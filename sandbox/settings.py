@@ -13,3 +13,21 @@ class SandboxSettings:
     """Whether a closed account may become active again (5.6)."""
     strict_rev: bool = False
     """Whether a write that names an old revision of its target is refused (5.4)."""
+    strict_xsd: bool = False
+    """Whether a request whose fields are unknown, missing or out of order is refused before any opcode runs (M5)."""
+    transactions: bool = False
+    """Whether TRANS_OPEN, TRANS_COMMIT and TRANS_ABORT are offered (header ``X-BRM-Txn``)."""
+    transaction_idle_seconds: float = 60.0
+    """An open transaction nobody uses for so long is aborted."""
+    base_writes: bool = False
+    """Whether WRITE_FLDS, CREATE_OBJ and DELETE_OBJ are offered."""
+    allow_header_faults: bool = False
+    """Whether the header ``X-Sandbox-Fault`` injects a fault into its own request."""
+    allow_partial: bool = False
+    """Whether the fault ``partial:<k>`` may be used: it breaks the rule that a call is all or nothing."""
+    transfer_no_poids: bool = True
+    """Whether SERVICE_BALGRP_TRANSFER keeps the new offers' POIDs to itself, as BRM does (3.3)."""
+    outbox_detail: bool = False
+    """Whether the collections job adds an outbox entry per change beside the one per run."""
+    collections_minimum: int = 0
+    """Overdue amount below which a bill unit is never looked at, whatever its scenarios say."""

@@ -21,6 +21,9 @@ class Context:
     tx: Tx
     flags: int = 0
     settings: SandboxSettings = field(default_factory=SandboxSettings)
+    injected: frozenset[str] = frozenset()
+    """Faults that change what the opcode itself does and are active on this call, by kind: ``pymt_phantom``,
+    ``transfer_no_poids``."""
     discard: bool = False
     """Set by an opcode that only calculated: the transaction is rolled back after a normal answer."""
 

@@ -17,12 +17,17 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "/billinfo": ("ACCOUNT_OBJ", "BILLINFO_ID", "PARENT_BILLINFO_OBJ", "AR_BILLINFO_OBJ", "PAYINFO_OBJ"),
     "/payinfo": ("ACCOUNT_OBJ",),
     "/balance_group": ("ACCOUNT_OBJ", "BILLINFO_OBJ"),
-    "/service": ("ACCOUNT_OBJ", "LOGIN", "BAL_GRP_OBJ"),
+    "/service": ("ACCOUNT_OBJ", "LOGIN", "BAL_GRP_OBJ", "SUBSCRIPTION_OBJ"),
     "/purchased_product": ("ACCOUNT_OBJ", "SERVICE_OBJ", "DESCR"),
     "/purchased_discount": ("ACCOUNT_OBJ", "SERVICE_OBJ", "DESCR"),
     "/purchased_bundle": ("ACCOUNT_OBJ", "DESCR"),
     "/profile": ("ACCOUNT_OBJ", "SERVICE_OBJ"),
-    "/group": ("PARENT",),
+    "/group": ("PARENT", "SERVICE_OBJ", "BILLINFO_OBJ"),
+    "/ordered_balgrp": ("ACCOUNT_OBJ", "SERVICE_OBJ"),
+    "/collections_scenario": ("ACCOUNT_OBJ", "BILLINFO_OBJ"),
+    "/collections_action": ("ACCOUNT_OBJ", "BILLINFO_OBJ", "SCENARIO_OBJ"),
+    "/schedule": ("ACCOUNT_OBJ", "OBJECT"),
+    "/uniqueness": ("ACCOUNT_NO", "LOGIN"),
     "/bill": ("BILLINFO_OBJ", "PARENT", "BILL_NO", "ACCOUNT_OBJ"),
     "/item": ("ACCOUNT_OBJ", "BILLINFO_OBJ", "BILL_OBJ", "AR_BILL_OBJ"),
     "/event": ("ACCOUNT_OBJ", "DESCR"),
@@ -59,9 +64,23 @@ def _impact_items(event: Flist) -> Iterator[str]:
     yield from map(str, seen)
 
 
-def _members(group: Flist) -> Iterator[str]:
-    for member in group.get("MEMBERS", {}).values():
-        yield key_text(member["ACCOUNT_OBJ"])
+def _members(field: str) -> Callable[[Flist], Iterator[str]]:
+    def values(group: Flist) -> Iterator[str]:
+        for member in group.get("MEMBERS", {}).values():
+            if member.get(field) is not None:
+                yield key_text(member[field])
+
+    return values
+
+
+def _active_scenario(scenario: Flist) -> Iterator[str]:
+    if scenario.get("EXIT_T") is None:
+        yield key_text(scenario["BILLINFO_OBJ"])
+
+
+def _pending_action(action: Flist) -> Iterator[str]:
+    if action.get("STATUS") == 0:
+        yield key_text(action["SCENARIO_OBJ"])
 
 
 _COMPUTED: Final[Mapping[str, Mapping[str, Callable[[Flist], Iterator[str]]]]] = {
@@ -75,7 +94,13 @@ _COMPUTED: Final[Mapping[str, Mapping[str, Callable[[Flist], Iterator[str]]]]] =
     "/purchased_product": {"live_of_unit": _live_offer},
     "/purchased_discount": {"live_of_unit": _live_offer},
     "/event": {"of_item": _impact_items},
-    "/group": {"member": _members},
+    "/group": {
+        "member": _members("ACCOUNT_OBJ"),
+        "member_service": _members("SERVICE_OBJ"),
+        "member_unit": _members("BILLINFO_OBJ"),
+    },
+    "/collections_scenario": {"active_of_unit": _active_scenario},
+    "/collections_action": {"pending_of_scenario": _pending_action},
 }
 
 

@@ -130,12 +130,15 @@ class Tx:
         self._current: dict[int, Flist] = {}
         self._dirty: set[int] = set()
         self._written_keys: dict[int, set[tuple[str, str]]] = {}
+        self._deleted: set[int] = set()
         self._open = False
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def find(self, poid: Poid) -> Flist | None:
         """The object named by ``poid`` (a base class may name a subclass), or ``None``."""
+        if poid.id in self._deleted:
+            return None
         flist = self._current.get(poid.id) or self.store.read(poid.id)
         return flist if flist is not None and flist["POID"].refers_to(poid) else None
 
@@ -202,6 +205,21 @@ class Tx:
         self._dirty.add(object_id)
         return self._current[object_id]
 
+    def delete(self, poid: Poid) -> None:
+        """Remove a stored object; whoever deletes it has checked that nothing refers to it."""
+        object_id = poid.id
+        self._originals.setdefault(object_id, self.get(poid))
+        self._current.pop(object_id, None)
+        self._dirty.discard(object_id)
+        self._written_keys.pop(object_id, None)
+        self._deleted.add(object_id)
+        self._begin()
+        self._erase(object_id)
+
+    def _erase(self, object_id: int) -> None:
+        self.store.sql("DELETE FROM object WHERE id = ?", object_id)
+        self.store.sql("DELETE FROM object_key WHERE id = ?", object_id)
+
     def next_number(self, name: str) -> int:
         """A running number of this instance, such as the one in bill numbers."""
         self._begin()
@@ -241,6 +259,8 @@ class Tx:
         for object_id, flist in self._current.items():
             if object_id < _EVENT_FLOOR:
                 self.store.remember(object_id, flist)
+        for object_id in self._deleted:
+            self.store.remember(object_id, None)
         self._open = False
 
     def rollback(self) -> None:
@@ -250,6 +270,7 @@ class Tx:
         self._current.clear()
         self._dirty.clear()
         self._written_keys.clear()
+        self._deleted.clear()
 
     def _begin(self) -> None:
         if not self._open:
