@@ -15,16 +15,24 @@ from libs.pb.order.v1.order_pb2 import Order
 
 def read_order(path: Path) -> Order:
     """The order in a JSON file. Raises :class:`O2CError`: JSON_MALFORMED with the line, ENUM_UNKNOWN with field and value."""
-    return parse_order(path.read_text(encoding="utf-8"), source=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        message = f"{path}: byte {error.start + 1} is not UTF-8"
+        raise O2CError.of(Reason.JSON_MALFORMED, message, field="order", line="") from error
+    return parse_order(text, source=str(path))
 
 
 def parse_order(text: str, source: str = "order") -> Order:
     """As :func:`read_order`, from text."""
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=each_once)
     except json.JSONDecodeError as error:
         message = f"{source}, line {error.lineno}, column {error.colno}: {error.msg}"
         raise O2CError.of(Reason.JSON_MALFORMED, message, field="order", line=str(error.lineno)) from error
+    except (ValueError, RecursionError) as error:
+        what = error if isinstance(error, ValueError) else "nested too deeply"
+        raise O2CError.of(Reason.JSON_MALFORMED, f"{source}: {what}", field="order", line="") from error
     if not isinstance(document, dict):
         raise O2CError.of(Reason.JSON_MALFORMED, f"{source}: an order is a JSON object", field="order", line="1")
     expanded = expand_enums(document, Order.DESCRIPTOR, "order")
@@ -32,6 +40,15 @@ def parse_order(text: str, source: str = "order") -> Order:
         return json_format.ParseDict(expanded, Order())
     except json_format.ParseError as error:
         raise O2CError.of(Reason.JSON_MALFORMED, f"{source}: {error}", field="order", line="") from error
+
+
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are all different: of a name given twice, JSON readers would silently keep the last."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is given twice in one object")
+    return document
 
 
 def expand_enums(value: Any, descriptor: Descriptor, path: str) -> Any:

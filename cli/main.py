@@ -99,6 +99,7 @@ def up(
             with contextlib.suppress(KeyboardInterrupt):
                 while True:
                     time.sleep(3600)
+            err.print("[dim]stopping ...[/dim]")
     except SuiteError as error:
         err.print(f"[bold red]{error}[/bold red]")
         raise typer.Exit(1) from error

@@ -135,7 +135,7 @@ def balance_table(answer: care.GetBalanceSummaryResponse) -> Table:
         }
         for item in answer.profiles
     ]
-    if answer.HasField("total_balance"):
+    if answer.HasField("total_balance") and len(rows) > 1:
         due, balance = figure(answer.total_open_bills_due), figure(answer.total_balance)
         rows.append({"Billing profile": bold("all profiles"), "Due now": bold(due), "Balance": bold(balance)})
     columns = [name for name in BALANCE_COLUMNS if any(cell not in ("", "0.00") for cell in optional.get(name, ["shown"]))]

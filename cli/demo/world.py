@@ -27,6 +27,7 @@ CLASSES = {
     "/purchased_discount": "discounts",
     "/bill": "bills",
 }
+CATALOGUE = ("/product", "/discount")
 NONPAYING_TYPE = 10007
 Object = Mapping[str, Any]
 
@@ -86,19 +87,20 @@ class World:
         for bundle in of_account(objects["/purchased_bundle"], account):
             node.add(f"promotion {bundle['NAME']}")
         offers = [*objects["/purchased_product"], *objects["/purchased_discount"]]
+        names = {Poid.parse(item["POID"]).id: str(item["NAME"]) for class_ in CATALOGUE for item in objects[class_]}
         for service in of_account(objects["/service"], account):
-            held = node.add(f"service {Poid.parse(service['POID']).type} {service['LOGIN']}")
+            held = node.add(f"{Poid.parse(service['POID']).type} {service['LOGIN']}")
             for offer in offers:
                 if offer.get("SERVICE_OBJ") and Poid.parse(offer["SERVICE_OBJ"]).refers_to(Poid.parse(service["POID"])):
-                    held.add(offered(offer))
+                    held.add(offered(offer, names))
         for offer in of_account(offers, account):
             if not offer.get("SERVICE_OBJ"):
-                node.add(f"account-level {offered(offer)}")
+                node.add(f"account-level {offered(offer, names)}")
 
     def paid_by(self, unit: Object, units: Mapping[Poid, Object]) -> str:
         if unit["PAY_TYPE"] != NONPAYING_TYPE:
             return ""
-        return f" [dim]paid through {units[Poid.parse(unit['PARENT_BILLINFO_OBJ'])]['BILLINFO_ID']}[/dim]"
+        return f"[dim], paid through {units[Poid.parse(unit['PARENT_BILLINFO_OBJ'])]['BILLINFO_ID']}[/dim]"
 
 
 def read_world(clients: Clients) -> World:
@@ -106,7 +108,7 @@ def read_world(clients: Clients) -> World:
     world = World()
     for code in INSTANCES:
         admin = clients.sandbox(code)
-        world.objects[code] = {class_: list(admin.objects(class_)) for class_ in CLASSES}
+        world.objects[code] = {class_: list(admin.objects(class_)) for class_ in (*CLASSES, *CATALOGUE)}
         world.created[code] = {name: len(world.objects[code][class_]) for class_, name in CLASSES.items()}
     accounts = [*dict.fromkeys(bill.account for bill in BILLS), *NONPAYING]
     keys = [("CUSTOMERPARTY_ACCOUNTID", account) for account in accounts]
@@ -131,9 +133,10 @@ def name_of(account: Object) -> str:
     return f"[bold]{name}[/bold] [dim]{short_poid(account['POID'])}[/dim]"
 
 
-def offered(offer: Object) -> str:
+def offered(offer: Object, names: Mapping[int, str]) -> str:
     poid = Poid.parse(offer.get("PRODUCT_OBJ") or offer["DISCOUNT_OBJ"])
-    return f"{poid.type.removeprefix('/')} {poid.id} [dim]line {offer.get('DESCR', '')}[/dim]"
+    name = names.get(poid.id, "")
+    return f"{poid.type.removeprefix('/')} {poid.id} {name}[dim], line {offer.get('DESCR', '')}[/dim]"
 
 
 def cells(row: xref_pb2.Row, column: str) -> str:
