@@ -21,6 +21,7 @@ from libs.brm.codes import Status
 from libs.brm.ebuf import SoapFault
 from libs.brm.errors import BrmError
 from libs.brm.flist import Flist, get
+from libs.brm.needs import NEEDED
 from libs.brm.poid import Poid
 from libs.brm.specs import OPCODES, opcode
 from libs.brm.transport import Instance, Reply, Transport, TransportFailure
@@ -32,7 +33,7 @@ ABSENT_ID: Final = 1
 """An id below those that BRM assigns."""
 
 RULES: Final[Mapping[str, str]] = {
-    "exposed": "the WSDL of its service offers the opcode",
+    "exposed": "the WSDL of its service offers the opcode (asked of all, expected of those the suite needs)",
     "answers": "a call comes back with an output the connector can read",
     "not-found": "a read of an object that is not there is refused by name",
     "empty-search": "a search without a match is an empty answer, not an error",
@@ -151,7 +152,8 @@ class Examiner:
             self.report.findings.append(Finding("(WSDL)", "exposed", Outcome.FAIL, str(error)[:300]))
             return
         for name in OPCODES:
-            outcome = Outcome.PASS if name in self.exposed else Outcome.FAIL
+            absent = Outcome.FAIL if name in NEEDED else Outcome.SKIP
+            outcome = Outcome.PASS if name in self.exposed else absent
             self.report.findings.append(Finding(name, "exposed", outcome, "" if name in self.exposed else "not in the WSDL"))
 
     async def ask_reads(self) -> None:

@@ -32,7 +32,9 @@ __all__ = [
     "opcode",
 ]
 
-_FAMILIES: Final = ("base", "cust", "subscription", "bill", "ar")
+_FAMILIES: Final = ("base", "cust", "subscription", "bill", "ar", "act", "bal", "pymt", "collections", "other")
+RECALLED: Final = "[recall]"
+"""Known from the public documentation but not read again: check it against the site's WSDL."""
 
 
 class FieldType(StrEnum):
@@ -122,6 +124,8 @@ class OpcodeSpec:
     timeout: Timeout
     input: Group
     output: Group
+    source: str = RECALLED
+    """Where the table comes from, in the specification's source tags."""
 
     @property
     def is_read(self) -> bool:
@@ -201,6 +205,7 @@ def _opcodes() -> dict[str, OpcodeSpec]:
                 timeout=Timeout(table.get("timeout") or ("read" if kind is Kind.READ else "write")),
                 input=reader.group(table["input"], name),
                 output=reader.group(table["output"], name),
+                source=table.get("source", RECALLED),
             )
     return tables
 
