@@ -110,7 +110,7 @@ class XrefHandlers(XrefServiceServicer):
         if columns:
             wanted = frozenset(columns)
             found = {key: [cell for cell in cells if cell.column in wanted] for key, cells in found.items()}
-        return pb.BatchLookupResponse(rows=[mappers.to_wire_row(found.get(key, ())) for key in keys])
+        return mappers.to_wire_rows(found.get(key, ()) for key in keys)
 
     async def RegisterTable(self, request: pb.RegisterTableRequest, context: _Context) -> pb.RegisterTableResponse:
         """Register a table, or add columns to one."""

@@ -83,9 +83,11 @@ def to_wire_obtained_batch(keys: Sequence[XrefKey], found: Mapping[XrefKey, Obta
     return pb.BatchGetOrCreateResponse(results=results)
 
 
-def to_wire_row(cells: Sequence[XrefCell]) -> pb.Row:
-    """A row by its filled cells."""
-    return pb.Row(cells=[pb.Cell(column=cell.column, value=cell.value, kind=cell.kind) for cell in cells])
+def to_wire_rows(rows: Iterable[Sequence[XrefCell]]) -> pb.BatchLookupResponse:
+    """Rows by their filled cells. Mappings are built in place, where messages in messages would be copied twice."""
+    return pb.BatchLookupResponse(
+        rows=[{"cells": [{"column": column, "value": value, "kind": kind} for column, value, kind in row]} for row in rows]
+    )
 
 
 def to_wire_table(table: XrefTable) -> pb.Table:

@@ -98,7 +98,7 @@ async def test_every_change_is_kept_with_who_asked_for_it_and_what_was_there(rep
 async def test_no_statement_looks_through_a_whole_table(tmp_path: Path) -> None:
     db = await Database.open(f"sqlite://{tmp_path}/plan.db")
     await repository_on(db)
-    for statement in (persistence._POINT, persistence._ROWS, persistence._VALUES, persistence._ADD_BESIDE):
+    for statement in (persistence._POINT, persistence.READ_ROWS, persistence._VALUES, persistence._ADD_BESIDE):
         compiled = statement.sqlite
         explain = "EXPLAIN QUERY PLAN " + compiled.sql
         given = {name: "[]" if name == "rows" else "1" for name in compiled.names}
