@@ -154,12 +154,24 @@ class Journal:
             for key, state, fingerprint, outputs, linked, reason in rows
         }
 
-    async def record(self, run_key: str, entries: Sequence[Entry], answer: Answer | None = None) -> None:
-        """Write outcomes, intentions and perhaps the answer in one commit; nothing to write, no commit."""
+    async def record(
+        self,
+        run_key: str,
+        entries: Sequence[Entry],
+        answer: Answer | None = None,
+        *,
+        guard: Callable[[Transaction], Awaitable[None]] | None = None,
+    ) -> None:
+        """Write outcomes, intentions and perhaps the answer in one commit; nothing to write, no commit.
+
+        ``guard`` goes first in the transaction; what it raises keeps everything from being written.
+        """
         if not entries and answer is None:
             return
         now = self._now_us()
         async with self._db.begin() as tx:
+            if guard is not None:
+                await guard(tx)
             if entries:
                 rows = [_row(run_key, entry, now) for entry in sorted(entries, key=lambda entry: entry.step_key)]
                 await tx.run(_RECORD, rows=rows)

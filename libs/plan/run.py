@@ -12,12 +12,16 @@ after it, before or in a call   the step is *intended*: settled in BRM, adopted 
 after the call or the links     the same: settled, adopted, linked again (linking is idempotent)
 after the outcome's commit      the step is *done*: its outputs are used again, no call
 ==============================  ==================================================================
+
+A cancelled run (the caller went away) is better off than a crashed one: before it ends it journals what it knows, so that
+only the calls that were cut short have to be settled.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +36,7 @@ from libs.plan.model import Plan, PlanError, Step, Yield, bind, dependencies, re
 from libs.xref.model import XrefKey, XrefWrite
 
 if TYPE_CHECKING:
+    from libs.db import Transaction
     from libs.xref.client import XrefPort
 
 MAX_TRIES: Final = 2
@@ -113,19 +118,21 @@ async def run(
     source_system: str = "SEBL_01",
     concurrency: int = 32,
     finish: Callable[[RunResult], Answer | None] | None = None,
+    guard: Callable[[Transaction], Awaitable[None]] | None = None,
 ) -> RunResult:
     """Make every call of ``plan`` that has not been made.
 
     ``run_key`` names the attempt's intent and must be the same when the request is tried again. ``finish`` may turn the
     result into the request's answer, which is then stored in the commit of the last outcomes. A plan of *n* waves costs
-    *n* + 1 commits.
+    *n* + 1 commits. ``guard`` takes part in each of them, see :mod:`libs.plan.leases`; what it raises ends the run before the
+    next call.
 
     Failing steps do not raise; they are in the result. Raises :class:`PlanError` for a plan that cannot be run (before
     anything is written) and ``O2CError`` when the journal or the cross-references cannot be written.
     """
     rounds = waves(plan)
     _check_bound(plan)
-    runner = _Runner(plan, run_key, journal, gateway, xref, source_system, asyncio.Semaphore(concurrency))
+    runner = _Runner(plan, run_key, journal, gateway, xref, source_system, asyncio.Semaphore(concurrency), guard)
     return await runner.run(rounds, finish)
 
 
@@ -156,8 +163,11 @@ class _Runner:
     xref: XrefPort
     source_system: str
     slots: asyncio.Semaphore
+    guard: Callable[[Transaction], Awaitable[None]] | None = None
     bindings: dict[str, Any] = field(default_factory=dict)
     results: dict[str, StepResult] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    """Steps that BRM may have heard of in this run."""
     calls: int = 0
 
     async def run(self, rounds: Sequence[Sequence[Step]], finish: Callable[[RunResult], Answer | None] | None) -> RunResult:
@@ -171,13 +181,16 @@ class _Runner:
             reused = {item.step.key for item in ready if self._reuse(item, earlier.get(item.step.key))}
             fresh = [item for item in ready if item.step.key not in reused]
             intents = [Entry(item.step.key, EntryState.INTENDED, item.mark) for item in fresh if item.step.key not in unsettled]
-            await self.journal.record(self.run_key, [*outcomes, *intents])
+            await self._record([*outcomes, *intents])
             await self._perform(fresh, unsettled)
             changed = [item for item in ready if item.step.key not in reused or not earlier[item.step.key].linked]
             outcomes = await self._link_and_conclude(changed)
         result = RunResult({step.key: self.results[step.key] for step in self.plan.steps}, self.bindings, self.calls)
-        await self.journal.record(self.run_key, outcomes, finish(result) if finish else None)
+        await self._record(outcomes, finish(result) if finish else None)
         return result
+
+    async def _record(self, entries: Sequence[Entry], answer: Answer | None = None) -> None:
+        await self.journal.record(self.run_key, entries, answer, guard=self.guard)
 
     def _ready(self, wave: Sequence[Step], graph: Mapping[str, frozenset[str]]) -> list[_Ready]:
         """The steps of a wave that can be made; the others are skipped."""
@@ -223,9 +236,20 @@ class _Runner:
         lanes: dict[str, list[_Ready]] = {}
         for item in fresh:
             lanes.setdefault(item.step.lane or f"\0{item.step.key}", []).append(item)
-        async with asyncio.TaskGroup() as group:
-            for items in lanes.values():
-                group.create_task(self._lane(items, unsettled))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for items in lanes.values():
+                    group.create_task(self._lane(items, unsettled))
+        except BaseException:
+            with contextlib.suppress(O2CError):  # what cut the wave short matters more
+                await asyncio.shield(self.journal.record(self.run_key, self._interrupted(fresh, unsettled)))
+            raise
+
+    def _interrupted(self, fresh: Sequence[_Ready], unsettled: frozenset[str]) -> list[Entry]:
+        """What is known of a wave that was cut short: outcomes, not linked yet, and steps that were never sent."""
+        ended = [item for item in fresh if item.step.key in self.results]
+        unsent = [item for item in fresh if item.step.key not in self.results.keys() | self.begun | unsettled]
+        return [*self._entries(ended, linked=False), *(Entry(item.step.key, EntryState.FAILED, item.mark) for item in unsent)]
 
     async def _lane(self, items: Sequence[_Ready], unsettled: frozenset[str]) -> None:
         for item in items:
@@ -249,6 +273,7 @@ class _Runner:
 
     async def _make(self, step: Step, call: BrmCall) -> None:
         system_id = self.plan.system_id
+        self.begun.add(step.key)
         for _ in range(MAX_TRIES):
             try:
                 self.calls += 1
@@ -296,7 +321,7 @@ class _Runner:
             try:
                 await self.xref.populate(links)
             except O2CError:
-                await self.journal.record(self.run_key, self._entries(changed, linked=False))
+                await self._record(self._entries(changed, linked=False))
                 raise
         return self._entries(changed, linked=True)
 

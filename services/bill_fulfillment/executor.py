@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
+from libs.db import Transaction
 from libs.errors import O2CError, Reason, Violation
 from libs.plan.journal import Answer, Journal
+from libs.plan.leases import Lease, LeaseLost, Leases
 from libs.plan.locks import KeyLocks
 from libs.plan.model import Ref
 from libs.plan.run import RunResult, StepResult, StepState, run
@@ -39,8 +43,14 @@ from services.bill_fulfillment.persistence import AssetEntry, LedgerStore, LineE
 MAX_ROUNDS: Final = 3
 """Plans for one request: a step that finds more in BRM than the facts knew asks for a new plan."""
 
+DRAIN_SECONDS: Final = 5.0
+"""How long a stopping service waits for orders whose callers have gone."""
+
 _SYSTEM_CODES: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"})
 """Failures of the world rather than of the order: the call fails, what is done stays done, and the caller tries again."""
+
+
+Guard = Callable[[Transaction], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Executor:
         lookup: Lookup,
         store: LedgerStore,
         journal: Journal,
+        leases: Leases,
         gateway: BrmGateway,
         xref: XrefPort,
         concurrency: int,
@@ -69,29 +80,82 @@ class Executor:
         self._lookup = lookup
         self._store = store
         self._journal = journal
+        self._leases = leases
         self._gateway = gateway
         self._xref = xref
         self._concurrency = concurrency
         self._locks = KeyLocks()
         self._lock_wait_seconds = lock_wait_seconds
+        self._at_work: set[asyncio.Task[tuple[Decision, ...]]] = set()
 
     async def execute(self, command: Command, policy: Policy, asked: Asked) -> tuple[Decision, ...]:
         """What became of each line.
 
+        A caller that goes away while it waits is forgotten; once calls are being made the order is brought to its end, so
+        that no outcome is left unknown for want of a listener.
+
         Raises O2CError for failures of the world (BRM_UNAVAILABLE, BRM_OUTCOME_UNKNOWN, XREF_UNAVAILABLE, …), after writing
-        down what is done, and LOCK_TIMEOUT while another request works on the order or one of its service accounts.
+        down what is done, and LOCK_TIMEOUT while another request, here or in another process, works on the order or one of
+        its service accounts.
         """
-        async with self._locks.hold(_lock_keys(command), self._lock_wait_seconds):
-            for _ in range(MAX_ROUNDS):
-                facts = await self._lookup.gather(command, {})
-                result = plan_fulfillment_order_billing(command, facts, policy)
-                outcome = await self._run(command, facts, result, asked)
-                if not _is_stale(result, outcome):
-                    return await self._conclude(command, facts, result, outcome)
+        begun = asyncio.Event()
+        work = asyncio.create_task(self._execute(command, policy, asked, begun))
+        self._at_work.add(work)
+        work.add_done_callback(self._ended)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if not begun.is_set():
+                work.cancel()
+            raise
+
+    async def drain(self) -> None:
+        """Let orders whose callers have gone come to their end, for a few seconds; the journal heals what does not."""
+        if self._at_work:
+            await asyncio.wait(self._at_work, timeout=DRAIN_SECONDS)
+        left = list(self._at_work)
+        for work in left:
+            work.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    def _ended(self, work: asyncio.Task[tuple[Decision, ...]]) -> None:
+        self._at_work.discard(work)
+        if not work.cancelled():
+            work.exception()  # seen, whether or not anybody still waits for it
+
+    async def _execute(self, command: Command, policy: Policy, asked: Asked, begun: asyncio.Event) -> tuple[Decision, ...]:
+        keys = _lock_keys(command)
+        give_up_at = time.monotonic() + self._lock_wait_seconds
+        async with self._locks.hold(keys, self._lock_wait_seconds):
+            while True:
+                lease = await self._leases.when_free(keys, give_up_at - time.monotonic())
+                try:
+                    return await self._leases.keeping(lease, self._execute_alone(command, policy, asked, lease, begun))
+                except LeaseLost:
+                    if begun.is_set():
+                        raise
+                finally:
+                    await self._leases.release(lease)
+
+    async def _execute_alone(
+        self, command: Command, policy: Policy, asked: Asked, lease: Lease, begun: asyncio.Event
+    ) -> tuple[Decision, ...]:
+        """Facts, plan and calls, as long as nobody else works on the same. Raises LeaseLost when somebody does."""
+
+        async def guard(tx: Transaction) -> None:
+            await lease.guard(tx)
+            begun.set()
+
+        for _ in range(MAX_ROUNDS):
+            facts = await self._lookup.gather(command, {})
+            result = plan_fulfillment_order_billing(command, facts, policy)
+            outcome = await self._run(command, facts, result, asked, lease, guard)
+            if not _is_stale(result, outcome):
+                return await self._conclude(command, facts, result, outcome)
         message = f"order {command.ledger_order} changes in {command.system_id} while it is being billed"
         raise O2CError.of(Reason.BRM_CONFLICT, message, retry_after=1.0, key=command.ledger_order)
 
-    async def _run(self, command: Command, facts: Facts, result: Result, asked: Asked) -> RunResult:
+    async def _run(self, command: Command, facts: Facts, result: Result, asked: Asked, lease: Lease, guard: Guard) -> RunResult:
         def finish(outcome: RunResult) -> Answer | None:
             if _is_stale(result, outcome) or _failures_of_the_world(outcome):
                 return None
@@ -99,7 +163,12 @@ class Executor:
             writing = _writing(command, facts, decisions)
             lost = any(decision.outcome in (Outcome.FAILED, Outcome.SKIPPED_DEPENDENCY) for decision in decisions)
             request_id = "" if lost else asked.request_id  # what failed may be sent again as it is, once the cause is gone
-            return Answer(asked.method, request_id, asked.fingerprint, writing.body, also=lambda tx: write(tx, writing))
+
+            async def write_and_release(tx: Transaction) -> None:
+                await write(tx, writing)
+                await lease.release(tx)
+
+            return Answer(asked.method, request_id, asked.fingerprint, writing.body, also=write_and_release)
 
         return await run(
             result.plan,
@@ -110,6 +179,7 @@ class Executor:
             source_system=command.source_system,
             concurrency=self._concurrency,
             finish=finish,
+            guard=guard,
         )
 
     async def _conclude(self, command: Command, facts: Facts, result: Result, outcome: RunResult) -> tuple[Decision, ...]:

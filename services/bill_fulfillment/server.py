@@ -15,6 +15,7 @@ from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.bill_fulfillment.v1.bill_fulfillment_pb2_grpc import add_BillFulfillmentServiceServicer_to_server
 from libs.plan.journal import Journal
+from libs.plan.leases import Leases
 from libs.xref.client import GrpcXref, XrefPort
 from services.bill_fulfillment.config import Settings
 from services.bill_fulfillment.executor import Executor
@@ -71,6 +72,7 @@ async def built(
             lookup=lookup,
             store=store,
             journal=journal,
+            leases=await Leases.open(db),
             gateway=gateway,
             xref=xref,
             concurrency=settings.max_parallel_calls,
@@ -94,6 +96,7 @@ async def built(
             "servicers": [(add_BillFulfillmentServiceServicer_to_server, handlers)],
             "service_names": [SERVICE_NAME],
             "ready": ready,
+            "on_stop": [executor.drain],
         }
     finally:
         await db.close()
