@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +12,29 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from sandbox.clock import parse_moment
 from sandbox.errors import BrmFault, ErrorClass
 
-_PLAIN: Final = frozenset({"drop_before", "drop_after", "half_reply", "http_503", "http_401", "http_500_html", "readonly"})
-_WITH_DELAY: Final = frozenset({"delay", "delay_after"})
+BEHAVIOURS: Final = frozenset({"pymt_phantom", "transfer_no_poids"})
+"""Faults an opcode looks at itself, in its context."""
+_PLAIN: Final = BEHAVIOURS | {
+    "drop_before",
+    "drop_after",
+    "half_reply",
+    "http_503",
+    "http_401",
+    "http_500_html",
+    "readonly",
+    "billinfo_noop",
+    "uniqueness_leak",
+    "mask",
+    "restart",
+}
+_WITH_DELAY: Final = frozenset({"delay", "delay_dist", "delay_after"})
+_WITH_NUMBER: Final = frozenset({"partial", "stale_read", "pool_exhaust", "clock_skew"})
 _WITH_ERROR: Final = frozenset({"err", "err_after"})
-_MATCH_KEYS: Final = frozenset({"opcode", "account_no", "poid", "nth", "probability"})
+_MATCH_KEYS: Final = frozenset({"opcode", "account_no", "poid", "nth", "probability", "window"})
+_NUMBER: Final = re.compile(r"-?\d+")
 _KEPT_FIRINGS: Final = 1000
 
 
@@ -29,6 +48,8 @@ class Action:
 
     kind: str
     milliseconds: int = 0
+    number: int = 0
+    """``k`` of ``partial``, milliseconds of ``stale_read``, slots of ``pool_exhaust``, seconds of ``clock_skew``."""
     error: str = ""
     error_class: ErrorClass | None = None
     opcode: str = ""
@@ -40,6 +61,8 @@ class Action:
             return cls(kind)
         if kind in _WITH_DELAY and rest.isdigit():
             return cls(kind, milliseconds=int(rest))
+        if kind in _WITH_NUMBER and _NUMBER.fullmatch(rest) and (kind == "clock_skew" or int(rest) >= 0):
+            return cls(kind, number=int(rest))
         if kind in _WITH_ERROR and rest:
             name, _, class_name = rest.partition(":")
             return cls(kind, error=name.removeprefix("PIN_ERR_").upper(), error_class=_error_class(class_name))
@@ -69,11 +92,15 @@ class CallFacts:
     account_no: str
     poids: frozenset[str]
     request_id: str
+    at: datetime | None = None
+    """BRM's time."""
 
 
 @dataclass(slots=True)
 class Fault:
-    """One rule. ``nth`` fires on that matching call only (1 is the first); ``times`` limits firings, 0 means no limit."""
+    """One rule. ``nth`` fires on that matching call only (1 is the first); ``times`` limits firings, 0 means no limit;
+    ``window`` is a span of BRM's time, ``2027-01-01T00:00:00Z/2027-02-01T00:00:00Z``, its end not included.
+    """
 
     id: int
     action: Action
@@ -83,8 +110,11 @@ class Fault:
     poid: str = ""
     nth: int = 0
     probability: float = 1.0
+    window: str = ""
     times: int = 0
     dice: random.Random = field(default_factory=random.Random)
+    slots: asyncio.Semaphore | None = None
+    """Free places of ``pool_exhaust``."""
     matched: int = 0
     claimed: int = 0
     fired: int = 0
@@ -96,13 +126,26 @@ class Fault:
             return False
         if self.poid and self.poid not in call.poids:
             return False
-        if self.times and self.claimed >= self.times:
+        if (self.times and self.claimed >= self.times) or not self._is_open(call.at):
             return False
         self.matched += 1
         if (self.nth and self.matched != self.nth) or self.dice.random() >= self.probability:
             return False
         self.claimed += 1
         return True
+
+    def _is_open(self, at: datetime | None) -> bool:
+        if not self.window or at is None:
+            return True
+        start, end = (parse_moment(part) for part in self.window.split("/"))
+        return start <= at < end
+
+    def drawn_delay(self) -> float:
+        """Seconds to wait: as told, or for ``delay_dist`` exponentially spread around that mean, at most ten times it."""
+        mean = self.action.milliseconds / 1000
+        if self.action.kind != "delay_dist" or not mean:
+            return mean
+        return min(self.dice.expovariate(1 / mean), 10 * mean)
 
     def fire(self, call: CallFacts) -> Action:
         """Record that the action happens now; whoever sees ``fired`` grow knows that the call has got that far."""
@@ -115,7 +158,7 @@ class Fault:
         return {
             "id": self.id,
             "action": self.text,
-            "match": {**match, "probability": self.probability},
+            "match": {**match, "probability": self.probability, "window": self.window},
             "times": self.times,
             "matched": self.matched,
             "fired": self.fired,
@@ -125,6 +168,14 @@ class Fault:
         }
 
 
+def _checked_window(text: str) -> str:
+    if text:
+        start, _, end = text.partition("/")
+        if parse_moment(start) >= parse_moment(end):
+            raise FaultSpecError(f"window {text!r} is empty")
+    return text
+
+
 def _real_time() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -132,8 +183,9 @@ def _real_time() -> str:
 class FaultInjector:
     """The rules of one instance, tried in the order they were added."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, allow_partial: bool = False) -> None:
         self._seed = seed
+        self.allow_partial = allow_partial
         self._next_id = 1
         self.faults: list[Fault] = []
 
@@ -148,25 +200,49 @@ class FaultInjector:
         if unknown:
             raise FaultSpecError(f"unknown keys: {', '.join(sorted(unknown))}")
         text = str(spec.get("action", ""))
-        action = Action.parse(text)
         try:
             fault = Fault(
                 id=self._next_id,
-                action=action,
+                action=self._parsed(text),
                 text=text,
                 opcode=str(match.get("opcode") or "*"),
                 account_no=str(match.get("account_no") or ""),
                 poid=str(match.get("poid") or ""),
                 nth=int(match.get("nth") or 0),
                 probability=float(match.get("probability", 1.0)),
+                window=_checked_window(str(match.get("window") or "")),
                 times=int(spec.get("times") or 0),
                 dice=random.Random(f"{self._seed}:{self._next_id}"),
             )
+        except FaultSpecError:
+            raise
         except (TypeError, ValueError) as error:
             raise FaultSpecError(str(error)) from error
         self._next_id += 1
         self.faults.append(fault)
         return fault
+
+    def _parsed(self, text: str) -> Action:
+        action = Action.parse(text)
+        if action.kind == "partial" and not self.allow_partial:
+            raise FaultSpecError("partial is off: switch allow_partial on")
+        return action
+
+    def for_one_call(self, text: str) -> Fault:
+        """A fault that belongs to a single request and is not kept (header ``X-Sandbox-Fault``)."""
+        return Fault(0, self._parsed(text), text, times=1, dice=random.Random(f"{self._seed}:header"))
+
+    def has(self, kind: str) -> bool:
+        """Whether some rule has this action."""
+        return any(fault.action.kind == kind for fault in self.faults)
+
+    def refusing(self, call: CallFacts) -> BrmFault | None:
+        """The refusal of an opcode that is made unavailable; the rule that does it records the call."""
+        for fault in self.faults:
+            if fault.action.kind == "unexposed" and fault.action.opcode == call.opcode:
+                fault.fire(call)
+                return BrmFault("BAD_OPCODE", "", f"{call.opcode} is not offered", location="CM", is_client=True)
+        return None
 
     def hitting(self, call: CallFacts) -> list[Fault]:
         """All faults that are to hit this call."""

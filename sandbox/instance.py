@@ -2,55 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
-from libs.brm.specs import OPCODES, field_spec
-from sandbox import catalogue
+from libs.brm.specs import field_spec
+from sandbox import catalogue, transactions
 from sandbox.calllog import CallLog, CallRecord
+from sandbox.chaos import PLAIN, Commits, Restarted, Twist, call_with, is_read
 from sandbox.clock import ClockMode, VirtualClock
 from sandbox.errors import BrmFault
-from sandbox.faults import CallFacts, Fault, FaultInjector
+from sandbox.faults import CallFacts, FaultInjector
 from sandbox.invariants import Violation, check_all, check_touched
 from sandbox.invariants.core import check_databases, poids_in
 from sandbox.opcodes import REGISTRY, Context
 from sandbox.settings import SandboxSettings
 from sandbox.store.sqlite import Store, Tx
+from sandbox.transactions import OpenTransactions
 
 MAX_ELEMENTS: Final = 1000
 """Elements of one array (rule 35 of section 6)."""
+BASE_WRITES: Final = frozenset({"PCM_OP_WRITE_FLDS", "PCM_OP_CREATE_OBJ", "PCM_OP_DELETE_OBJ"})
 _CLOCK: Final = "clock"
 _ACCOUNT_FIELDS: Final = ("ACCOUNT_OBJ", "POID", "PARENT")
 Result = TypeVar("Result")
-
-
-class Dropped(Exception):
-    """The connection is to be cut without an answer."""
-
-
-class HttpFailure(Exception):
-    """The front end fails: this HTTP status instead of SOAP."""
-
-    def __init__(self, status: int, body: str = "", content_type: str = "text/plain") -> None:
-        super().__init__(f"HTTP {status}")
-        self.status = status
-        self.body = body
-        self.content_type = content_type
-
-
-class HalfReply(Exception):
-    """The answer is to be cut in the middle; the call itself is done."""
-
-    def __init__(self, output: Flist) -> None:
-        super().__init__("half reply")
-        self.output = output
 
 
 class Instance:
@@ -71,7 +51,14 @@ class Instance:
         self.db = db
         self.settings = settings or SandboxSettings()
         self.store = Store(path, db)
-        self.faults = FaultInjector(seed)
+        self.faults = FaultInjector(seed, allow_partial=self.settings.allow_partial)
+        self.open_transactions = OpenTransactions(self.settings.transaction_idle_seconds)
+        self._commits = Commits()
+        self._switched_on = frozenset(REGISTRY) | transactions.OPCODES
+        if not self.settings.transactions:
+            self._switched_on -= transactions.OPCODES
+        if not self.settings.base_writes:
+            self._switched_on -= BASE_WRITES
         self.calls = CallLog()
         saved = self.store.meta(_CLOCK)
         self._first_clock = clock or VirtualClock()
@@ -81,88 +68,124 @@ class Instance:
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
-    async def serve(self, call: BrmCall, request_id: str = "") -> Flist:
+    async def serve(self, call: BrmCall, request_id: str = "", *, txn: str = "", fault: str = "") -> Flist:
         """Answer one call as a client sees it, injected faults included.
 
-        Raises :class:`BrmFault`, :class:`Dropped`, :class:`HttpFailure` or :class:`HalfReply`.
+        ``txn`` names the open transaction the call belongs to; ``fault`` is an action injected into this call alone.
+        Raises :class:`BrmFault`, or one of the exceptions of :mod:`sandbox.chaos`.
         """
         record = self.calls.open(call.opcode, request_id, self.clock.now(), call.flags, call.input)
         started = time.perf_counter()
         try:
-            record.output = await self._with_faults(call, record)
+            record.output = await self._with_faults(call, record, txn, fault)
             return record.output
-        except BrmFault as fault:
-            record.fault = fault
+        except BrmFault as error:
+            record.fault = error
+            raise
+        except Restarted:
+            self.open_transactions.lose_all()
             raise
         finally:
             record.duration_ms = (time.perf_counter() - started) * 1000
 
-    async def _with_faults(self, call: BrmCall, record: CallRecord) -> Flist:
-        if not self.faults.faults:
-            return self.execute(call)
+    async def _with_faults(self, call: BrmCall, record: CallRecord, txn: str, header: str) -> Flist:
+        if not self.faults.faults and not header:
+            return self.execute(call, txn=txn)
         facts = self._facts(call, record.request_id)
         hitting = self.faults.hitting(facts)
+        if header:
+            hitting.append(self.faults.for_one_call(header))
         record.injected = tuple(fault.text for fault in hitting)
-        await self._before(hitting, facts, call)
-        output = self.execute(call)
-        await self._after(hitting, facts, output)
-        return output
+        if (refusal := self.faults.refusing(facts)) is not None:
+            raise refusal
+        return await call_with(hitting, facts, call, lambda changed, twist: self.execute(changed, twist, txn))
 
-    async def _before(self, hitting: list[Fault], facts: CallFacts, call: BrmCall) -> None:
-        for fault in hitting:
-            match fault.action.kind:
-                case "delay":
-                    await asyncio.sleep(fault.fire(facts).milliseconds / 1000)
-                case "drop_before":
-                    fault.fire(facts)
-                    raise Dropped
-                case "http_503" | "http_401":
-                    fault.fire(facts)
-                    raise HttpFailure(int(fault.action.kind[5:]))
-                case "http_500_html":
-                    fault.fire(facts)
-                    raise HttpFailure(500, "<html><body>Internal Server Error</body></html>", "text/html")
-                case "err":
-                    raise fault.fire(facts).fault()
-                case "readonly" if not is_read(call.opcode):
-                    fault.fire(facts)
-                    raise BrmFault("STORAGE", "", "the database is read-only", location="DM")
-
-    async def _after(self, hitting: list[Fault], facts: CallFacts, output: Flist) -> None:
-        for fault in hitting:
-            match fault.action.kind:
-                case "delay_after":
-                    await asyncio.sleep(fault.fire(facts).milliseconds / 1000)
-                case "drop_after":
-                    fault.fire(facts)
-                    raise Dropped
-                case "half_reply":
-                    fault.fire(facts)
-                    raise HalfReply(output)
-                case "err_after":
-                    raise fault.fire(facts).fault()
-
-    def execute(self, call: BrmCall) -> Flist:
-        """Run one opcode in its own transaction: all of it, or nothing and a :class:`BrmFault`."""
-        function = REGISTRY.get(call.opcode)
-        if function is None or call.opcode in self.faults.unexposed:
+    def execute(self, call: BrmCall, twist: Twist = PLAIN, txn: str = "") -> Flist:
+        """Run one opcode in its own transaction, or in an open one: all of it, or nothing and a :class:`BrmFault`."""
+        if call.opcode not in self.offered:
             raise BrmFault("BAD_OPCODE", "", f"{call.opcode} is not offered", location="CM", is_client=True)
         check_sizes(call.input)
         check_databases(call.input, self.db)
-        tx = Tx(self.store, self.clock.now())
-        context = Context(tx, call.flags, self.settings)
+        now = self.clock.now() + timedelta(seconds=twist.skew_seconds)
+        if call.opcode in transactions.OPCODES:
+            return self._end_or_open(call, now, txn)
+        if txn:
+            return self._within(call, twist, now, txn)
+        reserved = self._reserve(call.input, now) if twist.reserve else []
+        tx = Tx(self.store, now)
+        if twist.stale_seconds:
+            self._commits.rewind(tx, twist.stale_seconds)
+        output, discard = self._run(tx, call, twist)
+        if discard or twist.stale_seconds:
+            tx.rollback()
+            return output
+        for poid in reserved:
+            tx.delete(poid)
+        self._commit(tx)
+        return output
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """Opcodes this instance answers: all known ones without those switched or faulted away."""
+        if self.faults.faults:
+            return self._switched_on - self.faults.unexposed
+        return self._switched_on
+
+    def _run(self, tx: Tx, call: BrmCall, twist: Twist) -> tuple[Flist, bool]:
+        """Output of an opcode, and whether its writes are to be thrown away; the transaction is rolled back on any error."""
+        context = Context(tx, call.flags, self.settings, twist.behaviours)
         try:
             if self.settings.strict_rev and not is_read(call.opcode):
                 _check_revision(tx, call.input)
-            output = function(context, call.input)
+            return REGISTRY[call.opcode](context, call.input), context.discard
         except BaseException:
             tx.rollback()
             raise
-        if context.discard:
+
+    def _commit(self, tx: Tx) -> None:
+        changes = tx.changes
+        tx.commit(lambda done: check_touched(done, self.settings))
+        if self.faults.has("stale_read"):
+            self._commits.add(changes)
+
+    def _end_or_open(self, call: BrmCall, now: datetime, txn: str) -> Flist:
+        id_ = txn or str(call.input.get("TRANS_ID") or "")
+        if call.opcode == transactions.OPEN:
+            if id_:
+                raise BrmFault("TRANS_ALREADY_OPEN", "TRANS_ID", f"{id_} is open", location="CM")
+            return {"POID": call.input["POID"], "TRANS_ID": self.open_transactions.open(Tx(self.store, now))}
+        tx = self.open_transactions.take(id_)
+        if call.opcode == transactions.ABORT:
             tx.rollback()
         else:
-            tx.commit(lambda done: check_touched(done, self.settings))
+            tx.resume(now)
+            self._commit(tx)
+        return {"POID": call.input["POID"], "TRANS_ID": id_}
+
+    def _within(self, call: BrmCall, twist: Twist, now: datetime, txn: str) -> Flist:
+        """A call inside an open transaction; when it fails, the whole transaction is lost."""
+        tx = self.open_transactions.take(txn)
+        try:
+            tx.resume(now)
+            output, _ = self._run(tx, call, twist)
+            check_touched(tx, self.settings)
+        except BrmFault:
+            tx.rollback()
+            self.open_transactions.lose(txn)
+            raise
+        self.open_transactions.keep(txn, tx)
         return output
+
+    def _reserve(self, flist: Flist, now: datetime) -> list[Poid]:
+        """Reserve the unique names of a call in a commit of their own, which stays when the call fails (5.4)."""
+        tx = Tx(self.store, now)
+        made = []
+        for name, value in unique_names(flist):
+            if tx.by_key(f"/uniqueness.{name}", value):
+                raise BrmFault("DUPLICATE", name, f"{value!r} is registered")
+            made.append(tx.create("/uniqueness", {name: value})["POID"])
+        tx.commit()
+        return made
 
     def transaction(self, work: Callable[[Tx], Result]) -> Result:
         """Run ``work`` in a transaction checked like an opcode's (jobs, catalogue)."""
@@ -172,7 +195,7 @@ class Instance:
         except BaseException:
             tx.rollback()
             raise
-        tx.commit(lambda done: check_touched(done, self.settings))
+        self._commit(tx)
         return result
 
     def reader(self) -> Tx:
@@ -181,7 +204,7 @@ class Instance:
 
     def _facts(self, call: BrmCall, request_id: str) -> CallFacts:
         poids = frozenset(f"{poid.type} {poid.id}" for _, poid in poids_in(call.input))
-        return CallFacts(call.opcode, self._account_no(call.input), poids, request_id)
+        return CallFacts(call.opcode, self._account_no(call.input), poids, request_id, self.clock.now())
 
     def _account_no(self, flist: Flist) -> str:
         for info in (flist.get("ACCTINFO") or Array()).values():
@@ -212,6 +235,8 @@ class Instance:
         self.store.clear()
         self.faults.clear()
         self.calls.clear()
+        self.open_transactions.lose_all()
+        self._commits.clear()
         self.clock = self._first_clock.copy()
         self.transaction(catalogue.load)
 
@@ -219,9 +244,12 @@ class Instance:
         self.store.close()
 
 
-def is_read(opcode: str) -> bool:
-    """Whether an opcode changes nothing."""
-    return opcode in OPCODES and OPCODES[opcode].is_read
+def unique_names(flist: Flist) -> Iterator[tuple[str, str]]:
+    """Account numbers and logins that an input asks for, each with its field."""
+    for array, name in (("ACCTINFO", "ACCOUNT_NO"), ("SERVICES", "LOGIN")):
+        for given in (flist.get(array) or {}).values():
+            if given and given.get(name):
+                yield name, str(given[name])
 
 
 def check_sizes(flist: Flist) -> None:

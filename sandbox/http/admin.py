@@ -94,16 +94,15 @@ class Admin:
 
     async def capabilities(self, _: web.Request) -> web.Response:
         """Instance, database number, opcodes offered, jobs and extensions."""
-        hidden = self._instance.faults.unexposed
         services = {OPCODES[name].service for name in REGISTRY if name in OPCODES}
         return _json(
             {
                 "instance": self._instance.name,
                 "db": self._instance.db,
-                "opcodes": sorted(set(REGISTRY) - hidden),
+                "opcodes": sorted(self._instance.offered),
                 "services": sorted(services),
                 "jobs": sorted(JOBS),
-                "extensions": {"txn": False},
+                "extensions": {"txn": self._instance.settings.transactions},
             }
         )
 

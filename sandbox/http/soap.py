@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from libs.brm.call import BrmCall
@@ -10,9 +12,12 @@ from libs.brm.dialect import Dialect
 from libs.brm.ebuf import EBuf
 from libs.brm.flist import Array, Flist
 from libs.brm.specs import OPCODES, Group
+from sandbox.chaos import Dropped, HalfReply, HttpFailure, Restarted
 from sandbox.errors import CLASS_NUMBERS, LOCATIONS, NUMBERS, BrmFault
+from sandbox.faults import FaultSpecError
+from sandbox.http.strict import disorder
 from sandbox.http.wsdl import served_opcodes, wsdl
-from sandbox.instance import Dropped, HalfReply, HttpFailure, Instance
+from sandbox.instance import Instance
 
 _XML = "text/xml"
 
@@ -23,13 +28,14 @@ class SoapFront:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._dialect = Dialect(db_no=instance.db)
+        self._transports: set[asyncio.Transport] = set()
 
     async def describe(self, request: web.Request) -> web.Response:
         """The WSDL of a service (``GET …?wsdl``); opcodes made unavailable by a fault rule are left out."""
         service = request.match_info["service"]
         if "wsdl" not in {name.lower() for name in request.query}:
             return web.Response(status=405, text="use POST, or ?wsdl")
-        opcodes = [spec for spec in served_opcodes(service) if spec.name not in self._instance.faults.unexposed]
+        opcodes = [spec for spec in served_opcodes(service) if spec.name in self._instance.offered]
         if not opcodes:
             return web.Response(status=404, text=f"no service {service}")
         location = str(request.url.with_query(None))
@@ -37,6 +43,15 @@ class SoapFront:
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         """One opcode call."""
+        if (transport := request.transport) is None:
+            return web.Response(status=500)
+        self._transports.add(transport)
+        try:
+            return await self._call(request)
+        finally:
+            self._transports.discard(transport)
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
         service = request.match_info["service"]
         body = await request.read()
         try:
@@ -45,18 +60,38 @@ class SoapFront:
             return self._answer(encode_client_fault(str(error), self._dialect), 500)
         if service != OPCODES[call.opcode].service:
             return self._answer(encode_client_fault(f"{call.opcode} is not an operation of {service}", self._dialect), 500)
+        if self._instance.settings.strict_xsd and (problem := disorder(call.input, OPCODES[call.opcode].input)):
+            return self._answer(encode_client_fault(problem, self._dialect), 500)
         try:
-            output = await self._instance.serve(call, request.headers.get("X-Request-Id", ""))
+            output = await self._instance.serve(
+                call,
+                request.headers.get("X-Request-Id", ""),
+                txn=request.headers.get("X-BRM-Txn", ""),
+                fault=self._header_fault(request),
+            )
         except BrmFault as fault:
             code = "Client" if fault.is_client else "Server"
             return self._answer(encode_fault(_ebuf(call.opcode, fault), self._dialect, code), 500)
+        except FaultSpecError as error:
+            return self._answer(encode_client_fault(str(error), self._dialect), 500)
         except Dropped:
+            return _cut(request)
+        except Restarted:
+            self._hang_up()
             return _cut(request)
         except HttpFailure as failure:
             return web.Response(status=failure.status, text=failure.body, content_type=failure.content_type)
         except HalfReply as half:
             return await self._half(request, call, half.output)
         return self._answer(self._encoded(call, output), 200)
+
+    def _header_fault(self, request: web.Request) -> str:
+        return request.headers.get("X-Sandbox-Fault", "") if self._instance.settings.allow_header_faults else ""
+
+    def _hang_up(self) -> None:
+        """Cut every connection that is being served."""
+        for transport in list(self._transports):
+            transport.abort()
 
     async def _half(self, request: web.Request, call: BrmCall, output: Flist) -> web.StreamResponse:
         """Announce the whole answer, send half of it, and hang up."""

@@ -8,6 +8,7 @@ from xml.sax.saxutils import quoteattr
 from libs.brm.dialect import Dialect
 from libs.brm.specs import OPCODES, FieldSpec, FieldType, Group, OpcodeSpec
 from sandbox.opcodes import REGISTRY
+from sandbox.transactions import OPCODES as TRANSACTIONS
 
 _XSD_TYPES = {
     FieldType.INT: "xs:int",
@@ -22,7 +23,8 @@ _XSD_TYPES = {
 
 def served_opcodes(service: str) -> list[OpcodeSpec]:
     """Opcodes of a web service that this sandbox implements."""
-    return [spec for spec in OPCODES.values() if spec.service == service and spec.name in REGISTRY]
+    known = REGISTRY.keys() | TRANSACTIONS
+    return [spec for spec in OPCODES.values() if spec.service == service and spec.name in known]
 
 
 def wsdl(service: str, opcodes: Iterable[OpcodeSpec], location: str, dialect: Dialect) -> str:

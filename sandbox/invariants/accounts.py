@@ -16,11 +16,16 @@ Breaches = Iterator[tuple[str, str, str]]
 def account_number_is_unique(scope: Scope, account: Flist) -> Breaches:
     if len(scope.tx.by_key("/account.ACCOUNT_NO", account["ACCOUNT_NO"])) > 1:
         yield f"account number {account['ACCOUNT_NO']!r} is taken", "DUPLICATE", "ACCOUNT_NO"
+    elif scope.is_created(account) and scope.tx.by_key("/uniqueness.ACCOUNT_NO", account["ACCOUNT_NO"]):
+        yield f"account number {account['ACCOUNT_NO']!r} is registered", "DUPLICATE", "ACCOUNT_NO"
 
 
 @invariant("INV-02", "/service")
 def login_is_unique(scope: Scope, service: Flist) -> Breaches:
     """Unique within the service family, the first two components of the class: ``/service/telco``."""
+    if scope.is_created(service) and scope.tx.by_key("/uniqueness.LOGIN", service["LOGIN"]):
+        yield f"login {service['LOGIN']!r} is registered", "DUPLICATE", "LOGIN"
+        return
     frees = scope.settings.free_login_on_close
     if frees and service["STATUS"] == State.CLOSED:
         return

@@ -131,6 +131,7 @@ class Tx:
         self._dirty: set[int] = set()
         self._written_keys: dict[int, set[tuple[str, str]]] = {}
         self._deleted: set[int] = set()
+        self._numbers: dict[str, int] = {}
         self._open = False
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -209,24 +210,27 @@ class Tx:
         """Remove a stored object; whoever deletes it has checked that nothing refers to it."""
         object_id = poid.id
         self._originals.setdefault(object_id, self.get(poid))
+        original = self._originals[object_id]
+        keys = self._written_keys.pop(object_id, None) or (keys_of(original) if original is not None else set())
         self._current.pop(object_id, None)
         self._dirty.discard(object_id)
-        self._written_keys.pop(object_id, None)
         self._deleted.add(object_id)
         self._begin()
-        self._erase(object_id)
+        self._erase(object_id, keys)
 
-    def _erase(self, object_id: int) -> None:
+    def _erase(self, object_id: int, keys: set[tuple[str, str]]) -> None:
         self.store.sql("DELETE FROM object WHERE id = ?", object_id)
-        self.store.sql("DELETE FROM object_key WHERE id = ?", object_id)
+        for key, value in keys:
+            self.store.sql("DELETE FROM object_key WHERE key = ? AND value = ? AND id = ?", key, value, object_id)
 
     def next_number(self, name: str) -> int:
         """A running number of this instance, such as the one in bill numbers."""
         self._begin()
+        key = f"number:{name}"
         (value,) = self.store.sql(
-            "INSERT INTO meta VALUES (?, '1') ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
-            f"number:{name}",
+            "INSERT INTO meta VALUES (?, '1') ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value", key
         ).fetchone()
+        self._numbers[key] = int(value)
         return int(value)
 
     def _insert(self, poid: Poid, fields: Flist) -> Flist:
@@ -262,6 +266,45 @@ class Tx:
         for object_id in self._deleted:
             self.store.remember(object_id, None)
         self._open = False
+
+    @property
+    def changes(self) -> dict[int, Flist | None]:
+        """What each changed object was before, by id; ``None`` for one this transaction made."""
+        return dict(self._originals)
+
+    def put_back(self, changes: dict[int, Flist | None]) -> None:
+        """Show objects as they were before the given changes; for looking only, roll back afterwards."""
+        for object_id, original in changes.items():
+            if original is not None:
+                self._originals.setdefault(object_id, self.store.read(object_id))
+                self._current[object_id] = original
+                self._dirty.add(object_id)
+            elif (present := self._current.get(object_id) or self.store.read(object_id)) is not None:
+                self.delete(present["POID"])
+
+    def suspend(self) -> None:
+        """Let go of the database but keep the changes, so that others can work until :meth:`resume`."""
+        if self._open:
+            numbers = self._numbers
+            self.store.sql("ROLLBACK")
+            self._open = False
+            for name, value in numbers.items():  # numbers are never drawn twice, whatever becomes of this transaction
+                self.store.set_meta(name, value)
+        self._dirty = set(self._current)
+        self._written_keys.clear()
+
+    def resume(self, now: datetime) -> None:
+        """Go on after :meth:`suspend`; raises DEADLOCK when somebody has changed the same objects since."""
+        self.now = now
+        for object_id, original in self._originals.items():
+            present = self.store.read(object_id)
+            if original is not None and (present is None or present["POID"].rev != original["POID"].rev):
+                raise BrmFault("DEADLOCK", "", f"{original['POID']} was changed by another transaction", location="DM")
+        if self._deleted:
+            self._begin()
+            for object_id in self._deleted:
+                original = self._originals[object_id]
+                self._erase(object_id, keys_of(original) if original is not None else set())
 
     def rollback(self) -> None:
         if self._open:

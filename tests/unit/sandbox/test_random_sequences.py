@@ -13,9 +13,9 @@ import pytest
 
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array, Flist
+from sandbox.chaos import Dropped
 from sandbox.clock import ClockMode
 from sandbox.errors import BrmFault
-from sandbox.instance import Dropped
 
 STEPS = 1000
 SERVICES = {
