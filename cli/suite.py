@@ -6,7 +6,6 @@ Every process is a child of this one, is stopped by its own process id, and ends
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import random
@@ -31,8 +30,15 @@ STOP_SECONDS = 10.0
 # Below the range from which the kernel takes the ports of outgoing connections, so that nobody takes a port between
 # choosing it and binding it.
 PORTS = range(20_000, 32_000)
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+# Runs before a process of the suite, in its place: asks Linux to terminate it when the starter ends without having said so
+# (PR_SET_PDEATHSIG), and becomes it, unless the starter has ended already. Not a `preexec_fn`: that one forks this process
+# whole, and a fork in which gRPC has threads may die before it gets anywhere.
+LAUNCHER = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class SuiteError(RuntimeError):
@@ -109,15 +115,17 @@ class Supervisor:
 
     def spawn(self, name: str, module: str, *arguments: str) -> None:
         self.report(f"starting {name}")
+        command = [sys.executable, "-m", module, *arguments]
+        if sys.platform == "linux":
+            command = [sys.executable, "-ISc", LAUNCHER, str(os.getpid()), *command]
         with (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                command,
                 env=self.service_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
             )
 
     def service_environment(self) -> dict[str, str]:
@@ -182,12 +190,6 @@ class Supervisor:
                 process.kill()
                 process.wait()
         self.processes.clear()
-
-
-def die_with_parent() -> None:
-    """In the child: be terminated when the parent ends without having said so (Linux)."""
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_ports(count: int) -> Iterator[int]:
