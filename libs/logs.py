@@ -60,15 +60,15 @@ class AccessLog:
     def __init__(self, service: str, stream: TextIO | None = None) -> None:
         self._service = service
         self._stream = stream
-        self._lines: list[bytes] = []
+        self._lines: list[dict[str, Any]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
 
     def write(self, fields: dict[str, Any], *, warn: bool = False) -> None:
-        """Add a line; ``warn`` brings out everything at once."""
+        """Add a line; ``warn`` brings out everything at once. Lines are rendered together, which takes a fraction each."""
         fields["time"] = time.time()
         fields["service"] = self._service
-        self._lines.append(orjson.dumps(fields))
+        self._lines.append(fields)
         if warn or len(self._lines) >= BUFFER_LINES:
             self.flush()
         elif self._timer is None:
@@ -83,5 +83,5 @@ class AccessLog:
             lines, self._lines = self._lines, []
             if lines:
                 stream = self._stream or sys.stderr
-                stream.write(b"\n".join(lines).decode() + "\n")
+                stream.write(b"\n".join(map(orjson.dumps, lines)).decode() + "\n")
                 stream.flush()

@@ -9,12 +9,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """The call in work."""
+class Call(NamedTuple):
+    """The call in work. A tuple, because every RPC makes one."""
 
     request_id: str = ""
     """Correlation id of metadata ``x-request-id``; not the idempotency key of a request message."""
