@@ -15,7 +15,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
@@ -28,7 +29,6 @@ from libs.brm.call import BrmCall
 from libs.brm.capability import Capabilities
 from libs.brm.codec import CodecError, encode_request
 from libs.brm.codes import CALCULATE_ONLY
-from libs.brm.dialect import Dialect
 from libs.brm.errors import BrmError, BrmOutcomeUnknown, check_output
 from libs.brm.flist import Flist, get
 from libs.brm.poid import Poid
@@ -111,15 +111,7 @@ class SoapGateway:
 
 def open_gateway(systems: Iterable[BillingSystem]) -> SoapGateway:
     """The gateway to the configured billing systems that have an address, within the deadline of the running RPC."""
-    instances = [
-        Instance(
-            system_id=system.code,
-            endpoints=tuple(address.strip() for address in system.endpoint.split(",")),
-            dialect=Dialect(db_no=system.db_no),
-        )
-        for system in systems
-        if system.endpoint
-    ]
+    instances = [Instance.of(system.code, system.endpoint, system.db_no) for system in systems if system.endpoint]
     return SoapGateway(instances, time_left=time_left)
 
 
@@ -179,7 +171,7 @@ class _Connection:
             raise BrmError(Reason.BRM_ERROR, message, system_id=system_id, opcode=call.opcode) from error
         if _is_read(spec, call):
             return check_output(call, await self._repeat(spec, call, body), system_id)
-        async with self._lock(call):
+        async with self._turn(call):
             try:
                 output = check_output(call, await self._repeat(spec, call, body), system_id)
             except BrmError as error:
@@ -266,23 +258,42 @@ class _Connection:
 
     def _budget(self, spec: OpcodeSpec, call: BrmCall) -> float:
         """Seconds this attempt may take; raises BRM_TIMEOUT when the caller's deadline leaves none. Nothing is sent then."""
-        limit = self.instance.timeouts[spec.timeout]
-        left = self._time_left()
+        limit, left = self.instance.timeouts[spec.timeout], self._room()
         if left is None:
             return limit
-        left -= self.instance.deadline_margin
         if left <= 0:
-            message = f"no time left to call {call.opcode}"
-            raise BrmError(Reason.BRM_TIMEOUT, message, system_id=self.instance.system_id, opcode=call.opcode)
+            raise self._too_late(call, "no time left")
         return min(limit, left)
 
-    def _lock(self, call: BrmCall) -> asyncio.Lock:
-        """One writer per account: less contention inside BRM, and the order of our own writes is kept."""
+    def _room(self) -> float | None:
+        """Seconds until the caller has to be answered; ``None`` without a deadline."""
+        left = self._time_left()
+        return None if left is None else left - self.instance.deadline_margin
+
+    @asynccontextmanager
+    async def _turn(self, call: BrmCall) -> AsyncIterator[None]:
+        """One writer per account: less contention inside BRM, and the order of our own writes is kept.
+
+        Raises BRM_TIMEOUT when the turn does not come within the caller's deadline. Nothing is sent then.
+        """
         key = _account_of(call)
         lock = self._locks.get(key)
         if lock is None:
             lock = self._locks[key] = asyncio.Lock()
-        return lock
+        room = self._room()
+        try:
+            async with asyncio.timeout(None if room is None else max(0.0, room)):
+                await lock.acquire()
+        except TimeoutError:
+            raise self._too_late(call, "another write to the same account took all the time") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _too_late(self, call: BrmCall, why: str) -> BrmError:
+        message = f"{call.opcode} was not sent: {why}"
+        return BrmError(Reason.BRM_TIMEOUT, message, system_id=self.instance.system_id, opcode=call.opcode)
 
     def _scene(self) -> Scene:
         return Scene(self.instance.system_id, self.instance.dialect.db_no, self.call)

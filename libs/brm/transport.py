@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -148,10 +149,15 @@ class Transport:
     async def _once(
         self, method: str, url: str, timeout: float, body: bytes | None, headers: Mapping[str, str], refresh: bool = False
     ) -> Reply:
+        started = self._clock()
         progress = SimpleNamespace(sent=False)
         auth = self._instance.auth
         authorization = auth.header(refresh=refresh)
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(self._instance.connect_timeout, timeout))
+        limits = aiohttp.ClientTimeout(
+            total=timeout,
+            sock_connect=min(self._instance.connect_timeout, timeout),
+            ceil_threshold=math.inf,  # by default limits above 5 s are rounded up to whole seconds, past the caller's deadline
+        )
         try:
             async with self._open().request(
                 method,
@@ -168,7 +174,8 @@ class Transport:
         except (aiohttp.ClientError, OSError) as error:
             raise TransportFailure(f"{type(error).__name__}: {error}"[:200], sent=progress.sent) from error
         if reply.status == 401 and auth.can_refresh and not refresh:
-            return await self._once(method, url, timeout, body, headers, refresh=True)
+            left = timeout - (self._clock() - started)
+            return await self._once(method, url, left, body, headers, refresh=True) if left > 0 else reply
         return reply
 
     def _in_order(self) -> list[str]:

@@ -26,6 +26,8 @@ EXTRA: Final = "extra"
 """Key under which a leniently read flist keeps elements nobody knows."""
 MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_DEPTH: Final = 32
+MAX_EXPONENT: Final = 60
+"""Power of ten beyond which a number is no amount."""
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPECIAL = re.compile("[&<>\r]")
@@ -351,7 +353,8 @@ def _read_decimal(text: str) -> Decimal | None:
         value = Decimal(text)
     except InvalidOperation:
         raise CodecError("not a decimal") from None
-    if not value.is_finite():
+    # An exponent is a few bytes that turn into megabytes when the number is printed or summed up.
+    if not value.is_finite() or abs(value.adjusted()) > MAX_EXPONENT:
         raise CodecError("not a decimal")
     return value
 

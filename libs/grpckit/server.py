@@ -44,6 +44,8 @@ from libs.metrics import Endpoint
 
 READY_POLL_SECONDS = 2.0
 """How often ``ready`` is asked."""
+READY_SECONDS = 5.0
+"""How long ``ready`` may think; silence is a no."""
 
 LIVE = "live"
 """Health name of the process as such: SERVING until it stops, ready or not. Restarting a process brings no database back."""
@@ -68,8 +70,8 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; then report NOT_SERVING, let calls in work finish, and run ``on_stop`` in order.
 
-    ``service_names`` are full proto names, for health and reflection. ``ready`` is asked every 2 s; while it says no (or
-    raises) health says NOT_SERVING. ``port_file`` receives the bound port once calls are taken.
+    ``service_names`` are full proto names, for health and reflection. ``ready`` is asked every 2 s; while it says no
+    (or raises, or says nothing for 5 s) health says NOT_SERVING. ``port_file`` receives the bound port once calls are taken.
     """
     logs.configure(name, settings.log_level, log_fields)
     stopping = asyncio.Event()
@@ -185,7 +187,8 @@ def _add_health(server: grpc.aio.Server, service_names: Sequence[str]) -> _Healt
 async def _watch(ready: Ready, state: _Health) -> None:
     while True:
         try:
-            serving = await ready()
+            async with asyncio.timeout(READY_SECONDS):
+                serving = await ready()
         except Exception:
             _log.warning("readiness check failed", exc_info=True)
             serving = False
@@ -197,9 +200,11 @@ async def _drain(server: grpc.aio.Server, state: _Health, settings: ServiceSetti
     await state.retire()
     if settings.drain_notice_seconds:
         await asyncio.sleep(settings.drain_notice_seconds)
-    for end in on_drain:
-        await end()
-    await server.stop(settings.drain_seconds)
+    try:
+        for end in on_drain:
+            await end()
+    finally:  # calls in work must be gone before what they use is closed
+        await server.stop(settings.drain_seconds)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -242,7 +242,7 @@ class _Runner:
                     group.create_task(self._lane(items, unsettled))
         except BaseException:
             with contextlib.suppress(O2CError):  # what cut the wave short matters more
-                await asyncio.shield(self.journal.record(self.run_key, self._interrupted(fresh, unsettled)))
+                await asyncio.shield(self._record(self._interrupted(fresh, unsettled)))
             raise
 
     def _interrupted(self, fresh: Sequence[_Ready], unsettled: frozenset[str]) -> list[Entry]:

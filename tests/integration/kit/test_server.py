@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +13,13 @@ import grpc
 import grpc.aio
 import orjson
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from libs.config import local_settings
 from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.channel import open_channel
 from libs.grpckit.context import current_request_id, scope, time_left
 from libs.grpckit.interceptor import Interceptor
-from libs.grpckit.server import LIVE, running_server
+from libs.grpckit.server import running_server
 from libs.grpckit.status import from_rpc_error
 from libs.logs import AccessLog
 from libs.metrics import REGISTRY
@@ -39,31 +34,6 @@ from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceServicer, XrefServiceStub, 
 
 XREF = "o2c.xref.v1.XrefService"
 ORDERS = "o2c.order_orchestration.v1.OrdersService"
-
-
-ROOT = Path(__file__).resolve().parents[3]
-PROCESS = """
-import sys
-from libs.config import ServiceSettings, from_environment, local_settings
-from libs.grpckit.server import main, serve
-from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceServicer, add_XrefServiceServicer_to_server
-
-class Settings(ServiceSettings):
-    model_config = from_environment("KITTEST")
-
-class Nothing(XrefServiceServicer):
-    pass
-
-async def close():
-    print("closed", file=sys.stderr)
-
-async def start(port_file):
-    servicers = [(add_XrefServiceServicer_to_server, Nothing())]
-    settings = local_settings(Settings)
-    await serve(settings, name="kit", servicers=servicers, service_names=[], on_stop=[close], port_file=port_file)
-
-main(start)
-"""
 
 
 class Xref(XrefServiceServicer):
@@ -88,6 +58,10 @@ class Xref(XrefServiceServicer):
                 )
             case "MANY":
                 raise O2CError(*(Violation(Reason.FIELD_MISSING, "missing", f"lines[{n}].x") for n in range(500)))
+            case "SEVERAL":
+                async with asyncio.TaskGroup() as group:
+                    for reason in (Reason.FIELD_MISSING, Reason.ORDER_EMPTY):
+                        group.create_task(refusing(reason))
             case "BROKEN":
                 raise RuntimeError("card 4111111111111111")
             case "AWAY":
@@ -104,6 +78,10 @@ class Xref(XrefServiceServicer):
             case "TIME":
                 return pb.LookupResponse(value=str(time_left()))
         return pb.LookupResponse(value=current_request_id())
+
+
+async def refusing(reason: Reason) -> None:
+    raise O2CError.of(reason, "no")
 
 
 class Orders(OrdersServiceServicer):
@@ -173,6 +151,11 @@ async def test_an_unforeseen_exception_is_internal_and_its_text_stays_in_the_log
     assert error.violations[0].reason is Reason.INTERNAL_ERROR
     assert "4111" not in str(error)
     assert "4111" in caplog.text
+
+
+async def test_what_several_tasks_refuse_is_one_refusal_and_no_internal_error(xref: Any) -> None:
+    error = await refused(xref.Lookup(pb.LookupRequest(table="SEVERAL")))
+    assert {violation.reason for violation in error.violations} == {Reason.FIELD_MISSING, Reason.ORDER_EMPTY}
 
 
 async def test_the_request_id_is_echoed_handed_to_the_handler_and_made_when_missing(xref: Any) -> None:
@@ -303,50 +286,6 @@ async def test_the_access_log_names_method_code_reasons_and_request_id_and_no_co
     await server.stop(0)
 
 
-async def test_health_follows_readiness_and_reflection_lists_the_services(servicer: Xref) -> None:
-    ready = False
-
-    async def is_ready() -> bool:
-        return ready
-
-    servicers = [(add_XrefServiceServicer_to_server, servicer)]
-    async with (
-        running_server(servicers=servicers, service_names=[XREF], ready=is_ready) as address,
-        grpc.aio.insecure_channel(address) as channel,
-    ):
-        stub: Any = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
-        watch = stub.Watch(health_pb2.HealthCheckRequest(service=XREF))
-        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        live = await stub.Check(health_pb2.HealthCheckRequest(service=LIVE))
-        assert live.status == health_pb2.HealthCheckResponse.SERVING  # not ready is no reason to be restarted
-        ready = True
-        assert (await asyncio.wait_for(watch.read(), 10)).status == health_pb2.HealthCheckResponse.SERVING
-        watch.cancel()
-        reflect = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[no-untyped-call]
-        asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-        listed = [answer async for answer in reflect.ServerReflectionInfo(asked)]
-        assert XREF in {service.name for service in listed[0].list_services_response.service}
-
-
-async def test_leaving_lets_calls_in_work_finish_and_then_closes_what_they_used(servicer: Xref) -> None:
-    closed: list[str] = []
-
-    async def close(name: str) -> None:
-        assert servicer.finish.is_set()
-        closed.append(name)
-
-    on_stop = [lambda: close("pool"), lambda: close("database")]
-    servicers = [(add_XrefServiceServicer_to_server, servicer)]
-    async with running_server(servicers=servicers, service_names=[XREF], on_stop=on_stop) as address:
-        channel = open_channel(address)
-        call = asyncio.ensure_future(XrefServiceStub(channel).Lookup(pb.LookupRequest(table="SLOW")))
-        await servicer.entered.wait()
-        asyncio.get_running_loop().call_later(0.1, servicer.finish.set)
-    assert (await call).value
-    assert closed == ["pool", "database"]
-    await channel.close()
-
-
 async def test_plaintext_stays_on_this_machine_unless_allowed(servicer: Xref, tmp_path: Path) -> None:
     servicers = [(add_XrefServiceServicer_to_server, servicer)]
     with pytest.raises(ValueError, match="PLAINTEXT"):
@@ -354,32 +293,3 @@ async def test_plaintext_stays_on_this_machine_unless_allowed(servicer: Xref, tm
             pass
     with pytest.raises(ValueError, match="PLAINTEXT"):
         open_channel("xref.example:443", local_settings())
-
-
-async def test_a_process_serves_until_sigterm_and_then_leaves_quietly(tmp_path: Path) -> None:
-    port_file = tmp_path / "port"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROCESS, "--port-file", str(port_file), stderr=asyncio.subprocess.PIPE, cwd=ROOT
-    )
-    assert process.stderr is not None
-    assert b"serving on" in await asyncio.wait_for(process.stderr.readline(), 30)
-    async with asyncio.timeout(5):
-        while not port_file.exists():  # noqa: ASYNC110 - another process writes it
-            await asyncio.sleep(0.01)
-    async with open_channel(f"127.0.0.1:{port_file.read_text()}") as channel:
-        call = XrefServiceStub(channel).ListTables(pb.ListTablesRequest())
-        assert await call.code() is grpc.StatusCode.UNIMPLEMENTED
-    process.send_signal(signal.SIGTERM)
-    rest = await process.stderr.read()
-    assert await asyncio.wait_for(process.wait(), 10) == 0
-    assert b"closed" in rest
-
-
-async def test_a_process_with_a_wrong_setting_says_which_and_ends_with_status_2() -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROCESS, stderr=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, "O2C_KITTEST_LISTENN": "x"}
-    )
-    _, said = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode == 2
-    assert b"O2C_KITTEST_LISTENN" in said
-    assert b"Traceback" not in said

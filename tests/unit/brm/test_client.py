@@ -243,8 +243,19 @@ async def test_a_deadline_without_room_sends_nothing(front: Front) -> None:
     assert front.requests == []
 
 
+async def test_a_write_whose_turn_does_not_come_within_the_deadline_is_not_sent(front: Front) -> None:
+    front.acts = [slow(0.5)]
+    left = iter([30.0] * 3)
+    async with SoapGateway([front.instance()], time_left=lambda: next(left, 0.6)) as gateway, asyncio.TaskGroup() as group:
+        first = group.create_task(gateway.call("BRM_01", WRITE))
+        await asyncio.sleep(0.1)
+        left = iter(())
+        assert (await failing(gateway, WRITE)).reason is Reason.BRM_TIMEOUT
+        assert not first.done() and len(front.requests) == 1
+
+
 async def test_retries_stop_when_the_deadline_is_too_near(front: Front) -> None:
-    left = iter([10.0, 10.0, 0.0])
+    left = iter([10.0, 10.0, 10.0, 0.0])
     front.acts = [fault("DEADLOCK")] * 5
     async with SoapGateway([front.instance()], time_left=lambda: next(left, 0.0)) as gateway:
         assert (await failing(gateway, WRITE)).reason is Reason.BRM_CONFLICT

@@ -74,7 +74,8 @@ def test_times_are_read_in_every_form_sites_use(text: str, expected: str) -> Non
     assert (value.isoformat() if value else "None") == expected
 
 
-@pytest.mark.parametrize("field", ["<STATUS>open</STATUS>", "<DUE>ten</DUE>", "<DUE>NaN</DUE>", "<POID>x</POID>",
+@pytest.mark.parametrize("field", ["<STATUS>open</STATUS>", "<DUE>ten</DUE>", "<DUE>NaN</DUE>", "<DUE>1E+999999999</DUE>",
+                                   "<POID>x</POID>",
                                    "<END_T>soon</END_T>",
                                    '<RESULTS elem="x"/>', "<NAME><B/></NAME>", "<BUFFER>%</BUFFER>"])  # fmt: skip
 def test_a_value_of_the_wrong_type_is_an_error_that_says_where(field: str) -> None:

@@ -32,8 +32,9 @@ class Billing:
         self.called: list[str] = []
         self.settled: list[str] = []
         self.fail: dict[str, list[str]] = {}
-        """Natural key to what goes wrong, call by call: ``refuse``, ``lose`` (before), ``cut`` (after), ``crash``."""
+        """Natural key to what goes wrong, call by call: ``refuse``, ``lose`` (before), ``cut`` (after), ``crash``, ``hang``."""
         self.blind = False
+        self.hanging = asyncio.Event()
         self.running = 0
         self.most = 0
 
@@ -46,6 +47,9 @@ class Billing:
         self.running -= 1
         failing = self.fail.get(key)
         failure = failing.pop(0) if failing else ""
+        if failure == "hang":
+            self.hanging.set()
+            await asyncio.Event().wait()
         if failure == "refuse":
             raise self._error("PIN_ERR_BAD_VALUE")
         if failure == "lose":
@@ -239,6 +243,24 @@ async def test_a_crash_after_any_call_heals_on_the_next_attempt(world: World, vi
         await world.run()
     assert (await world.run()).complete
     assert {key: world.billing.called.count(key) for key in "abcd"} == dict.fromkeys("abcd", 1)
+    assert all((await world.linked("a", "b", "c", "d")).values())
+
+
+async def test_a_cancelled_run_leaves_only_the_call_in_flight_to_be_settled(world: World) -> None:
+    world.billing.fail["b"] = ["hang"]
+    one_lane = plan(*(step(key, lane="account") for key in "abc"), step("d"))
+    running = asyncio.create_task(world.run(one_lane))
+    await asyncio.wait_for(world.billing.hanging.wait(), 5)
+    await asyncio.sleep(0.05)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    states = {key: entry.state for key, entry in (await world.journal.load("K")).items()}
+    assert states == {"a": "DONE", "b": "INTENDED", "c": "FAILED", "d": "DONE"}
+    result = await world.run(one_lane)
+    assert result.complete
+    assert world.billing.settled == ["b"]
+    assert {key: world.billing.called.count(key) for key in "abcd"} == {"a": 1, "b": 2, "c": 1, "d": 1}
     assert all((await world.linked("a", "b", "c", "d")).values())
 
 
