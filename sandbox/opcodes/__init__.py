@@ -1,34 +1,11 @@
-"""Opcode functions by name. Importing this package registers them all; one module per family."""
+"""Opcode functions by name. Importing this package imports all its modules, one per family, and so registers them."""
 
-from sandbox.opcodes import (
-    accounts,
-    base,
-    billing,
-    billunits,
-    bundles,
-    groups,
-    offers,
-    purchase,
-    receivables,
-    search,
-    services,
-    status,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from sandbox.opcodes.registry import REGISTRY, Context
 
-__all__ = [
-    "REGISTRY",
-    "Context",
-    "accounts",
-    "base",
-    "billing",
-    "billunits",
-    "bundles",
-    "groups",
-    "offers",
-    "purchase",
-    "receivables",
-    "search",
-    "services",
-    "status",
-]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["REGISTRY", "Context"]

@@ -76,7 +76,7 @@ def _check_plan(tx: Tx, poid: Poid) -> None:
 def _create_account(tx: Tx, info: Flist, flist: Flist, effective: datetime) -> Flist:
     contacts = required_array(flist, "NAMEINFO")
     for element, contact in contacts.items():
-        _check_contact(contact, element)
+        check_contact(contact, element)
     currency = _DEFAULT_CURRENCY if info.get("CURRENCY") is None else info["CURRENCY"]
     check_currency(currency)
     locale = next(iter(elements(flist, "LOCALES").values()), {}).get("LOCALE")
@@ -101,7 +101,7 @@ def _create_account(tx: Tx, info: Flist, flist: Flist, effective: datetime) -> F
     return account
 
 
-def _check_contact(contact: Flist, element: int | str) -> None:
+def check_contact(contact: Flist, element: int | str) -> None:
     """Last name (or company), address, city and country are required by default."""
     rec_id = element if isinstance(element, int) else 0
     if not contact.get("LAST_NAME") and not contact.get("COMPANY"):
@@ -196,7 +196,7 @@ def update_customer(ctx: Context, flist: Flist) -> Flist:
     for element, given in elements(flist, "NAMEINFO").items():
         contact = account["NAMEINFO"].setdefault(element, {})
         contact.update(copied(given))
-        _check_contact(contact, element)
+        check_contact(contact, element)
         changed("nameinfo")
     for given in elements(flist, "LOCALES").values():
         account["LOCALE"] = given.get("LOCALE") or account["LOCALE"]

@@ -163,6 +163,24 @@ def group_delete_member(ctx: Context, flist: Flist) -> Flist:
     return done(group["POID"], events)
 
 
+@opcode("PCM_OP_BILL_GROUP_SET_PARENT")
+def group_set_parent(ctx: Context, flist: Flist) -> Flist:
+    """Give a group another owner; DUPLICATE @PARENT when that account owns one, BAD_VALUE @PARENT for a cycle."""
+    tx, program, group = ctx.tx, program_of(flist), _group(ctx, flist)
+    owner = account_of(tx, flist, "PARENT")
+    if group["PARENT"] == owner["POID"]:
+        return {"POID": group["POID"]}
+    if owner["STATUS"] == State.CLOSED:
+        raise BrmFault("BAD_VALUE", "STATUS", "a closed account takes no part in a hierarchy")
+    if group_of_owner(tx, owner["POID"]) is not None:
+        raise BrmFault("DUPLICATE", "PARENT", f"{owner['POID']} already owns a billing group")
+    below = {member["ACCOUNT_OBJ"] for member in group["MEMBERS"].values()}
+    if owner["POID"] in below or below & set(parents(tx, owner["POID"])):
+        raise BrmFault("BAD_VALUE", "PARENT", f"{owner['POID']} would be above itself")
+    tx.edit(group["POID"]).update(PARENT=owner["POID"], ACCOUNT_OBJ=owner["POID"])
+    return done(group["POID"], [_event(tx, group, owner["POID"], "Owns", program)])
+
+
 @opcode("PCM_OP_BILL_GROUP_GET_PARENT")
 def group_get_parent(ctx: Context, flist: Flist) -> Flist:
     """Parent account and its group; only the POID when there is none."""
