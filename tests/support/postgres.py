@@ -19,6 +19,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -51,6 +52,16 @@ alive() { kill -0 "$1" 2>/dev/null || [ -e "/proc/$1" ]; }
 while alive $session && kill -0 $server 2>/dev/null; do sleep 1; done
 kill -INT $server 2>/dev/null; wait $server
 rm -rf "$PWD"
+"""
+
+# Becomes another user and then the program. Not `Popen(user=...)`: that one forks this process whole, and a fork in which gRPC
+# has threads may die before it gets anywhere.
+AS_USER = """
+import os, sys
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[1]))
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 _numbers = itertools.count(1)
@@ -123,10 +134,10 @@ def start(session: int) -> Server:
     data, log = folder / "data", folder / "log"
     if user:
         shutil.chown(folder, user.pw_name, user.pw_gid)
-    identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+    identity = [sys.executable, "-ISc", AS_USER, str(user.pw_uid), str(user.pw_gid)] if user else []
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": str(folder)}
     initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    made = subprocess.run(initdb, cwd=folder, env=environment, capture_output=True, text=True, check=False, **identity)
+    made = subprocess.run([*identity, *initdb], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if made.returncode:
         raise RuntimeError(f"initdb failed: {made.stderr}")
     port = _free_port()
@@ -134,14 +145,13 @@ def start(session: int) -> Server:
     command = [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, *options]
     with log.open("w") as output:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", WATCHDOG, "watchdog", str(session), *command],
+            [*identity, "/bin/sh", "-c", WATCHDOG, "watchdog", str(session), *command],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            **identity,
         )
     server = Server(f"postgresql://postgres@127.0.0.1:{port}/postgres", str(folder))
     _wait_until_ready(server, process, log)
