@@ -35,6 +35,8 @@ from services.bill_fulfillment.domain.model import (
 
 _NANO: Final = Decimal(1_000_000_000)
 _ONE: Final = Decimal(1)
+_CALENDAR: Final = range(-62_135_596_800, 253_402_300_800)
+"""Seconds since 1970 of the years 1 to 9999: what a Timestamp may hold."""
 
 _ACTIONS = {orders.LineAction.Value(f"LINE_ACTION_{one}"): one for one in Action}
 _PRODUCT_TYPES = {orders.ProductType.Value(f"PRODUCT_TYPE_{one}"): one for one in ProductType}
@@ -64,7 +66,7 @@ def to_command(request: pb.ProcessFulfillmentOrderBillingRequest, now: datetime,
         message = f"{len(order.lines)} lines, at most {max_lines} are allowed"
         metadata = {"lines": str(len(order.lines)), "max_lines": str(max_lines)}
         raise O2CError(Violation(Reason.ORDER_TOO_LARGE, message, "order.lines", metadata))
-    violations = [*_header_violations(request), *enum_violations(order, "order.")]
+    violations = [*_header_violations(request), *enum_violations(order, "order."), *_date_violations(order, "order")]
     lines = []
     for position, line in enumerate(order.lines):
         violations += _line_violations(line, f"order.lines[{position}]")
@@ -130,6 +132,16 @@ def _line_violations(line: orders.OrderLine, path: str) -> Iterator[Violation]:
         if percent and _decimal(percent) is None:
             message = f"{percent!r} is no percentage"
             yield Violation(Reason.PRICING_INVALID, message, f"{field}.discount_percent", {"line_ids": line.line_id})
+    yield from _date_violations(line.dates, f"{path}.dates")
+    yield from _date_violations(line.prior.dates, f"{path}.prior.dates")
+
+
+def _date_violations(message: Message, path: str) -> Iterator[Violation]:
+    """The fields of ``message`` that name no moment of the calendar."""
+    for field, value in message.ListFields():
+        if isinstance(value, Timestamp) and not (value.seconds in _CALENDAR and 0 <= value.nanos < _NANO):
+            name = f"{path}.{field.name}"
+            yield Violation(Reason.RANGE_INVALID, f"{name} lies outside the years 1 to 9999", name, {"field": name})
 
 
 def _line(line: orders.OrderLine, position: int, order: orders.Order) -> Line:

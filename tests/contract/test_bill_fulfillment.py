@@ -67,6 +67,8 @@ async def test_everything_wrong_with_a_request_is_named_field_by_field(stub):
     wrong.order.lines[1].quantity = "-2"
     wrong.order.lines[2].ClearField("action")
     wrong.order.lines[3].product_type = 99
+    wrong.order.lines[3].dates.purchase.seconds = 10**12
+    wrong.order.order_date.nanos = -1
     wrong.order.lines[4].line_id = wrong.order.lines[5].line_id
     found = {(violation.reason.value, violation.field) for violation in (await refusal(stub, wrong)).violations}
     assert found == {
@@ -76,6 +78,8 @@ async def test_everything_wrong_with_a_request_is_named_field_by_field(stub):
         ("RANGE_INVALID", "order.lines[1].quantity"),
         ("ENUM_UNKNOWN", "order.lines[2].action"),
         ("ENUM_UNKNOWN", "order.lines[3].product_type"),
+        ("RANGE_INVALID", "order.lines[3].dates.purchase"),
+        ("RANGE_INVALID", "order.order_date"),
     }
 
 

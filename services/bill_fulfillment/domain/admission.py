@@ -9,6 +9,7 @@ from typing import Final
 from libs.errors import Reason
 from services.bill_fulfillment.domain.classification import Classified, classify
 from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, Situation, instance
+from services.bill_fulfillment.domain.ledger import is_known
 from services.bill_fulfillment.domain.macd import (
     COMPONENTS,
     ITEMS,
@@ -110,17 +111,17 @@ def _admit_one(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]) 
     if draft.kind is Kind.PROMOTION_GROUP and line.action in (Action.ADD, Action.DELETE):
         draft.settle(Outcome.IGNORED)
         return
-    if _by_matrix(draft, drafts):
+    if _by_matrix(draft, situation, drafts):
         _take_path(draft, situation)
 
 
-def _by_matrix(draft: Draft, drafts: Mapping[str, Draft]) -> bool:
+def _by_matrix(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]) -> bool:
     """Whether the tables let the line through; otherwise it is settled."""
     line = draft.line
     code = cell(draft.kind, line.action)
     if code in (Cell.IGNORED, Cell.FIND):
         draft.settle(Outcome.IGNORED)
-    elif code is Cell.REJECTED and not _is_revision_of_item(draft):
+    elif code is Cell.REJECTED and not _is_revision_of_item(draft, situation):
         if line.action in _STATUS and _suspended_with_other(draft, drafts):
             draft.settle(Outcome.IGNORED)
         else:
@@ -138,9 +139,12 @@ def _waits(line: Line) -> bool:
     return line.mode is Mode.INITIATE and line.action in (Action.MOVE_ADD, Action.MOVE_DELETE)
 
 
-def _is_revision_of_item(draft: Draft) -> bool:
-    """A bought item cannot change, but one that is only initiated may be revised or taken back (D-5, D-8)."""
-    return draft.kind in ITEMS and draft.line.action in (Action.UPDATE, Action.DELETE) and draft.state is State.INITIATED
+def _is_revision_of_item(draft: Draft, situation: Situation) -> bool:
+    """A bought item cannot change, but one that is only initiated may be revised or taken back (D-5, D-8). The same revision
+    sent again is one too, although by then the item is bought or gone (R-11.6)."""
+    if draft.kind not in ITEMS or draft.line.action not in (Action.UPDATE, Action.DELETE):
+        return False
+    return draft.state is State.INITIATED or is_known(draft, situation)
 
 
 def _suspended_with_other(draft: Draft, drafts: Mapping[str, Draft]) -> bool:

@@ -1,7 +1,7 @@
 """Collects the steps of a plan: in which phase they come, what they touch, and what must come before what.
 
 The phases are those of bill-fulfillment.md 5.4. References between steps order most of it by themselves; closing something
-waits for every other step that touches it.
+waits for every other step that touches it, and what leaves a service for what is added to it.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Assembly:
     _steps: list[tuple[Phase, Step]] = field(default_factory=list)
     _touching: dict[str, list[tuple[Phase, str]]] = field(default_factory=lambda: defaultdict(list))
     _closing: list[tuple[Phase, str, str]] = field(default_factory=list)
+    _leaving: list[tuple[str, str]] = field(default_factory=list)
     _claims: dict[str, Claim] = field(default_factory=dict)
 
     def add(
@@ -60,8 +61,13 @@ class Assembly:
         after: Iterable[str] = (),
         touches: Iterable[str] = (),
         closes: str = "",
+        leaves: str = "",
     ) -> None:
-        """One more call, serving ``drafts``, on the BRM account of the first of them."""
+        """One more call, serving ``drafts``, on the BRM account of the first of them.
+
+        ``closes`` ends something for good, after everything that touches it. ``leaves`` takes something away from a service,
+        after all that is added to it: who swaps one product for another keeps the old one when the new one is refused.
+        """
         lane = f"account({drafts[0].payer.service_account or drafts[0].payer.billing_account})"
         step = Step(key, title, call, tuple(yields), lane, tuple(after), tuple(draft.line_id for draft in drafts))
         self._steps.append((phase, step))
@@ -69,6 +75,8 @@ class Assembly:
             self._touching[target].append((phase, key))
         if closes:
             self._closing.append((phase, key, closes))
+        if leaves:
+            self._leaving.append((key, leaves))
 
     @property
     def program(self) -> str:
@@ -99,6 +107,8 @@ class Assembly:
         after: dict[str, set[str]] = defaultdict(set)
         for phase, key, target in self._closing:
             after[key] |= {other for earlier, other in self._touching[target] if earlier < phase and other != key}
+        for key, target in self._leaving:
+            after[key] |= {other for phase, other in self._touching[target] if phase is Phase.NEW_OFFERS}
         steps = tuple(
             replace(step, after=tuple(sorted({*step.after, *after[step.key]}))) if after[step.key] else step
             for _, step in sorted(self._steps, key=lambda item: item[0])

@@ -108,6 +108,7 @@ def _set_status(draft: Draft, assembly: Assembly) -> None:
 def _cancel(draft: Draft, assembly: Assembly) -> None:
     draft.reached = State.CANCELLED
     target, end = _existing(draft, assembly), effective(draft.line)
+    closes = leaves = ""
     if draft.kind is Kind.PROMOTION:
         phase = Phase.END_PROMOTIONS
         ended = calls.Bundle(poid=target, status=OfferStatus.CANCELLED, valid_to=end)
@@ -129,7 +130,7 @@ def _cancel(draft: Draft, assembly: Assembly) -> None:
             program_name=assembly.program,
             at=end,
         )
-        closes = ""
+        leaves = service_target(draft.owner_asset) if draft.owner_asset else ""
     promotion = promotion_of(draft, assembly.drafts)
     assembly.add(
         phase,
@@ -139,6 +140,7 @@ def _cancel(draft: Draft, assembly: Assembly) -> None:
         [draft],
         touches=[*([promotion_target(promotion)] if promotion else []), *_owner(draft)],
         closes=closes,
+        leaves=leaves,
     )
 
 

@@ -11,12 +11,25 @@ from dataclasses import astuple, replace
 
 from libs.errors import Reason
 from services.bill_fulfillment.domain.draft import Draft, Situation
-from services.bill_fulfillment.domain.model import Line, Outcome
+from services.bill_fulfillment.domain.model import LedgerLine, Line, Outcome
 
 
 def payload_hash(line: Line) -> str:
     """Hash of everything billing reads of a line; its place in the request does not count."""
     return hashlib.sha256(repr(astuple(replace(line, position=0))).encode()).hexdigest()[:32]
+
+
+def is_known(draft: Draft, situation: Situation) -> bool:
+    """Whether the ledger has an answer to the line: the same was done before, or the revision had it with other content."""
+    line = draft.line
+    entry = situation.facts.lines.get(line.ledger_key)
+    if entry is None or not entry.reached or entry.mode is not line.mode:
+        return False
+    return entry.revision == situation.command.revision or _is_repeated(entry, line)
+
+
+def _is_repeated(entry: LedgerLine, line: Line) -> bool:
+    return entry.action is line.action and entry.payload_hash == payload_hash(line)
 
 
 def recall(drafts: Iterable[Draft], situation: Situation) -> None:
@@ -42,7 +55,7 @@ def _recall_one(draft: Draft, situation: Situation) -> None:
     entry = situation.facts.lines.get(line.ledger_key)
     if entry is None or not entry.reached or entry.mode is not line.mode:
         return
-    if entry.payload_hash == payload_hash(line) and entry.action is line.action:
+    if _is_repeated(entry, line):
         draft.settle(Outcome.NO_CHANGE, draft.state)
         draft.objects.update(entry.refs)
         draft.dates = entry.dates

@@ -147,12 +147,13 @@ def _bundle(draft: Draft, situation: Situation, drafts: Mapping[str, Draft], pro
     if not asset:
         return None
     known = facts.installed.get((asset, ObjectKind.BUNDLE))
-    if known is not None:
+    ended = asset in facts.assets and facts.assets[asset].state is State.CANCELLED
+    if known is not None and not (ended and draft.path is Path.CREATE):  # references that stand may stay, historical
         return known
     if asset in promotions:
         return bundle_name(asset)
     system_id = situation.command.system_id
-    message = f"promotion {asset} of line {line.line_id} is not in {system_id}"
+    message = f"promotion {asset} of line {line.line_id} is {'no longer' if ended else 'not'} in {system_id}"
     draft.refuse(
         Reason.PROMOTION_NOT_IN_BILLING,
         message,

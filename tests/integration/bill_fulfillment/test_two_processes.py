@@ -32,6 +32,12 @@ def writes(around: Neighbourhood) -> int:
     return sum(around.gateway.calls[opcode] for opcode in WRITES)
 
 
+async def first_call(around: Neighbourhood) -> None:
+    """Return when an order's first call is on its way."""
+    while not writes(around):  # noqa: ASYNC110 - what is waited for is counted by the gateway
+        await asyncio.sleep(0.01)
+
+
 async def offers(around: Neighbourhood) -> list[str]:
     """Line ids of what was bought, each once per purchase."""
     bought = await around.sandbox.admin().objects("/purchased_product")
@@ -81,8 +87,7 @@ async def test_a_caller_that_goes_away_in_the_middle_leaves_nothing_half_done(
     admin = around.sandbox.admin()
     await admin.add_fault("delay:500", opcode="PCM_OP_CUST_MODIFY_CUSTOMER")
     abandoned = asyncio.create_task(pods[0].bill(order(FAMILY), "REQ-1"))
-    while not around.gateway.calls["PCM_OP_SUBSCRIPTION_SET_BUNDLE"]:
-        await asyncio.sleep(0.01)
+    await first_call(around)
     abandoned.cancel()
     again = await pods[1].bill(order(FAMILY), "REQ-2")
     assert {line.outcome for line in again.lines} == {pb.LINE_OUTCOME_NO_CHANGE}
@@ -97,8 +102,7 @@ async def test_who_waits_too_long_for_the_other_pod_is_told_to_try_again(around:
     ):
         await around.sandbox.admin().add_fault("delay:700", opcode="PCM_OP_CUST_MODIFY_CUSTOMER")
         slow = asyncio.create_task(one.bill(order(FAMILY)))
-        while not around.gateway.calls["PCM_OP_SUBSCRIPTION_SET_BUNDLE"]:
-            await asyncio.sleep(0.01)
+        await first_call(around)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await hasty.bill(order(FAMILY), "REQ-2")
         refused = from_rpc_error(caught.value)

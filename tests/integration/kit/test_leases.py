@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 
@@ -122,8 +121,8 @@ async def test_a_holder_that_is_followed_is_stopped_in_the_middle_of_its_work(db
 async def test_a_holder_that_died_on_this_machine_is_followed_at_once(db: Database) -> None:
     leases = await Leases.open(db)
     lease = await take(db, await leases.when_free(KEYS, 0))
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
+    dead = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await dead.wait()
     place, _, run = lease.holder.split("/")
     async with db.begin() as tx:
         await tx.run(_SET_HOLDER, holder=f"{place}/{dead.pid}/{run}")

@@ -26,6 +26,7 @@ from billing import (
 )
 
 from libs.brm.flist import get
+from libs.plan.model import Ref, dependencies
 from services.bill_fulfillment.domain.attributes import ID_OF, MATRIX, Attribute, Handling, handling
 from services.bill_fulfillment.domain.model import (
     Action,
@@ -245,7 +246,7 @@ def test_a_downgrade_swaps_promotions_adds_before_it_cancels_and_charges_the_pen
                 dates=Dates(end=day("2030-12-31")),
                 prior=Prior(promotion="pr1", dates=Dates(end=day("2031-12-31"))),
             ),
-            discount("14", Action.DELETE, parent_id="12", asset="gold"),
+            discount("14", Action.DELETE, parent_id="12", asset="gold", promotion="pr1"),
             discount("15", parent_id="12", asset="silver", promotion="pr2"),
             item("16", pricing=penalty),
             order="ORD-2",
@@ -260,6 +261,11 @@ def test_a_downgrade_swaps_promotions_adds_before_it_cancels_and_charges_the_pen
         "SET_BUNDLE",
     ]
     assert get(result.plan.steps[3].call.input, "DEAL_INFO.PRODUCTS[0].PURCHASE_FEE_AMT") == Decimal(50)
+    assert get(result.plan.steps[2].call.input, "PRODUCTS[0].PURCHASED_BUNDLE_OBJ") == Ref("bundle(pr2)")
+    assert get(result.plan.steps[2].call.input, "PRODUCTS[0].CYCLE_END_T") == day("2030-12-31")
+    waits = dependencies(result.plan)
+    assert waits["discount:gold:cancel"] == {"purchase:15"}
+    assert {"product:pd1:change", "discount:gold:cancel"} <= waits["bundle:pr1:cancel"]
 
 
 def test_a_simple_bundle_changes_service_and_product_each_with_its_own_call():

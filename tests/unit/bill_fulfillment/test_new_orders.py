@@ -254,6 +254,14 @@ def test_an_offer_of_a_promotion_nobody_knows_is_refused():
     assert reasons(World().bill(command(subscription("1", promotion="pr9")))) == ["PROMOTION_NOT_IN_BILLING"]
 
 
+def test_an_offer_of_a_promotion_that_has_ended_is_refused():
+    world = World()
+    world.bill(command(promotion("1"), bundle("2"), subscription("3", parent_id="2", promotion="pr1")))
+    world.bill(command(promotion("1", Action.DELETE), order="ORD-2"))
+    late = subscription("4", parent_id="2", asset="pd2", promotion="pr1")
+    assert reasons(world.bill(command(bundle("2", Action.NONE), late, order="ORD-3"))) == ["PROMOTION_NOT_IN_BILLING"]
+
+
 def test_an_asset_twice_on_an_order_fails_both_lines():
     result = World().bill(command(subscription("1"), subscription("2")))
     assert reasons(result) == ["ASSET_LINES_DUPLICATE"] * 2

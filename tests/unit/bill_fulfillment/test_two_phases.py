@@ -20,12 +20,13 @@ from billing import (
     item,
     outcomes,
     promotion,
+    reasons,
     subscription,
     warnings,
 )
 
 from libs.brm.flist import get
-from services.bill_fulfillment.domain.model import Commit, Dates, Outcome, Payer, PriceType, Pricing, State
+from services.bill_fulfillment.domain.model import Action, Commit, Dates, Outcome, Payer, PriceType, Pricing, State
 
 FEE = Pricing(Decimal(30), Decimal(20), Commit.COMMITTED, price_type=PriceType.ONE_TIME)
 PURCHASED = Dates(purchase=day("2030-01-09"))
@@ -94,3 +95,19 @@ def test_a_line_that_a_revision_adds_is_initiated_like_the_others():
     result = world.bill(command(initiated(LINES[1]), initiated(new), revision=2))
     assert calls(result.plan) == ["PURCHASE_DEAL"]
     assert result.decisions[-1].state is State.INITIATED
+
+
+@pytest.mark.parametrize("action", [Action.UPDATE, Action.DELETE])
+def test_a_revision_of_an_item_may_be_sent_again_although_the_item_is_bought_or_gone(action):
+    world = World()
+    world.bill(command(initiated(item("I")), order_date=day("2030-01-09")))
+    revision = item("I", action, dates=Dates(actual_delivery=day("2030-01-11")))
+    first = world.bill(command(revision, revision=2))
+    assert outcomes(first) == [Outcome.PROCESSED]
+    again = world.bill(command(revision, revision=2))
+    assert outcomes(again) == [Outcome.NO_CHANGE]
+    assert again.plan.is_empty
+    other = world.bill(command(replace(revision, product_name="other"), revision=2))
+    assert reasons(other) == ["IDEMPOTENCY_CONFLICT"]
+    later = world.bill(command(replace(revision, action=Action.UPDATE, product_name="other"), revision=3))
+    assert reasons(later) == ["ITEM_CHANGE_NOT_ALLOWED"]
