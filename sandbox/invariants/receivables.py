@@ -77,7 +77,8 @@ def balances_come_from_events(scope: Scope, account: Flist) -> Breaches:
     if scope.tx.touched:
         return
     sums: dict[tuple[int, int], Decimal] = defaultdict(lambda: ZERO)
-    for event in scope.tx.by_key("/event.ACCOUNT_OBJ", account["POID"]):
+    tx, poid = scope.tx, account["POID"]
+    for event in (*tx.by_key("/event.ACCOUNT_OBJ", poid), *tx.by_key("/event.of_other_account", poid)):
         for impact in (event.get("BAL_IMPACTS") or {}).values():
             sums[impact["BAL_GRP_OBJ"].id, impact["RESOURCE_ID"]] += impact["AMOUNT"]
     for group in scope.tx.by_key("/balance_group.ACCOUNT_OBJ", account["POID"]):

@@ -29,8 +29,9 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "/schedule": ("ACCOUNT_OBJ", "OBJECT"),
     "/uniqueness": ("ACCOUNT_NO", "LOGIN"),
     "/bill": ("BILLINFO_OBJ", "PARENT", "BILL_NO", "ACCOUNT_OBJ"),
-    "/item": ("ACCOUNT_OBJ", "BILLINFO_OBJ", "BILL_OBJ", "AR_BILL_OBJ"),
-    "/event": ("ACCOUNT_OBJ", "DESCR"),
+    "/item": ("ACCOUNT_OBJ", "BILLINFO_OBJ", "BILL_OBJ", "AR_BILL_OBJ", "TRANS_ID", "DESCR"),
+    "/event": ("ACCOUNT_OBJ", "DESCR", "EVENT_OBJ"),
+    "/invoice": ("ACCOUNT_OBJ", "BILLINFO_OBJ", "BILL_OBJ"),
 }
 
 
@@ -61,7 +62,15 @@ def _live_offer(offer: Flist) -> Iterator[str]:
 
 def _impact_items(event: Flist) -> Iterator[str]:
     seen = {impact["ITEM_OBJ"].id for impact in event.get("BAL_IMPACTS", {}).values() if impact.get("ITEM_OBJ")}
+    if event.get("ITEM_OBJ") is not None:
+        seen.add(event["ITEM_OBJ"].id)
     yield from map(str, seen)
+
+
+def _other_accounts(event: Flist) -> Iterator[str]:
+    """Accounts whose balances an event changes beside the one it belongs to: paid for by another, or shared."""
+    touched = {impact["ACCOUNT_OBJ"].id for impact in event.get("BAL_IMPACTS", {}).values()}
+    yield from map(str, touched - {event["ACCOUNT_OBJ"].id})
 
 
 def _members(field: str) -> Callable[[Flist], Iterator[str]]:
@@ -93,7 +102,7 @@ _COMPUTED: Final[Mapping[str, Mapping[str, Callable[[Flist], Iterator[str]]]]] =
     },
     "/purchased_product": {"live_of_unit": _live_offer},
     "/purchased_discount": {"live_of_unit": _live_offer},
-    "/event": {"of_item": _impact_items},
+    "/event": {"of_item": _impact_items, "of_other_account": _other_accounts},
     "/group": {
         "member": _members("ACCOUNT_OBJ"),
         "member_service": _members("SERVICE_OBJ"),
