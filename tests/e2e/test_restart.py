@@ -16,7 +16,7 @@ from libs.pb.order.v1.order_pb2 import Order
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
 
 SERVICE = "order_orchestration"
-HOLD = "delay:1000"
+HOLD = "delay:700"
 """Long enough to be killed in; short enough for the service that was called to finish."""
 # Objects order 3 makes: one customer in two BRM instances.
 EFFECTS = Counter(
