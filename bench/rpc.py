@@ -23,7 +23,7 @@ from libs.pb.xref.v1 import xref_pb2
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceServicer, XrefServiceStub, add_XrefServiceServicer_to_server
 from services.xref.config import Settings
 from services.xref.persistence import READ_ROWS
-from services.xref.server import running_xref
+from services.xref.server import calm_garbage_collector, running_xref
 
 CONCURRENCY = 64
 CALLS = 3_000
@@ -63,6 +63,7 @@ async def kit(tell: Tell) -> None:
 async def xref(database: str, tell: Tell) -> None:
     settings = local_settings(Settings, database_url=database, access_log=True)
     async with running_xref(settings, [BillingSystem(code="BRM_01")]) as address:
+        calm_garbage_collector()
         tell(address)
         await asyncio.Event().wait()
 
@@ -123,9 +124,7 @@ async def measure(bare_address: str, kit_address: str, xref_address: str, file: 
 
 async def measure_batches(stub: XrefServiceStub, file: Path) -> None:
     raw = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-    (column_id,) = raw.execute(
-        "SELECT r.column_id FROM xref_cell AS r WHERE r.value = '1-0' LIMIT 1"
-    ).fetchone()
+    (column_id,) = raw.execute("SELECT r.column_id FROM xref_cell AS r WHERE r.value = '1-0' LIMIT 1").fetchone()
 
     def sample() -> list[str]:
         return sorted(f"1-{number}" for number in random.sample(range(ROWS), BATCH))

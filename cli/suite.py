@@ -76,6 +76,7 @@ class Supervisor:
         report: Callable[[str], None] = lambda text: None,
         environment: Mapping[str, str] | None = None,
         services: Sequence[str] = SERVICES,
+        metrics: bool = False,
     ) -> None:
         self.home = home
         self.clock = clock
@@ -83,9 +84,11 @@ class Supervisor:
         self.environment = dict(environment or {})
         self.services = services
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        ports = free_ports(len(SERVICES) + 1)
+        ports = free_ports(2 * len(SERVICES) + 1)
         self.addresses = {service: f"127.0.0.1:{next(ports)}" for service in SERVICES}
         self.sandbox = f"127.0.0.1:{next(ports)}"
+        self.metrics_ports = {service: next(ports) if metrics else 0 for service in SERVICES}
+        """Where each service serves ``/metrics``; 0: nowhere."""
 
     def __enter__(self) -> Suite:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -140,7 +143,7 @@ class Supervisor:
         for service, address in self.addresses.items():
             prefix = f"O2C_{service.upper()}_"
             settings[prefix + "LISTEN"] = address
-            settings[prefix + "METRICS_PORT"] = "0"
+            settings[prefix + "METRICS_PORT"] = str(self.metrics_ports[service])
             if service != "billing_care":
                 settings[prefix + "DATABASE_URL"] = f"sqlite:///{self.home / service}.db"
             if service != "xref":

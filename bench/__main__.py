@@ -1,0 +1,34 @@
+"""``python -m bench [rpc] [flows] [orders] [engine]``: measure, as ratios of runs side by side. Without names: all but engine."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import subprocess
+import sys
+
+PARTS = {
+    "rpc": "what the kit and a lookup cost per RPC, and batches against SQL",
+    "flows": "BRM calls, RPCs and commits of the example orders, beside the least",
+    "orders": "orders of 10, 100 and 1,000 lines through the whole suite",
+    "engine": "kill -9 of one of two orchestration pods on PostgreSQL (a minute)",
+}
+DEFAULT = ("rpc", "flows", "orders")
+
+
+def main() -> None:
+    """Command line."""
+    text = "\n".join(f"  {name:<8}{what}" for name, what in PARTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=f"Measure.\n\n{text}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"one of {', '.join(PARTS)}")
+    for part in parser.parse_args().parts or DEFAULT:
+        if part == "engine":
+            subprocess.run([sys.executable, "-m", "bench.engine_takeover"], check=True)
+        else:
+            importlib.import_module(f"bench.{part}").run()
+
+
+if __name__ == "__main__":
+    main()
