@@ -1,4 +1,4 @@
-"""``python -m bench [rpc] [flows] [orders] [engine]``: measure, as ratios of runs side by side. Without names: all but engine."""
+"""``python -m bench [rpc] [flows] [orders] [engine]``: measure side by side. Without names: all but engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each example order costs at least, as worked out in docs/flows/order-to-bill.md; the flow bench holds runs against it."""
+"""What each example order costs at least, as worked out in docs/flows/order-to-bill.md; runs are held against it."""
 
 from __future__ import annotations
 

@@ -22,6 +22,9 @@ PROFILE = "BP-PRIYA-MOBILE"
 REPEATS = {10: 5, 100: 2, 1_000: 1}
 """Orders of a size per round: small ones take too short a time to stand alone."""
 
+SERVICES = ("order_orchestration", "customer_sync", "bill_fulfillment", "xref")
+"""In the order of the split."""
+
 _numbers = itertools.count(1)
 
 
@@ -56,7 +59,8 @@ def _pair(bundle: dict[str, Any], subscription: dict[str, Any], at: int) -> Iter
 
 def _renamed(value: Any, suffix: str) -> Any:
     """The same data with ids of its own: everything the order names by an id that it brings along."""
-    own = ("order_id", "account_id", "billing_profile_id", "asset_integration_id", "line_id", "parent_line_id", "root_line_id")
+    own = ("order_id", "order_number", "account_id", "billing_profile_id", "asset_integration_id")
+    own += ("line_id", "parent_line_id", "root_line_id")
     if isinstance(value, list):
         return [_renamed(item, suffix) for item in value]
     if isinstance(value, dict):
@@ -84,28 +88,19 @@ def run(sizes: Sequence[int] = SIZES, rounds: int = ROUNDS) -> None:
                 if number or size < 1_000:
                     measure(suite, size, found[size] if number else None)
     report.heading(f"Orders by size, submission to COMPLETED, SQLite, median of {rounds} interleaved rounds")
-    heads = (
-        "Lines",
-        "seconds (min, max)",
-        "ms per line",
-        "BRM calls",
-        "RPCs",
-        "commits",
-        "of orchestration, sync, billing, xref",
-    )
-    body = []
-    for size, measured in found.items():
-        median = statistics.median(measured.seconds)
-        spread = f"{median:.3f} ({min(measured.seconds):.3f}, {max(measured.seconds):.3f})"
-        cost, commits = measured.cost, measured.cost.commits
-        services = ("order_orchestration", "customer_sync", "bill_fulfillment", "xref")
-        split = ", ".join(str(commits[service]) for service in services)
-        body.append(
-            [f"{size:,}", spread, f"{median / size * 1000:.2f}", cost.brm.total(), cost.rpcs.total(), commits.total(), split]
-        )
-    report.rows(heads, body)
+    heads = ("Lines", "seconds (min, max)", "ms per line", "BRM calls", "RPCs", "commits (orchestration, sync, billing, xref)")
+    report.rows(heads, [_row(size, measured) for size, measured in found.items()])
     per_line = {size: statistics.median(measured.seconds) / size for size, measured in found.items()}
     print()
     report.figure("time per line, largest / smallest order", per_line[sizes[-1]] / per_line[sizes[0]])
     if len(sizes) > 2:
         report.figure("time per line, largest / middle order", per_line[sizes[-1]] / per_line[sizes[1]], "(1 = no growth)")
+
+
+def _row(size: int, measured: Measured) -> list[object]:
+    median = statistics.median(measured.seconds)
+    spread = f"{median:.3f} ({min(measured.seconds):.3f}, {max(measured.seconds):.3f})"
+    cost, commits = measured.cost, measured.cost.commits
+    split = ", ".join(str(commits[service]) for service in SERVICES)
+    per_line = f"{median / size * 1000:.2f}"
+    return [f"{size:,}", spread, per_line, cost.brm.total(), cost.rpcs.total(), f"{commits.total()} ({split})"]

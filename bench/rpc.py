@@ -1,4 +1,4 @@
-"""What the kit costs: a no-op RPC with the full interceptor against a bare one; Lookup against the no-op; batches against SQL."""
+"""What the kit costs: a no-op RPC with the full interceptor against a bare one, Lookup against it, batches against SQL."""
 
 from __future__ import annotations
 
