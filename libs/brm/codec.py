@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from libs.brm.call import BrmCall
@@ -12,7 +13,9 @@ from libs.brm.ebuf import EBuf, SoapFault
 from libs.brm.fault import decode_fault, encode_client_fault, encode_fault
 from libs.brm.flist import Flist
 from libs.brm.specs import UnknownOpcode, opcode, operation_name
-from libs.brm.xml import EXTRA, MAX_BYTES, CodecError, Reader, Writer, escape, local_name, parse
+from libs.brm.xml import EXTRA, MAX_BYTES, CodecError, escape, local_name, parse
+from libs.brm.xml_reader import reader_for
+from libs.brm.xml_writer import writer_for
 
 __all__ = [
     "EXTRA",
@@ -40,17 +43,14 @@ def encode_request(call: BrmCall, dialect: Dialect) -> bytes:
     reference: nothing may be sent then.
     """
     spec = _spec(call.opcode)
-    writer = Writer(dialect, prefix=_prefix(dialect))
-    writer.group(call.input, spec.input)
-    return _message(call.opcode + _INPUT, "".join(writer.out), spec.operation, dialect.string_input, dialect, call.flags)
+    payload = writer_for(dialect, prefix=_prefix(dialect)).write(call.input, spec.input)
+    return _message(call.opcode + _INPUT, payload, spec.operation, dialect.string_input, dialect, call.flags)
 
 
 def encode_response(opcode_name: str, flist: Mapping[str, Any], dialect: Dialect) -> bytes:
     """The SOAP response with an opcode's output flist; raises :class:`CodecError`."""
     spec = _spec(opcode_name)
-    writer = Writer(dialect, prefix=_prefix(dialect), response=True)
-    writer.group(flist, spec.output)
-    payload = "".join(writer.out)
+    payload = writer_for(dialect, prefix=_prefix(dialect), response=True).write(flist, spec.output)
     return _message(opcode_name + _OUTPUT, payload, f"{spec.operation}Response", dialect.string_output, dialect, None)
 
 
@@ -64,7 +64,7 @@ def decode_request(body: bytes, dialect: Dialect, max_bytes: int = MAX_BYTES) ->
     name = local_name(flist).removesuffix(_INPUT)
     spec = _spec(name)
     flags = _flags(flist, beside)
-    return BrmCall(name, Reader(dialect, strict=True).group(flist, spec.input), flags)
+    return BrmCall(name, reader_for(dialect, strict=True).group(flist, spec.input), flags)
 
 
 def decode_response(opcode_name: str, body: bytes, dialect: Dialect, max_bytes: int = MAX_BYTES) -> Flist:
@@ -79,7 +79,7 @@ def decode_response(opcode_name: str, body: bytes, dialect: Dialect, max_bytes: 
     flist, _ = _payload(child, _OUTPUT, max_bytes)
     if local_name(flist) != opcode_name + _OUTPUT:
         raise CodecError(f"the answer is a {local_name(flist)}, not a {opcode_name}{_OUTPUT}")
-    return Reader(dialect, strict=False).group(flist, _spec(opcode_name).output)
+    return reader_for(dialect, strict=False).group(flist, _spec(opcode_name).output)
 
 
 def _spec(name: str) -> Any:
@@ -95,26 +95,45 @@ def _prefix(dialect: Dialect) -> str:
 
 def _message(root: str, payload: str, operation: str, parameter: str, dialect: Dialect, flags: int | None) -> bytes:
     """Wrap the written fields: flist root, operation element, envelope. ``flags`` is ``None`` for responses."""
-    prefix = _prefix(dialect)
-    position = dialect.flags_position
+    is_text = dialect.payload_mode == "string"
+    before, after = _frame(
+        root,
+        operation if dialect.is_wrapped else None,
+        parameter if is_text else None,
+        flags,
+        dialect.flags_position,
+        dialect.namespace,
+        dialect.envelope_namespace,
+    )
+    return (before + (escape(payload) if is_text else payload) + after).encode()
+
+
+@lru_cache(maxsize=1024)
+def _frame(
+    root: str, operation: str | None, parameter: str | None, flags: int | None, position: str, namespace: str, envelope: str
+) -> tuple[str, str]:
+    """What stands before and after the fields: the same for all calls of an opcode, so it is put together once.
+
+    ``operation`` is ``None`` for a bare payload, ``parameter`` for one that is not text.
+    """
+    prefix = "b:" if parameter is None else ""
     flags_element = "" if flags is None else f"<{prefix}flags>{flags}</{prefix}flags>"
     attribute = f' flags="{flags}"' if position == "attribute" and flags is not None else ""
     inside = flags_element if position == "child" else ""
     beside = f"<b:flags>{flags}</b:flags>" if position == "parameter" and flags is not None else ""
-    if dialect.payload_mode == "string":
-        text = f'<{root} xmlns="{escape(dialect.namespace)}"{attribute}>{inside}{payload}</{root}>'
-        content = f"<b:{parameter}>{escape(text)}</b:{parameter}>"
-    else:
-        content = f"<b:{root}{attribute}>{inside}{payload}</b:{root}>"
-    if dialect.is_wrapped:
-        content = f"<b:{operation}>{beside}{content}</b:{operation}>"
+    declared = "" if parameter is None else f' xmlns="{escape(namespace)}"'
+    before, after = f"<{prefix}{root}{declared}{attribute}>{inside}", f"</{prefix}{root}>"
+    if parameter is not None:
+        before, after = f"<b:{parameter}>{escape(before)}", f"{escape(after)}</b:{parameter}>"
+    if operation is not None:
+        before, after = f"<b:{operation}>{beside}{before}", f"{after}</b:{operation}>"
     elif beside:
         raise CodecError("flags as a parameter need a wrapped payload")
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<env:Envelope xmlns:env="{dialect.envelope_namespace}" xmlns:b="{escape(dialect.namespace)}">'
-        f"<env:Body>{content}</env:Body></env:Envelope>"
-    ).encode()
+        f'<env:Envelope xmlns:env="{envelope}" xmlns:b="{escape(namespace)}"><env:Body>{before}',
+        f"{after}</env:Body></env:Envelope>",
+    )
 
 
 def _body_child(root: Any) -> Any:

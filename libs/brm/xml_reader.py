@@ -1,0 +1,224 @@
+"""XML elements to flists, lenient for responses (unknown elements are kept as text under ``extra``), strict for requests.
+
+Each group of an opcode's table becomes a table from tag, as it stands in the document, to what to do with the element: reading
+is then one look-up per element, without splitting names or asking for types. Immutable values that come again and again
+(POIDs, times) are made once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache, partial
+from typing import Any, Final
+
+from libs.brm.dialect import Dialect
+from libs.brm.flist import ANY, ASSIGN, Array, Flist
+from libs.brm.poid import Poid, PoidError
+from libs.brm.specs import FieldSpec, FieldType, Group, field_spec
+from libs.brm.xml import EPOCH, EXTRA, MAX_DEPTH, MAX_EXPONENT, CodecError, local_name
+
+_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_INTEGER_DIGITS: Final = 18
+_CACHED: Final = 8192
+"""Values of one type that are remembered …"""
+_CACHED_LENGTH: Final = 64
+"""… unless their text is longer than this: a foreign document must not decide how much memory we hold."""
+_SPELLINGS: Final = 4
+"""Namespaces per table whose tags are remembered; a site uses one."""
+_ELEMENT_IDS: Final = {str(number): number for number in range(1000)}
+"""The usual ids, read by a look-up."""
+
+ReadText = Callable[[str], Any]
+_Entry = tuple[str, ReadText | None, bool, Group | None]
+"""Field name, how to read a scalar (``None`` for a group), whether the group is an array, its members."""
+
+
+class _Table:
+    """The elements one group may hold, by tag."""
+
+    __slots__ = ("by_tag", "group", "limit")
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        """Kept, because tables are found by its identity."""
+        self.by_tag: dict[str, _Entry] = {}
+        self.limit = _SPELLINGS * max(64, len(group.fields))
+
+
+class Reader:
+    """Reads elements into flists; ``strict`` refuses what the opcode's table does not list. Share it (:func:`reader_for`)."""
+
+    __slots__ = ("_strict", "_tables", "_values")
+
+    def __init__(self, db_no: str, strict: bool) -> None:
+        self._strict = strict
+        self._tables: dict[int, _Table] = {}
+        self._values: dict[FieldType, ReadText] = {**_READERS, FieldType.POID: partial(_read_poid, db_no)}
+
+    def group(self, element: Any, group: Group, depth: int = 0) -> Flist:
+        """The children of ``element`` as an flist; raises :class:`CodecError` with the path of the bad one."""
+        if depth > MAX_DEPTH:
+            raise CodecError(f"nested deeper than {MAX_DEPTH} levels")
+        table = self._tables.get(id(group))
+        if table is None:
+            table = self._tables[id(group)] = _Table(group)
+        by_tag = table.by_tag
+        flist: Flist = {}
+        for child in element:
+            entry = by_tag.get(child.tag) or self._learn(table, child)
+            if entry is None:
+                _keep(flist.setdefault(EXTRA, {}), local_name(child), child, depth)
+                continue
+            name, read, is_array, members = entry
+            try:
+                if read is not None:
+                    if len(child):
+                        raise CodecError("text is expected, not elements")
+                    flist[name] = read(child.text or "")
+                    continue
+                assert members is not None
+                body = self.group(child, members, depth + 1) if len(child) else None
+                if is_array:
+                    array = flist.get(name)
+                    if array is None:
+                        array = flist[name] = Array()
+                    array[_element_id(child, array)] = body
+                else:
+                    flist[name] = body
+            except CodecError as error:
+                raise error.within(name) from None
+        return flist
+
+    def _learn(self, table: _Table, child: Any) -> _Entry | None:
+        """What to do with an element of a tag not seen in this group before; ``None`` when nobody knows it."""
+        name = local_name(child)
+        spec: FieldSpec | None = table.group.find(name) or (None if self._strict else field_spec(name))
+        if spec is None:
+            if self._strict:
+                raise CodecError("unknown field", name)
+            return None
+        entry = (spec.name, self._values.get(spec.type), spec.type is FieldType.ARRAY, spec.group)
+        if len(table.by_tag) < table.limit:
+            table.by_tag[child.tag] = entry
+        return entry
+
+
+@lru_cache(maxsize=64)
+def _reader(db_no: str, strict: bool) -> Reader:
+    return Reader(db_no, strict)
+
+
+def reader_for(dialect: Dialect, *, strict: bool) -> Reader:
+    """The shared reader of a dialect."""
+    return _reader(dialect.db_no, strict)
+
+
+def _element_id(child: Any, array: Array) -> int | str:
+    text = child.get("elem")
+    if text is None:
+        return len(array)
+    known = _ELEMENT_IDS.get(text)
+    if known is not None:
+        return known
+    if text in (ANY, ASSIGN):
+        return str(text)
+    if not text.isascii() or not text.isdigit() or len(text) > 10:
+        raise CodecError(f"{text!r} is no element id")
+    return int(text)
+
+
+def _keep(extra: dict[str, Any], name: str, child: Any, depth: int) -> None:
+    """Put an unknown element under ``extra``: text, a nested dict, or an array when it has an id or repeats."""
+    if depth > MAX_DEPTH:
+        raise CodecError(f"nested deeper than {MAX_DEPTH} levels")
+    value: Any = child.text or ""
+    if len(child):
+        value = {}
+        for grandchild in child:
+            _keep(value, local_name(grandchild), grandchild, depth + 1)
+    if "elem" in child.attrib or name in extra:
+        previous = extra.get(name)
+        array = previous if isinstance(previous, Array) else Array() if previous is None else Array.of(previous)
+        array[_element_id(child, array)] = value
+        value = array
+    extra[name] = value
+
+
+def _read_int(text: str) -> int | None:
+    if text.isdecimal() and len(text) <= _INTEGER_DIGITS:  # the usual case, without a regular expression
+        return int(text)
+    text = text.strip()
+    if not text:
+        return None
+    if not _INTEGER.fullmatch(text):
+        raise CodecError("not an integer")
+    return int(text)
+
+
+def _read_poid(default_db: str, text: str) -> Poid | None:
+    if not text or text.isspace():
+        return None
+    try:
+        if len(text) <= _CACHED_LENGTH:
+            return _cached_poid(text, default_db)
+        return Poid.parse(text, default_db)
+    except PoidError as error:
+        raise CodecError(str(error)) from None
+
+
+_cached_poid = lru_cache(maxsize=_CACHED)(Poid.parse)
+
+
+def _read_time(text: str) -> datetime | None:
+    return _cached_time(text) if len(text) <= _CACHED_LENGTH else _parse_time(text)
+
+
+def _parse_time(text: str) -> datetime | None:
+    text = text.strip()
+    if not text:
+        return None
+    try:
+        value = datetime.fromtimestamp(int(text), UTC) if _INTEGER.fullmatch(text) else datetime.fromisoformat(text)
+        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise CodecError("not a time") from None
+    return None if value == EPOCH else value
+
+
+_cached_time = lru_cache(maxsize=_CACHED)(_parse_time)
+
+
+def _read_decimal(text: str) -> Decimal | None:
+    text = text.strip()
+    if not text:
+        return None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise CodecError("not a decimal") from None
+    # An exponent is a few bytes that turn into megabytes when the number is printed or summed up.
+    if not value.is_finite() or abs(value.adjusted()) > MAX_EXPONENT:
+        raise CodecError("not a decimal")
+    return value
+
+
+def _read_bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise CodecError("not base64") from None
+
+
+_READERS: Final[Mapping[FieldType, ReadText]] = {
+    FieldType.INT: _read_int,
+    FieldType.ENUM: _read_int,
+    FieldType.STR: str,
+    FieldType.TSTAMP: _read_time,
+    FieldType.DECIMAL: _read_decimal,
+    FieldType.BUF: _read_bytes,
+}
