@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Annotated, Any
@@ -84,6 +84,11 @@ def amount(money: Money) -> Decimal:
 
 def money(value: Money) -> str:
     return f"{amount(value):,.2f} {value.currency_code}".strip()
+
+
+def job_text(report: Mapping[str, Any]) -> str:
+    """What a batch job of the sandbox says it did."""
+    return f"{report.get('done', 0)} of {report.get('units', 0)} done, {report.get('failed', 0)} failed"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.connection import connected
-from cli.output import JsonFlag, errors_by_name, out, print_json, short_poid, table
+from cli.output import JsonFlag, errors_by_name, job_text, out, print_json, short_poid, table
 from libs.errors import O2CError, Reason
 from sandbox.admin_client import AdminClient, AdminError
 
@@ -127,8 +127,7 @@ def jobs(
             print_json(reports)
         else:
             for code, report in reports.items():
-                counts = f"{report.get('done', 0)} of {report.get('units', 0)} done, {report.get('failed', 0)} failed"
-                out.print(f"{code}  {name}: {counts}")
+                out.print(f"{code}  {name}: {job_text(report)}")
                 for failure in report.get("failures", ()):
                     out.print(f"  {failure}", markup=False)
 

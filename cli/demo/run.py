@@ -15,7 +15,7 @@ from cli.demo.expectations import ACCOUNT_TOTALS, BILLS, CHANGE_ORDER_WRITES, FI
 from cli.demo.result import DemoResult, OrderStory
 from cli.demo.world import World, read_world
 from cli.documents import read_order
-from cli.output import amount
+from cli.output import amount, job_text
 from cli.suite import INSTANCES, Suite, Supervisor
 from cli.views import order_state
 from libs.errors import O2CError
@@ -77,8 +77,10 @@ class Story:
         receipt = self.clients.intake.SubmitOrder(
             oo.SubmitOrderRequest(request_id=request_id, order=order), timeout=CALL_SECONDS
         )
+        if receipt.replayed:
+            self.report(f"order {example.number}: taken before as intake {receipt.intake_sequence}; nothing is done now")
         for change in self.clients.orders.WatchOrder(oo.WatchOrderRequest(order_id=receipt.order_id), timeout=CALL_SECONDS):
-            if change.WhichOneof("change") == "order_state":
+            if change.WhichOneof("change") == "order_state" and not receipt.replayed:
                 self.report(f"order {example.number}: {order_state(change.order_state)} {change.message}")
         view = self.clients.orders.GetOrder(oo.GetOrderRequest(order_id=receipt.order_id), timeout=CALL_SECONDS).order
         calls = {code: [call["opcode"] for call in self.clients.sandbox(code).calls()[marks[code] :]] for code in INSTANCES}
@@ -106,7 +108,7 @@ class Story:
         for code in INSTANCES:
             admin = self.clients.sandbox(code)
             admin.set_clock(FIRST_BILLING)
-            self.report(f"{code}: clock at {FIRST_BILLING}, billing {admin.run_job('bill')}")
+            self.report(f"{code}: clock at {FIRST_BILLING}, bill units billed: {job_text(admin.run_job('bill'))}")
 
     def look(self) -> None:
         """Ask billing care what an agent would ask, and compare with the guide."""

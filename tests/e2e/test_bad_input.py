@@ -123,6 +123,7 @@ def untouched(suite: RunningSuite) -> Iterator[None]:
     assert suite.order_ids() == known
 
 
+@pytest.mark.spec("order-orchestration:OO-XR-02")
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("bad", BAD, ids=named)
 def test_an_order_with_bad_input_is_refused_by_reason_and_field_and_leaves_nothing(suite: RunningSuite, bad: Bad) -> None:
