@@ -2,109 +2,86 @@
 
 ::
 
-    RECONNECT = Policy("brm_reconnect", limit=4, first=0.1, cap=2.0, on=(ConnectionError,))
+    READS = Policy("brm-read", limit=3, first=0.1, cap=1.0)
 
-    async for attempt in RECONNECT.attempts():
+    async for attempt in READS.attempts(worth_it=lambda failure: isinstance(failure, ConnectionError)):
         with attempt:
-            await connect()
+            return await ask()
 
-or ``await RECONNECT.call(connect)``. The last failure is raised as it is. Only what may safely be repeated belongs in here;
-on hot paths write a loop, a policy costs 25 microseconds.
+The last failure is raised as it is. Only what may safely be repeated belongs in here; a policy costs 25 microseconds.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
-from tenacity import AsyncRetrying, AttemptManager, RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from libs.metrics import Counter
 
 RETRIES = Counter("o2c_retries_total", "Repeated attempts, by retry policy.", ["policy"])
 
-T = TypeVar("T")
+TimeLeft = Callable[[], float | None]
+"""Seconds until the running caller's deadline; ``None`` when there is none."""
 
-
-@dataclass(slots=True)
-class _Switch:
-    """How retries behave in this process."""
-
-    attempts: int | None = None
-    waits: bool = True
-
-
-_switch = _Switch()
+_testing: int | None = None
 
 
 @contextlib.contextmanager
-def testing(*, attempts: int | None = None, waits: bool = False) -> Iterator[None]:
+def testing(*, attempts: int) -> Iterator[None]:
     """For the length of the block, in the whole process: no waiting between attempts, and at most ``attempts`` of them."""
-    before = (_switch.attempts, _switch.waits)
-    _switch.attempts, _switch.waits = attempts, waits
+    global _testing
+    before, _testing = _testing, attempts
     try:
         yield
     finally:
-        _switch.attempts, _switch.waits = before
+        _testing = before
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """When to try again, and how often."""
+    """How often to try again, and how patiently. Whether a failure is worth it is for the caller to say."""
 
     name: str
     """Label of the counter ``o2c_retries_total``."""
-    limit: int = 3
+    limit: int
     """Attempts in all, the first included."""
-    first: float = 0.1
-    """Seconds before the second attempt; each further wait doubles, less up to a half by chance."""
-    cap: float = 5.0
-    """Longest wait, in seconds."""
-    total: float | None = None
-    """Seconds after which no further attempt is begun; ``None`` for no such limit."""
-    on: tuple[type[BaseException], ...] = (ConnectionError, TimeoutError)
-    """Failures worth another attempt."""
-    when: Callable[[BaseException], bool] | None = None
-    """A narrower condition on the failure."""
+    first: float
+    """Seconds before the second attempt; doubles from there, plus jitter of the same size."""
+    cap: float
+    """Longest wait, in seconds, jitter not counted."""
 
-    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Result of ``work()``, tried again as the policy says."""
-        async for attempt in self.attempts():
-            with attempt:
-                result = await work()
-        return result
-
-    def attempts(self) -> AsyncIterator[AttemptManager]:
-        """Attempts to run the work under, as tenacity's ``with attempt:``."""
-        limit = self.limit if _switch.attempts is None else min(self.limit, _switch.attempts)
-        stop = stop_after_attempt(limit)
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(self._worth_it),
-            stop=stop if self.total is None else stop | stop_after_delay(self.total),
-            wait=_Wait(self.first, self.cap),
-            before_sleep=self._count,
+    def attempts(self, worth_it: Callable[[BaseException], bool], time_left: TimeLeft = lambda: None) -> AsyncRetrying:
+        """Attempts to run the work under, as tenacity's ``with attempt:``; none begins after the caller's deadline."""
+        bound = RETRIES.labels(self.name)
+        limit, wait = self.limit, _wait(self.first, self.cap)
+        if _testing is not None:
+            limit, wait = min(_testing, limit), wait_random(0, 0)
+        return AsyncRetrying(
+            stop=stop_after_attempt(limit) | _OutOfTime(time_left),
+            wait=wait,
+            retry=retry_if_exception(worth_it),
+            before_sleep=lambda _: bound.inc(),
+            sleep=asyncio.sleep,
             reraise=True,
         )
-        return aiter(retrying)
-
-    def _worth_it(self, failure: BaseException) -> bool:
-        return isinstance(failure, self.on) and (self.when is None or self.when(failure))
-
-    def _count(self, _: RetryCallState) -> None:
-        RETRIES.labels(self.name).inc()
 
 
-class _Wait(wait_base):
-    def __init__(self, first: float, cap: float) -> None:
-        self._first = first
-        self._cap = cap
+def _wait(first: float, cap: float) -> wait_base:
+    return wait_exponential(first, max=cap) + wait_random(0, first)
 
-    def __call__(self, retry_state: RetryCallState) -> float:
-        if not _switch.waits:
-            return 0.0
-        full = min(self._cap, self._first * 2.0 ** (retry_state.attempt_number - 1))
-        return full * random.uniform(0.5, 1.0)
+
+class _OutOfTime(stop_base):
+    """Stops when the next wait would outlast the caller's deadline."""
+
+    def __init__(self, time_left: TimeLeft) -> None:
+        self._time_left = time_left
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        left = self._time_left()
+        return left is not None and left <= retry_state.upcoming_sleep

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -33,7 +33,6 @@ from libs.brm.errors import BrmError, BrmOutcomeUnknown, check_output
 from libs.brm.flist import Flist, get
 from libs.brm.poid import Poid
 from libs.brm.reconcile import Scene, find_effect, is_complete, units_applied
-from libs.brm.retries import READS, WRITES, retrying
 from libs.brm.specs import Kind, OpcodeSpec, opcode
 from libs.brm.text import to_text
 from libs.brm.transport import Instance, PoolExhausted, Transport, TransportFailure
@@ -41,11 +40,14 @@ from libs.brm.verdicts import Effect
 from libs.config import BillingSystem
 from libs.errors import O2CError, Reason
 from libs.grpckit.context import time_left
+from libs.retry import Policy, TimeLeft
 
 log = logging.getLogger(__name__)
 
-TimeLeft = Callable[[], float | None]
-"""Seconds until the running caller's deadline; ``None`` when there is none."""
+READS: Final = Policy("brm-read", limit=3, first=0.1, cap=1.0)
+"""Reads: repeated on anything but a refusal."""
+WRITES: Final = Policy("brm-write", limit=5, first=0.1, cap=2.0)
+"""Writes: repeated only when the attempt provably changed nothing."""
 
 _PURCHASE_DEAL: Final = "PCM_OP_SUBSCRIPTION_PURCHASE_DEAL"
 _UPDATE_CUSTOMER: Final = "PCM_OP_CUST_UPDATE_CUSTOMER"
@@ -214,7 +216,7 @@ class _Connection:
             return error.effect is Effect.RETRYABLE or (is_read and error.effect is Effect.UNKNOWN)
 
         try:
-            async for attempt in retrying(READS if is_read else WRITES, repeatable, self._time_left):
+            async for attempt in (READS if is_read else WRITES).attempts(repeatable, self._time_left):
                 with attempt:
                     return await self._attempt(spec, call, body)
         except AttemptFailed as failed:

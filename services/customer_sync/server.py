@@ -7,13 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from libs.brm.client import SoapGateway
-from libs.brm.dialect import Dialect
-from libs.brm.transport import Instance
+from libs.brm.client import open_gateway
 from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database, Statement
 from libs.grpckit.channel import open_channel
-from libs.grpckit.context import time_left
 from libs.grpckit.server import running_server, serve
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import add_CustomerSyncServiceServicer_to_server
 from libs.plan.journal import Journal
@@ -53,7 +50,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         stack.push_async_callback(db.close)
         channel = open_channel(settings.xref_target, settings)
         stack.push_async_callback(channel.close)
-        gateway = await stack.enter_async_context(SoapGateway(instances_of(billing_systems), time_left=time_left))
+        gateway = await stack.enter_async_context(open_gateway(billing_systems))
         journal, parents, xref = await Journal.open(db), await AccountParents.open(db), GrpcXref(channel)
         executor = Executor(
             journal=journal,
@@ -75,16 +72,3 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             "service_names": [SERVICE_NAME],
             "ready": ready,
         }
-
-
-def instances_of(billing_systems: Sequence[BillingSystem]) -> list[Instance]:
-    """How to reach the BRM instances that have an endpoint."""
-    return [
-        Instance(
-            system_id=system.code,
-            endpoints=tuple(part.strip() for part in system.endpoint.split(",") if part.strip()),
-            dialect=Dialect(db_no=system.db_no),
-        )
-        for system in billing_systems
-        if system.kind == "BRM" and system.endpoint.strip()
-    ]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import brm_samples
 import pytest
 
-from libs.brm import retries
+from libs import retry
 from libs.brm.client import SoapGateway
 from libs.brm.flist import Flist
 from libs.brm.transport import Instance
@@ -17,9 +17,8 @@ from sandbox.testing import RunningSandbox, running_sandbox
 @pytest.fixture(autouse=True)
 def no_waiting() -> Iterator[None]:
     """Retries as often as in production, without their waits."""
-    retries.set_testing(5)
-    yield
-    retries.set_testing(None)
+    with retry.testing(attempts=5):
+        yield
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from libs.brm import calls, retries
+from libs import retry
+from libs.brm import calls
 from libs.brm.auth import BasicAuth, BearerToken, BearerTokenFile
 from libs.brm.call import BrmCall
-from libs.brm.client import SoapGateway
+from libs.brm.client import WRITES, SoapGateway
 from libs.brm.codec import Dialect, EBuf, encode_client_fault, encode_fault, encode_response
 from libs.brm.codes import Status
 from libs.brm.errors import BrmError, BrmOutcomeUnknown
@@ -34,9 +35,8 @@ Act = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @pytest.fixture(autouse=True)
 def no_waiting() -> Iterator[None]:
-    retries.set_testing(5)
-    yield
-    retries.set_testing(None)
+    with retry.testing(attempts=5):
+        yield
 
 
 @dataclass
@@ -174,7 +174,7 @@ async def test_nobody_listening_is_unavailable_not_unknown(closed_port: str) -> 
         error = await failing(gateway, WRITE)
     assert error.reason is Reason.BRM_UNAVAILABLE
     assert error.retry_after is not None
-    assert gateway.calls[WRITE.opcode] == retries.WRITES.attempts
+    assert gateway.calls[WRITE.opcode] == WRITES.limit
 
 
 @pytest.mark.parametrize(

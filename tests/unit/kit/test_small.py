@@ -53,36 +53,49 @@ class Flaky:
         return "done"
 
 
-POLICY = retry.Policy("kit_test", limit=4, first=0.001, cap=0.002)
+POLICY = retry.Policy("kit-test", limit=4, first=0.001, cap=0.002)
+
+
+async def attempt_all(policy: retry.Policy, work: Flaky, time_left: float | None = None) -> str:
+    async for attempt in policy.attempts(lambda failure: isinstance(failure, OSError), lambda: time_left):
+        with attempt:
+            return await work()
+    raise AssertionError("neither returned nor raised")
 
 
 async def test_a_policy_tries_again_and_counts() -> None:
-    before = REGISTRY.get_sample_value("o2c_retries_total", {"policy": "kit_test"}) or 0
+    before = REGISTRY.get_sample_value("o2c_retries_total", {"policy": "kit-test"}) or 0
     work = Flaky(2, ConnectionError("cut"))
-    assert await POLICY.call(work) == "done"
+    assert await attempt_all(POLICY, work) == "done"
     assert work.calls == 3
-    assert REGISTRY.get_sample_value("o2c_retries_total", {"policy": "kit_test"}) == before + 2
+    assert REGISTRY.get_sample_value("o2c_retries_total", {"policy": "kit-test"}) == before + 2
 
 
 async def test_the_last_failure_is_raised_as_it_is_and_others_at_once() -> None:
     failure = ConnectionError("cut")
     work = Flaky(9, failure)
     with pytest.raises(ConnectionError) as caught:
-        await POLICY.call(work)
+        await attempt_all(POLICY, work)
     assert caught.value is failure
     assert work.calls == 4
     other = Flaky(9, KeyError("bug"))
     with pytest.raises(KeyError):
-        await POLICY.call(other)
+        await attempt_all(POLICY, other)
     assert other.calls == 1
 
 
+async def test_no_attempt_is_begun_after_the_callers_deadline() -> None:
+    work = Flaky(9, ConnectionError("cut"))
+    with pytest.raises(ConnectionError):
+        await attempt_all(retry.Policy("kit-test", limit=5, first=30.0, cap=30.0), work, time_left=10.0)
+    assert work.calls == 1
+
+
 async def test_the_test_switch_takes_the_waiting_out_of_every_policy() -> None:
-    slow = retry.Policy("kit_test_slow", limit=5, first=30.0, cap=30.0)
+    slow = retry.Policy("kit-test", limit=5, first=30.0, cap=30.0)
     started = time.monotonic()
-    with retry.testing(attempts=2):
-        work = Flaky(9, TimeoutError())
-        with pytest.raises(TimeoutError):
-            await slow.call(work)
+    work = Flaky(9, TimeoutError())
+    with retry.testing(attempts=2), pytest.raises(TimeoutError):
+        await attempt_all(slow, work)
     assert work.calls == 2
     assert time.monotonic() - started < 5
