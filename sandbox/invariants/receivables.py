@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from libs.brm.flist import Flist
 from sandbox.billing.ledger import AMOUNTS, total_at
+from sandbox.billing.receivables import is_action, owed_by_bill
 from sandbox.billing.units import is_nonpaying
 from sandbox.codes import ItemStatus
 from sandbox.invariants.core import Scope, invariant
@@ -33,7 +34,7 @@ def bill_adds_up(scope: Scope, bill: Flist) -> Breaches:
     subordinate = sum((child["CURRENT_TOTAL"] + child["SUBORDS_TOTAL"] for child in children), ZERO)
     due = ZERO
     if not is_nonpaying(tx.get(bill["BILLINFO_OBJ"])) or bill.get("PARENT") is None:
-        due = sum((item["DUE"] for item in tx.by_key("/item.AR_BILL_OBJ", bill["POID"])), ZERO) + bill["PREVIOUS_TOTAL"]
+        due = sum((item["DUE"] for item in owed_by_bill(tx, bill)), ZERO)
     expected = {
         "CURRENT_TOTAL": current,
         "SUBORDS_TOTAL": subordinate,
@@ -64,11 +65,15 @@ def counted_balance_is_sum_of_valid_parts(_: Scope, group: Flist) -> Breaches:
 
 @invariant("INV-19", "/item")
 def item_status_follows_due(_: Scope, item: Flist) -> Breaches:
-    billed = item.get("BILL_OBJ") is not None
-    if not billed and item["STATUS"] != ItemStatus.PENDING:
-        yield f"status {item['STATUS']} without a bill", "", ""
-    elif billed and item["STATUS"] != (ItemStatus.OPEN if item["DUE"] else ItemStatus.CLOSED):
-        yield f"status {item['STATUS']} with {item['DUE']} due", "", ""
+    """Action items are on no bill: open while they hold something, a dispute until it is settled."""
+    if (item.get("BILL_OBJ") is None and not is_action(item)) or (
+        item.get("BILL_OBJ") is None and item["STATUS"] == ItemStatus.PENDING and item["ITEM_TOTAL"] > 0
+    ):
+        expected = ItemStatus.PENDING
+    else:
+        expected = ItemStatus.OPEN if item["DUE"] or item.get("DISPUTES") else ItemStatus.CLOSED
+    if item["STATUS"] != expected:
+        yield f"status {item['STATUS']} with {item['DUE']} due, expected {int(expected)}", "", ""
 
 
 @invariant("INV-20", "/account")
@@ -90,3 +95,27 @@ def balances_come_from_events(scope: Scope, account: Flist) -> Breaches:
                     "",
                     "",
                 )
+
+
+@invariant("INV-25", "/item")
+def disputes_and_credits_stay_within_what_is_due(scope: Scope, item: Flist) -> Breaches:
+    """What open disputes hold back is what their targets miss, and no billed charge is credited below zero."""
+    if item["POID"].type == "/item/dispute":
+        for given in (item.get("DISPUTES") or {}).values():
+            if not 0 < given["AMOUNT"] <= -scope.tx.get(given["ITEM_OBJ"])["DISPUTED"]:
+                yield f"disputes {given['AMOUNT']} that {given['ITEM_OBJ']} does not miss", "", ""
+    if item["DISPUTED"] > 0:
+        yield f"DISPUTED {item['DISPUTED']} is a charge", "", ""
+    credited = item["ADJUSTED"] + item["DISPUTED"] + item["WRITEOFF"]
+    if item.get("BILL_OBJ") is not None and item["ITEM_TOTAL"] > 0 and credited < 0 and item["DUE"] < 0:
+        yield f"credited down to {item['DUE']}", "", ""
+
+
+@invariant("INV-26", "/item")
+def payment_is_positive_and_in_the_units_currency(scope: Scope, item: Flist) -> Breaches:
+    if item["POID"].type != "/item/payment":
+        return
+    if item["AMOUNT"] <= 0 or abs(item["ITEM_TOTAL"]) != item["AMOUNT"]:
+        yield f"a payment of {item['AMOUNT']}", "BAD_VALUE", "AMOUNT"
+    if item["CURRENCY"] != scope.tx.get(item["BILLINFO_OBJ"])["CURRENCY"]:
+        yield f"currency {item['CURRENCY']} is not the bill unit's", "CURRENCY_MISMATCH", "CURRENCY"

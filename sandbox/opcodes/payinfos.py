@@ -25,11 +25,11 @@ def set_payinfo(ctx: Context, flist: Flist) -> Flist:
     tx, program = ctx.tx, program_of(flist)
     target = required(flist, "POID")
     if target.type.startswith("/payinfo"):
-        given = {0: {**flist, **next(iter((flist.get("PAYINFO") or {}).values()), {}), "POID": target}}
+        given = Array.of({**flist, **next(iter((flist.get("PAYINFO") or {}).values()), {}), "POID": target})
         account = _payinfo(tx, target)["ACCOUNT_OBJ"]
     else:
         account = tx.get(target)["POID"]
-        given = dict(required_array(flist, "PAYINFO"))
+        given = required_array(flist, "PAYINFO")
     changed, events = Array(), []
     for element, fields in given.items():
         stored = _payinfo(tx, required(fields, "POID"), "PAYINFO")
