@@ -48,6 +48,8 @@ class Product:
     grant: tuple[int, Decimal] | None = None
     """Resource and amount granted each cycle (negative: the customer may use it up)."""
     max_quantity: Decimal = Decimal(1000)
+    tax_code: str = "service"
+    """Names the rate in the settings by which the product's fees are taxed; fees of the account itself are ``admin``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,9 @@ _PRODUCTS: Final = (
     Product(20022, "Broadband Modem Rental", "/service/broadband", cycle_arrears=Decimal("7.50")),
     Product(20031, "VoIP Access", "/service/voip", cycle_forward=Decimal(18), grant=(FREE_MINUTES, Decimal(-500))),
     Product(20032, "VoIP Voicemail", "/service/voip", cycle_forward=Decimal(3)),
-    Product(20041, "Account Paper Bill Fee", "/account", cycle_forward=Decimal(2)),
-    Product(20042, "Penalty Charge", "/account", one_time=True, purchase_fee=Decimal(150)),
-    Product(20043, "Promotion Group Fee", "/account", cycle_forward=Decimal(10)),
+    Product(20041, "Account Paper Bill Fee", "/account", cycle_forward=Decimal(2), tax_code="admin"),
+    Product(20042, "Penalty Charge", "/account", one_time=True, purchase_fee=Decimal(150), tax_code="admin"),
+    Product(20043, "Promotion Group Fee", "/account", cycle_forward=Decimal(10), tax_code="admin"),
 )
 _DISCOUNTS: Final = (
     Discount(20111, "Wireless 10%", _GSM, cycle_percent=Decimal(10)),

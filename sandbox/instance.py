@@ -50,7 +50,7 @@ class Instance:
         self.name = name
         self.db = db
         self.settings = settings or SandboxSettings()
-        self.store = Store(path, db)
+        self.store = Store(path, db, self.settings)
         self.faults = FaultInjector(seed, allow_partial=self.settings.allow_partial)
         self.open_transactions = OpenTransactions(self.settings.transaction_idle_seconds)
         self._commits = Commits()

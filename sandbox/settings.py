@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,5 @@ class SandboxSettings:
     """Whether the collections job adds an outbox entry per change beside the one per run."""
     collections_minimum: int = 0
     """Overdue amount below which a bill unit is never looked at, whatever its scenarios say."""
+    tax_rates: Mapping[str, Decimal] = field(default_factory=dict)
+    """Tax on charges by tax code, as a fraction (0.1 for 10 %), added when a bill closes; codes not listed are free of tax."""

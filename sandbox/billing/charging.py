@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
@@ -133,7 +133,9 @@ def refund_unused(tx: Tx, offer_poid: Poid, since: datetime, quantity: Decimal) 
     what = Occurrence(
         CANCEL_FEE, f"Credit for unused time: {product.name}", start, end, quantity=quantity, note=offer.get("DESCR")
     )
-    impact = Impact(debtor.unit["CURRENCY"], -amount, offering=offer_poid, product=offer["PRODUCT_OBJ"])
+    impact = Impact(
+        debtor.unit["CURRENCY"], -amount, offering=offer_poid, product=offer["PRODUCT_OBJ"], tax_code=product.tax_code
+    )
     return [post(tx, debtor, what, [impact], "/item/cycle_forward")]
 
 
@@ -183,7 +185,11 @@ def _impacts(tx: Tx, offer: Flist, gross: Decimal, reduction: Decimal) -> list[I
     if not gross:
         return []
     unit = tx.get(tx.get(offer["BAL_GRP_OBJ"])["BILLINFO_OBJ"])
-    names = {"offering": offer["POID"], "product": offer["PRODUCT_OBJ"]}
+    names: dict[str, Any] = {
+        "offering": offer["POID"],
+        "product": offer["PRODUCT_OBJ"],
+        "tax_code": product_of(offer).tax_code,
+    }
     impacts = [Impact(unit["CURRENCY"], gross, **names)]
     if reduction:
         impacts.append(Impact(unit["CURRENCY"], -reduction, ImpactType.DISCOUNT, discount=-reduction, **names))

@@ -11,6 +11,8 @@ from libs.brm.poid import Poid
 from sandbox.billing.charging import charge_arrears, charge_upto
 from sandbox.billing.ledger import AMOUNTS, Occurrence, record
 from sandbox.billing.offers import expire_offers
+from sandbox.billing.receivables import set_bill_status
+from sandbox.billing.taxes import charge_tax
 from sandbox.billing.units import DEFAULT_TERM_DAYS, bill_end, children_of, is_nonpaying, new_bill, payer_of
 from sandbox.codes import ActgType, ItemStatus, State
 from sandbox.money import ZERO
@@ -98,18 +100,34 @@ def _with_nonpaying(tx: Tx, unit: Flist) -> Iterator[Flist]:
 
 
 def _close_bill(tx: Tx, unit: Flist, end: datetime) -> Flist:
+    """Finish the bill in progress with everything pending, and begin the next one."""
+    bill = finish_bill(tx, unit, tx.edit(unit["BILL_OBJ"]), end)
+    unit["BILL_OBJ"] = new_bill(tx, unit)["POID"]
+    unit["BILL_ACTGCYCLES_LEFT"] = unit["BILL_WHEN"]
+    _apply_frequency(tx, unit)
+    return bill
+
+
+def finish_bill(tx: Tx, unit: Flist, bill: Flist, end: datetime) -> Flist:
+    """Tax and collect the unit's pending items on ``bill``, and give it number, dates and totals (INV-16)."""
     payer = payer_of(tx, unit)
-    children = tx.by_key("/bill.PARENT", unit["BILL_OBJ"])
-    bill = tx.edit(unit["BILL_OBJ"])
+    charge_tax(tx, unit, tx.by_key("/item.pending_of_unit", unit["POID"]), end)
     items = [tx.edit(item["POID"]) for item in tx.by_key("/item.pending_of_unit", unit["POID"])]
+    owed_by = bill["POID"] if payer["POID"] == unit["POID"] else payer["BILL_OBJ"]
     for item in items:
-        _open_item(item, bill, payer, end)
-    previous = _unpaid_before(tx, unit, bill)
+        _open_item(item, bill["POID"], payer["POID"], owed_by, end)
+    children = tx.by_key("/bill.PARENT", bill["POID"])
+    carries = unit["ACTG_TYPE"] == ActgType.BALANCE_FORWARD and not is_nonpaying(unit)
+    previous = _unpaid_before(tx, unit, bill) if carries else ZERO
     current = sum((item["ITEM_TOTAL"] for item in items), ZERO)
     subordinate = sum((child["CURRENT_TOTAL"] + child["SUBORDS_TOTAL"] for child in children), ZERO)
+    receivable = [] if is_nonpaying(unit) else tx.by_key("/item.AR_BILL_OBJ", bill["POID"])
+    number = tx.next_number("bill")
+    bill = tx.edit(bill["POID"])
     bill.update(
-        BILL_NO=f"B{tx.db.rpartition('.')[2]}-{tx.next_number('bill')}",
-        NAME="Bill",
+        BILL_NO=f"B{tx.db.rpartition('.')[2]}-{number}",
+        _number=number,
+        NAME=bill.get("NAME") or "Bill",
         AR_BILLINFO_OBJ=payer["POID"],
         START_T=unit["LAST_BILL_T"],
         END_T=end,
@@ -118,30 +136,38 @@ def _close_bill(tx: Tx, unit: Flist, end: datetime) -> Flist:
         SUBORDS_TOTAL=subordinate,
         PREVIOUS_TOTAL=previous,
         TOTAL_DUE=previous + current + subordinate,
-        **dict.fromkeys(AMOUNTS[1:], ZERO),
+        DUE=sum((item["DUE"] for item in receivable), ZERO) + previous,
     )
+    bill.update({name: sum((item[name] for item in receivable), ZERO) for name in AMOUNTS[1:]})
+    if carries:
+        bill["_carries"] = 1
     if is_nonpaying(unit):
         bill["PARENT"] = tx.get(unit["PARENT_BILLINFO_OBJ"])["BILL_OBJ"]
-        bill["DUE"] = ZERO
-    else:
-        receivable = tx.by_key("/item.AR_BILL_OBJ", bill["POID"])
-        bill["DUE"] = sum((item["DUE"] for item in receivable), ZERO) + previous
-    bill["STATUS"] = int(ItemStatus.OPEN if bill["DUE"] else ItemStatus.CLOSED)
+    set_bill_status(tx, bill)
     unit["LAST_BILL_OBJ"] = bill["POID"]
     unit["LAST_BILL_T"] = end
-    unit["BILL_OBJ"] = new_bill(tx, unit)["POID"]
-    unit["BILL_ACTGCYCLES_LEFT"] = unit["BILL_WHEN"]
-    _apply_frequency(tx, unit)
     record(tx, unit["ACCOUNT_OBJ"], None, Occurrence("/event/billing/cycle/bill", f"Bill {bill['BILL_NO']}", end, end))
     return bill
 
 
-def _open_item(item: Flist, bill: Flist, payer: Flist, end: datetime) -> None:
+def bill_now(tx: Tx, unit_poid: Poid, name: str | None) -> Flist | None:
+    """Put what is pending on a bill of its own, outside the cycle; ``None`` when nothing is."""
+    if not tx.by_key("/item.pending_of_unit", unit_poid):
+        return None
+    unit = tx.edit(unit_poid)
+    bill = new_bill(tx, unit)
+    bill["NAME"] = name or "On-demand bill"
+    finish_bill(tx, unit, bill, tx.now)
+    tx.edit(unit["BILL_OBJ"])["START_T"] = tx.now
+    return bill
+
+
+def _open_item(item: Flist, bill: Poid, payer: Poid, owed_by: Poid, end: datetime) -> None:
     """A pending item becomes part of a bill: open, or closed at once when nothing is due."""
     item.update(
-        BILL_OBJ=bill["POID"],
-        AR_BILLINFO_OBJ=payer["POID"],
-        AR_BILL_OBJ=payer["BILL_OBJ"],
+        BILL_OBJ=bill,
+        AR_BILLINFO_OBJ=payer,
+        AR_BILL_OBJ=owed_by,
         OPENED_T=end,
         STATUS=int(ItemStatus.OPEN if item["DUE"] else ItemStatus.CLOSED),
     )
@@ -150,13 +176,10 @@ def _open_item(item: Flist, bill: Flist, payer: Flist, end: datetime) -> None:
 
 
 def _unpaid_before(tx: Tx, unit: Flist, bill: Flist) -> Decimal:
-    """What balance-forward accounting carries over from earlier bills; nothing for open-item accounting."""
-    if unit["ACTG_TYPE"] != ActgType.BALANCE_FORWARD or is_nonpaying(unit):
-        return ZERO
+    """What balance-forward accounting carries over: the dues of everything billed earlier."""
     unpaid = tx.by_key("/item.unclosed_of_payer", unit["POID"])
-    return sum(
-        (item["DUE"] for item in unpaid if item["STATUS"] == ItemStatus.OPEN and item["AR_BILL_OBJ"] != bill["POID"]), ZERO
-    )
+    earlier = [item for item in unpaid if item.get("AR_BILL_OBJ") not in (None, bill["POID"])]
+    return sum((item["DUE"] for item in earlier if item["STATUS"] == ItemStatus.OPEN), ZERO)
 
 
 def _payment_term(tx: Tx, payer: Flist) -> int:

@@ -51,6 +51,8 @@ class Impact:
     """By which the closing bill finds the tax on this amount; empty means untaxed."""
     group: Poid | None = None
     """Balance group, when it is not the debtor's own (shared and sponsored usage)."""
+    item: Poid | None = None
+    """Item, when it is not the one the event posts to (transfers between items)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,9 @@ def _impact(tx: Tx, debtor: Debtor, impact: Impact, item: Flist | None) -> Flist
         "DISCOUNT": impact.discount,
         "IMPACT_TYPE": int(impact.kind),
     }
-    if item is not None and is_currency(impact.resource):
+    if impact.item is not None:
+        flist["ITEM_OBJ"] = impact.item
+    elif item is not None and is_currency(impact.resource):
         flist["ITEM_OBJ"] = item["POID"]
     if impact.offering is not None:
         flist["OFFERING_OBJ"] = impact.offering
@@ -208,7 +212,7 @@ def _add_to_sub_balance(sub_balances: Array, impact: Impact) -> None:
         fresh["VALID_TO"] = impact.valid_to
     if impact.offering is not None and impact.valid_to is not None:
         fresh["GRANTOR_OBJ"] = impact.offering
-    sub_balances[max(sub_balances, default=-1) + 1] = fresh
+    sub_balances[max(map(int, sub_balances), default=-1) + 1] = fresh
 
 
 def total_at(sub_balances: Array, moment: datetime) -> Decimal:

@@ -66,9 +66,7 @@ def counted_balance_is_sum_of_valid_parts(_: Scope, group: Flist) -> Breaches:
 @invariant("INV-19", "/item")
 def item_status_follows_due(_: Scope, item: Flist) -> Breaches:
     """Action items are on no bill: open while they hold something, a dispute until it is settled."""
-    if (item.get("BILL_OBJ") is None and not is_action(item)) or (
-        item.get("BILL_OBJ") is None and item["STATUS"] == ItemStatus.PENDING and item["ITEM_TOTAL"] > 0
-    ):
+    if item.get("BILL_OBJ") is None and (item["STATUS"] == ItemStatus.PENDING or not is_action(item)):
         expected = ItemStatus.PENDING
     else:
         expected = ItemStatus.OPEN if item["DUE"] or item.get("DISPUTES") else ItemStatus.CLOSED

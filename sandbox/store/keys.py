@@ -69,8 +69,8 @@ def _impact_items(event: Flist) -> Iterator[str]:
 
 def _other_accounts(event: Flist) -> Iterator[str]:
     """Accounts whose balances an event changes beside the one it belongs to: paid for by another, or shared."""
-    touched = {impact["ACCOUNT_OBJ"].id for impact in event.get("BAL_IMPACTS", {}).values()}
-    yield from map(str, touched - {event["ACCOUNT_OBJ"].id})
+    touched = {impact["ACCOUNT_OBJ"] for impact in event.get("BAL_IMPACTS", {}).values()}
+    yield from map(key_text, touched - {event.get("ACCOUNT_OBJ")})
 
 
 def _members(field: str) -> Callable[[Flist], Iterator[str]]:

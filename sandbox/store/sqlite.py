@@ -18,6 +18,7 @@ import orjson
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from sandbox.errors import BrmFault
+from sandbox.settings import SandboxSettings
 from sandbox.store.keys import family, key_text, keys_of
 from sandbox.store.pack import copied, pack, unpack
 
@@ -40,9 +41,10 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WIT
 class Store:
     """The objects of one instance. Objects handed out by reads are shared: change only what :meth:`Tx.edit` returns."""
 
-    def __init__(self, path: Path | None, db: str) -> None:
+    def __init__(self, path: Path | None, db: str, settings: SandboxSettings | None = None) -> None:
         """Open or create the database at ``path``; in memory without one."""
         self.db = db
+        self.settings = settings or SandboxSettings()
         self._connection = sqlite3.connect(":memory:" if path is None else path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
