@@ -57,8 +57,11 @@ def running_suite() -> Suite | None:
     path = state_file()
     if not path.exists():
         return None
-    suite = Suite.read(path)
-    return suite if accepts(suite.services["order_orchestration"]) else None
+    try:
+        suite = Suite.read(path)
+        return suite if accepts(suite.services["order_orchestration"]) else None
+    except (ValueError, TypeError, KeyError):
+        return None  # half written, or of another version: whoever wrote it is not running
 
 
 @contextmanager

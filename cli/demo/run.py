@@ -79,14 +79,23 @@ class Story:
         )
         if receipt.replayed:
             self.report(f"order {example.number}: taken before as intake {receipt.intake_sequence}; nothing is done now")
-        for change in self.clients.orders.WatchOrder(oo.WatchOrderRequest(order_id=receipt.order_id), timeout=CALL_SECONDS):
-            if change.WhichOneof("change") == "order_state" and not receipt.replayed:
-                self.report(f"order {example.number}: {order_state(change.order_state)} {change.message}")
+        else:
+            self.follow(example, receipt.order_id)
         view = self.clients.orders.GetOrder(oo.GetOrderRequest(order_id=receipt.order_id), timeout=CALL_SECONDS).order
         calls = {code: [call["opcode"] for call in self.clients.sandbox(code).calls()[marks[code] :]] for code in INSTANCES}
         told = OrderStory(example.number, example.title, view, receipt.replayed, calls)
         self.orders.append(told)
         self.check_order(example, told, planned)
+
+    def follow(self, example: ExampleOrder, order_id: str) -> None:
+        """Report the order's states until it is final, or waits for an operator to help it on."""
+        changes = self.clients.orders.WatchOrder(oo.WatchOrderRequest(order_id=order_id), timeout=CALL_SECONDS)
+        for change in changes:
+            if change.WhichOneof("change") == "order_state":
+                self.report(f"order {example.number}: {order_state(change.order_state)} {change.message}")
+                if change.order_state == oo.ORDER_STATE_IN_FALLOUT:
+                    changes.cancel()
+                    return
 
     def planned_calls(self, order: Order) -> list[str]:
         answer = self.clients.intake.SubmitOrder(oo.SubmitOrderRequest(order=order, validate_only=True), timeout=CALL_SECONDS)

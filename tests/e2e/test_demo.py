@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,6 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from cli.demo.run import tell_story
+from cli.suite import Supervisor
+from sandbox.admin_client import AdminClient
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,3 +79,16 @@ def test_the_demo_leaves_no_process_behind_however_it_ends(how: signal.Signals, 
     while any(map(alive, started)):
         assert time.monotonic() < deadline, [pid for pid in started if alive(pid)]
         time.sleep(0.02)
+
+
+def test_the_demo_is_not_content_when_brm_refuses_an_order(tmp_path: Path) -> None:
+    with Supervisor(tmp_path / "suite") as suite:
+        AdminClient(suite.sandbox, "BRM_02").add_fault("err:BAD_VALUE", opcode="PCM_OP_CUST_COMMIT_CUSTOMER")
+        result = tell_story(suite, ROOT / "examples", lambda text: None, time.monotonic())
+    failed = {check.claim for check in result.checks.failed}
+    assert not result.ok
+    assert {"order 3 is completed", "BP-PRIYA-HOME owes 18"} <= failed
+    assert {"order 1 is completed", "order 5 is completed", "BP-DENISE-DENISE owes 25 + 30 − 3 + 40 + 2"}.isdisjoint(failed)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(result.as_text())
+    assert "✗ order 3 is completed" in console.file.getvalue()  # type: ignore[attr-defined]
