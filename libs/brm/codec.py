@@ -12,7 +12,7 @@ from libs.brm.dialect import Dialect
 from libs.brm.ebuf import EBuf, SoapFault
 from libs.brm.fault import decode_fault, encode_client_fault, encode_fault
 from libs.brm.flist import Flist
-from libs.brm.specs import UnknownOpcode, opcode, operation_name
+from libs.brm.specs import UnknownOpcode, opcode
 from libs.brm.xml import EXTRA, MAX_BYTES, CodecError, escape, local_name, parse
 from libs.brm.xml_reader import reader_for
 from libs.brm.xml_writer import writer_for
@@ -173,11 +173,3 @@ def _flags(flist: Any, beside: Any) -> int:
         return int(text) if text and text.strip() else 0
     except ValueError:
         raise CodecError("not an integer", "flags") from None
-
-
-def operation_of(opcode_name: str) -> str:
-    """SOAP operation of an opcode, by table or, for an opcode without one, by rule."""
-    try:
-        return opcode(opcode_name).operation
-    except UnknownOpcode:
-        return operation_name(opcode_name)
