@@ -67,6 +67,7 @@ def test_a_new_service_comes_with_its_components_in_one_call_after_its_promotion
     assert buy["POID"] == world.facts.accounts["Ann"]
     assert get(buy, "BUNDLE_INFO[0].NAME") == "Mobile Promo"
     assert get(buy, "BUNDLE_INFO[0].VALID_FROM") == order.lines[0].dates.purchase
+    assert create["ACCOUNT_OBJ"] == world.facts.accounts["Ann"]
     assert get(create, "BAL_INFO[0].BILLINFO_OBJ") == world.facts.bill_units["AnnBP"]
     assert get(create, "SERVICES[0].LOGIN") == "5551001"
     assert get(create, "SERVICES[0].SERVICE_OBJ").type == "/service/telco/gsm/telephony"
@@ -74,7 +75,8 @@ def test_a_new_service_comes_with_its_components_in_one_call_after_its_promotion
     assert voice["PURCHASED_BUNDLE_OBJ"] == Ref("bundle(pr1)")
     assert {voice[f"{charge}_START_T"] for charge in ("PURCHASE", "CYCLE", "USAGE")} == {order.lines[2].dates.purchase}
     assert (fee["PURCHASE_FEE_AMT"], fee["DESCR"]) == (Decimal(20), "5")
-    assert get(create, "SERVICES[0].DEALS[0].DISCOUNTS[0].DESCR") == "4"
+    free = get(create, "SERVICES[0].DEALS[0].DISCOUNTS[0]")
+    assert (free["DESCR"], free["PURCHASED_BUNDLE_OBJ"]) == ("4", Ref("bundle(pr1)"))
 
     assert outcomes(result) == [Outcome.PROCESSED] * 5 + [Outcome.IGNORED]
     links = {output.link.crm_id: output.link.kind for step in result.plan.steps for output in step.yields if output.link}
@@ -104,6 +106,9 @@ def test_two_payers_of_one_account_get_a_balance_group_each_on_its_nonpaying_uni
     assert units == [world.facts.nonpaying_units[payer.key] for payer in (VIA_DUNCAN, VIA_CATHY)]
     assert {step.call.input["ACCOUNT_OBJ"] for step in result.plan.steps} == {world.facts.accounts["Scott"]}
 
+    links = [output.link.crm_id for step in result.plan.steps for output in step.yields if output.link]
+    assert links == ["bb", "wl"]
+
     together = World(Policy(service_level_balance_groups=False), scott()).bill(split_order())
     assert together.plan.is_empty
     assert set(reasons(together)) == {"CONFLICTING_PAYERS"}
@@ -131,7 +136,11 @@ def test_a_nested_bundle_joins_its_parents_group_only_when_they_have_one_payer()
     wireless, voicemail, sms = result.plan.steps
     assert get(voicemail.call.input, "SERVICES[0].BAL_GRP_OBJ") == Ref("balgrp(service:wl)")
     assert get(sms.call.input, "BAL_INFO[0].BILLINFO_OBJ") == world.facts.nonpaying_units[VIA_DUNCAN.key]
+    assert get(wireless.call.input, "BAL_INFO[0].BILLINFO_OBJ") == world.facts.nonpaying_units[VIA_CATHY.key]
     assert wireless.line_ids == ("1", "4")
+    asked = replace(order, lines=(*order.lines[:3], replace(order.lines[3], payer=VIA_CATHY)))
+    assert World(facts=scott()).bill(asked).plan.steps[0].line_ids == ("1", "4")
+    assert warnings(World(facts=scott()).bill(asked)) == []
     assert warnings(result) == ["ATTRIBUTE_NOT_COMMUNICATED:billing_account", "ATTRIBUTE_NOT_COMMUNICATED:billing_profile"]
     assert dependencies(result.plan)["service:sms"] == {"service:wl"}
 

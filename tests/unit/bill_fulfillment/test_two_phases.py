@@ -26,7 +26,7 @@ from billing import (
 )
 
 from libs.brm.flist import get
-from services.bill_fulfillment.domain.model import Action, Commit, Dates, Outcome, Payer, PriceType, Pricing, State
+from services.bill_fulfillment.domain.model import Action, Commit, Dates, Mode, Outcome, Payer, PriceType, Pricing, Prior, State
 
 FEE = Pricing(Decimal(30), Decimal(20), Commit.COMMITTED, price_type=PriceType.ONE_TIME)
 PURCHASED = Dates(purchase=day("2030-01-09"))
@@ -58,11 +58,20 @@ def test_phase_one_puts_the_starts_a_year_ahead_and_phase_two_resets_them():
     voice, fee = (get(first.plan.steps[1].call.input, f"SERVICES[0].DEALS[0].PRODUCTS[{at}]") for at in (0, 1))
     assert (voice["PURCHASE_START_T"], voice["CYCLE_START_T"], voice["USAGE_START_T"]) == (day("2030-01-09"), AHEAD, AHEAD)
     assert {fee[f"{charge}_START_T"] for charge in ("PURCHASE", "CYCLE", "USAGE")} == {AHEAD}
+    free = get(first.plan.steps[1].call.input, "SERVICES[0].DEALS[0].DISCOUNTS[0]")
+    assert (free["PURCHASE_START_T"], free["CYCLE_START_T"], free["USAGE_START_T"]) == (day("2030-01-09"), AHEAD, AHEAD)
     assert {decision.state for decision in first.decisions} == {State.INITIATED}
 
     second = phase_two(world, "2030-02-03", "2030-02-02")
     assert calls(second.plan) == ["SET_PRODINFO", "SET_DISCOUNTINFO", "SET_PRODINFO"]
     terms = [get(step.call.input, "PRODUCTS[0]") or get(step.call.input, "DISCOUNTS[0]") for step in second.plan.steps]
+    bought = world.facts.lines["5"].refs["ITEM"]
+    assert [change["OFFERING_OBJ"] for change in terms] == [
+        world.facts.installed["pd1", "PRODUCT"],
+        world.facts.installed["ds1", "DISCOUNT"],
+        bought,
+    ]
+    assert not [output for step in second.plan.steps for output in step.yields]
     delivered = day("2030-02-02")
     for change in terms:
         assert change["CYCLE_START_T"] == change["USAGE_START_T"] == delivered
@@ -111,3 +120,61 @@ def test_a_revision_of_an_item_may_be_sent_again_although_the_item_is_bought_or_
     assert reasons(other) == ["IDEMPOTENCY_CONFLICT"]
     later = world.bill(command(replace(revision, action=Action.UPDATE, product_name="other"), revision=3))
     assert reasons(later) == ["ITEM_CHANGE_NOT_ALLOWED"]
+
+
+@pytest.mark.spec("bill-fulfillment:D-5:UPDATE")
+@pytest.mark.parametrize("parent", ["", "2"])
+def test_an_initiated_item_may_still_get_another_price_another_promotion_and_other_dates(parent):
+    lines = [promotion("1"), bundle("2"), item("5", parent_id=parent, pricing=FEE)]
+    world = World()
+    world.bill(command(*(initiated(line) for line in lines), order_date=day("2030-01-09")))
+    revision = item(
+        "5",
+        Action.UPDATE,
+        parent_id=parent,
+        pricing=replace(FEE, selling_price=Decimal(25)),
+        promotion="pr1",
+        dates=at_once("2030-03-01"),
+        prior=Prior(pricing=FEE, promotion="", dates=at_once("2030-02-01")),
+    )
+    result = world.bill(command(bundle("2", Action.NONE), initiated(revision), revision=2))
+    assert calls(result.plan) == ["SET_PRODINFO"]
+    change = get(result.plan.steps[0].call.input, "PRODUCTS[0]")
+    assert change["PURCHASE_FEE_AMT"] == Decimal(25)
+    assert change["PURCHASED_BUNDLE_OBJ"] == world.facts.installed["pr1", "BUNDLE"]
+    assert {change[f"{charge}_START_T"] for charge in ("PURCHASE", "CYCLE", "USAGE")} == {day("2030-03-01")}
+
+
+@pytest.mark.spec("bill-fulfillment:PT-10", "bill-fulfillment:CP-03")
+def test_what_the_first_phase_made_may_be_taken_back():
+    lines = [promotion("P"), bundle("1"), subscription("S", parent_id="1"), item("I"), subscription("A", asset="al1")]
+    world = World()
+    world.bill(command(*(initiated(line) for line in lines), order_date=day("2030-01-09")))
+    taken_back = [replace(initiated(line), action=Action.DELETE) for line in lines]
+    result = world.bill(command(*taken_back, revision=2))
+    assert calls(result.plan) == ["CANCEL_PRODUCT"] * 3 + ["UPDATE_SERVICES", "SET_BUNDLE"]
+    assert {decision.state for decision in result.decisions} == {State.CANCELLED}
+    again = world.bill(command(*taken_back, revision=2))
+    assert again.plan.is_empty
+    assert set(outcomes(again)) == {Outcome.NO_CHANGE}
+
+
+def waiting() -> list:
+    ids = {Action.UPDATE: "PT-07", Action.DELETE: "PT-11"}
+    return [
+        pytest.param(action, marks=pytest.mark.spec(f"bill-fulfillment:{ids.get(action, 'PT-14')}"))
+        for action in Action
+        if action not in (Action.ADD, Action.NONE)
+    ]
+
+
+@pytest.mark.parametrize("action", waiting())
+def test_changes_of_installed_assets_wait_for_the_second_phase(action):
+    found = [Mode.FULFILL] if action in (Action.UPDATE, Action.DELETE) else [None, Mode.INITIATE, Mode.FULFILL]
+    for mode in found:
+        world = World()
+        if mode is not None:
+            world.bill(command(bundle("1", mode=mode)))
+        result = world.bill(command(bundle("1", action, mode=Mode.INITIATE, dates=at_once("2030-01-12")), order="ORD-2"))
+        assert outcomes(result) == [Outcome.IGNORED]
+        assert result.plan.is_empty
