@@ -35,7 +35,7 @@ from libs.brm.poid import Poid
 from libs.brm.reconcile import Scene, find_effect, is_complete, units_applied
 from libs.brm.specs import Kind, OpcodeSpec, opcode
 from libs.brm.text import to_text
-from libs.brm.transport import Instance, PoolExhausted, Transport, TransportFailure
+from libs.brm.transport import Instance, PoolExhausted, Reply, Transport, TransportFailure
 from libs.brm.verdicts import Effect
 from libs.config import BillingSystem
 from libs.errors import O2CError, Reason
@@ -99,10 +99,6 @@ class SoapGateway:
         """Those of ``opcodes`` that the last :meth:`probe` did not find; none before there was one."""
         return self._connection(system_id, "").capabilities.missing(opcodes)
 
-    async def healthy(self, system_id: str) -> bool:
-        """Whether the instance answers right now."""
-        return await self._connection(system_id, "").capabilities.alive()
-
     def _connection(self, system_id: str, opcode_name: str) -> _Connection:
         connection = self._instances.get(system_id)
         if connection is None:
@@ -124,6 +120,9 @@ class _Connection:
         self.instance = instance
         self.transport = Transport(instance)
         self.capabilities = Capabilities(self.transport, instance.dialect)
+        self._routes: dict[str, tuple[str, Mapping[str, str]]] = {}
+        self._in_flight = metrics.IN_FLIGHT.labels(instance.system_id)
+        self._tripped = metrics.BREAKER.labels(instance.system_id)
         self._time_left = time_left
         self._calls = calls
         self._breaker = Breaker()
@@ -215,24 +214,33 @@ class _Connection:
                 return False
             return error.effect is Effect.RETRYABLE or (is_read and error.effect is Effect.UNKNOWN)
 
+        first: AttemptFailed | None
+        try:
+            return await self._attempt(spec, call, body)
+        except AttemptFailed as failed:
+            first = failed
+        # Only now the retry machinery, which is not cheap: nearly every call succeeds at once. It is given this failure first.
         try:
             async for attempt in (READS if is_read else WRITES).attempts(repeatable, self._time_left):
                 with attempt:
+                    if first is not None:
+                        known, first = first, None
+                        raise known
                     return await self._attempt(spec, call, body)
         except AttemptFailed as failed:
             raise failed.final(is_read=is_read) from failed
         raise AssertionError("the retry policy neither returned nor raised")
 
     async def _attempt(self, spec: OpcodeSpec, call: BrmCall, body: bytes) -> Flist:
-        system_id, dialect = self.instance.system_id, self.instance.dialect
+        system_id = self.instance.system_id
         await self._pass_breaker(call)
         budget = self._budget(spec, call)
         try:
-            async with self.transport.slot(min(self.instance.pool_wait, budget)):
-                budget = self._budget(spec, call)
-                self._calls[call.opcode] += 1
-                with metrics.IN_FLIGHT.labels(system_id).track_inprogress():
-                    reply = await self.transport.post(dialect.path(spec), body, dialect.headers(spec), budget)
+            await self.transport.take_slot(min(self.instance.pool_wait, budget))
+            try:
+                reply = await self._post(spec, call, body)
+            finally:
+                self.transport.free_slot()
         except PoolExhausted:
             message = f"all {self.instance.max_connections} connections to {system_id} are in use"
             raise BrmError(Reason.BRM_BUSY, message, system_id=system_id, opcode=call.opcode) from None
@@ -240,12 +248,27 @@ class _Connection:
             self._breaker.failure()
             raise failure_of_transport(failure, system_id, call.opcode) from failure
         try:
-            output = output_of(reply, call, dialect, system_id)
+            output = output_of(reply, call, self.instance.dialect, system_id)
         except AttemptFailed as failed:
             (self._breaker.failure if failed.is_transport else self._breaker.success)()
             raise
         self._breaker.success()
         return output
+
+    async def _post(self, spec: OpcodeSpec, call: BrmCall, body: bytes) -> Reply:
+        budget = self._budget(spec, call)  # again: waiting for the slot took some of it
+        path, headers = self._routes.get(spec.name) or self._route(spec)
+        self._calls[call.opcode] += 1
+        self._in_flight.inc()
+        try:
+            return await self.transport.post(path, body, headers, budget)
+        finally:
+            self._in_flight.dec()
+
+    def _route(self, spec: OpcodeSpec) -> tuple[str, Mapping[str, str]]:
+        dialect = self.instance.dialect
+        route = self._routes[spec.name] = dialect.path(spec), dialect.headers(spec)
+        return route
 
     async def _pass_breaker(self, call: BrmCall) -> None:
         """Return when the instance may be called; raise BRM_UNAVAILABLE while it is known to be down."""
@@ -253,7 +276,7 @@ class _Connection:
         if gate is Gate.PROBE and await self.capabilities.alive():
             self._breaker.success()
             gate = Gate.PASS
-        metrics.BREAKER.labels(self.instance.system_id).set(self._breaker.is_tripped)
+        self._tripped.set(self._breaker.is_tripped)
         if gate is not Gate.PASS:
             message = f"{self.instance.system_id} is down: too many failures in a short time"
             raise BrmError(Reason.BRM_UNAVAILABLE, message, system_id=self.instance.system_id, opcode=call.opcode)
@@ -302,8 +325,10 @@ class _Connection:
 
     def _stored(self, call: BrmCall) -> BrmCall:
         """The same search by number, where the site stores it."""
+        if call.opcode != "PCM_OP_SEARCH" or not self.instance.stored_searches:
+            return call
         number = self.instance.stored_searches.get(str(call.input.get("TEMPLATE") or ""))
-        if call.opcode != "PCM_OP_SEARCH" or number is None:
+        if number is None:
             return call
         stored: dict[str, Any] = {name: value for name, value in call.input.items() if name != "TEMPLATE"}
         return replace(call, input=stored | {"POID": Poid(self.instance.dialect.db_no, "/search", number)})

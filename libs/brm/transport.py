@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ssl import SSLContext
-from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from libs.brm.auth import Auth, NoAuth
 from libs.brm.dialect import Dialect
@@ -97,21 +97,20 @@ class Transport:
             await self._session.close()
             self._session = None
 
-    @asynccontextmanager
-    async def slot(self, wait: float) -> AsyncIterator[None]:
-        """A place in the pool; raises :class:`PoolExhausted` after ``wait`` seconds."""
-        if self._slots.locked():
-            try:
-                async with asyncio.timeout(max(0.0, wait)):
-                    await self._slots.acquire()
-            except TimeoutError:
-                raise PoolExhausted from None
-        else:
+    async def take_slot(self, wait: float) -> None:
+        """Take a place in the pool, to be given back with :meth:`free_slot`; :class:`PoolExhausted` after ``wait`` seconds."""
+        if not self._slots.locked():
             await self._slots.acquire()
+            return
         try:
-            yield
-        finally:
-            self._slots.release()
+            async with asyncio.timeout(max(0.0, wait)):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise PoolExhausted from None
+
+    def free_slot(self) -> None:
+        """Give back a place taken with :meth:`take_slot`."""
+        self._slots.release()
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:
         """Post to the first endpoint that can be reached within ``timeout`` seconds; raises :class:`TransportFailure`.
@@ -150,57 +149,80 @@ class Transport:
         self, method: str, url: str, timeout: float, body: bytes | None, headers: Mapping[str, str], refresh: bool = False
     ) -> Reply:
         started = self._clock()
-        progress = SimpleNamespace(sent=False)
+        data = None if body is None else _Body(body)
         auth = self._instance.auth
         authorization = auth.header(refresh=refresh)
-        limits = aiohttp.ClientTimeout(
-            total=timeout,
-            sock_connect=min(self._instance.connect_timeout, timeout),
-            ceil_threshold=math.inf,  # by default limits above 5 s are rounded up to whole seconds, past the caller's deadline
-        )
+        limits = _limits(timeout, min(self._instance.connect_timeout, timeout))
         try:
             async with self._open().request(
                 method,
                 url,
-                data=body,
+                data=data,
                 headers={**headers, "Authorization": authorization} if authorization else headers,
                 timeout=limits,
                 allow_redirects=False,
-                trace_request_ctx=progress,
             ) as response:
                 reply = Reply(response.status, await _read(response))
         except TimeoutError as error:
-            raise TransportFailure(f"no answer within {timeout:.1f} s", sent=progress.sent, timed_out=True) from error
+            raise TransportFailure(f"no answer within {timeout:.1f} s", sent=_was_sent(data, error), timed_out=True) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise TransportFailure(f"{type(error).__name__}: {error}"[:200], sent=progress.sent) from error
+            raise TransportFailure(f"{type(error).__name__}: {error}"[:200], sent=_was_sent(data, error)) from error
         if reply.status == 401 and auth.can_refresh and not refresh:
             left = timeout - (self._clock() - started)
             return await self._once(method, url, left, body, headers, refresh=True) if left > 0 else reply
         return reply
 
-    def _in_order(self) -> list[str]:
+    def _in_order(self) -> Sequence[str]:
+        if not self._avoid_until:
+            return self._instance.endpoints
         now = self._clock()
         return sorted(self._instance.endpoints, key=lambda endpoint: self._avoid_until.get(endpoint, 0.0) > now)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            tracing = aiohttp.TraceConfig()
-            tracing.on_request_headers_sent.append(_mark_sent)
             # The slots bound the connections; a second bound here would only hide the waiting.
             connector = aiohttp.TCPConnector(limit=0, ssl=self._instance.tls if self._instance.tls is not None else True)
             self._session = aiohttp.ClientSession(
-                connector=connector, trace_configs=[tracing], auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
+                connector=connector, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
             )
         return self._session
 
 
-async def _mark_sent(session: aiohttp.ClientSession, context: SimpleNamespace, params: Any) -> None:
-    context.trace_request_ctx.sent = True
+class _Body(aiohttp.BytesPayload):
+    """The bytes of one request, and whether any of them may have left.
+
+    aiohttp holds the headers back until it writes the body, so that nothing was sent before. A trace would tell the same, but
+    makes every request dearer: it is called at each step, not only at this one.
+    """
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(value)
+        self.sent = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self.sent = True
+        await super().write_with_length(writer, content_length)
+
+
+def _was_sent(body: _Body | None, error: Exception) -> bool:
+    """Whether a failed request may have reached the server; without a body to watch, whatever got a connection counts."""
+    if body is not None:
+        return body.sent
+    return not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+
+
+@lru_cache(maxsize=32)  # without a deadline it is always the same
+def _limits(total: float, connect: float) -> aiohttp.ClientTimeout:
+    # By default limits above 5 s are rounded up to whole seconds, past the caller's deadline.
+    return aiohttp.ClientTimeout(total=total, sock_connect=connect, ceil_threshold=math.inf)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    if (response.content_length or 0) > MAX_BYTES:
+    size = response.content_length
+    if (size or 0) > MAX_BYTES:
         raise TransportFailure(f"answer larger than {MAX_BYTES} bytes", sent=True)
+    if size is not None and "Content-Encoding" not in response.headers:
+        return await response.read()  # cannot become longer than it said
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
@@ -209,6 +231,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
+@lru_cache(maxsize=256)
 def _join(endpoint: str, path: str) -> str:
     """Endpoint and path, whether or not the endpoint already contains the path's directory."""
     base, directory = endpoint.rstrip("/"), path.rpartition("/")[0]
