@@ -1,8 +1,8 @@
 """XML elements to flists, lenient for responses (unknown elements are kept as text under ``extra``), strict for requests.
 
 Each group of an opcode's table becomes a table from tag, as it stands in the document, to what to do with the element: reading
-is then one look-up per element, without splitting names or asking for types. Immutable values that come again and again
-(POIDs, times) are made once.
+is then one look-up per element, without splitting names or asking for types. Values that come again and again (states, times,
+the POID of the account) are made once.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from libs.brm.specs import FieldSpec, FieldType, Group, field_spec
 from libs.brm.xml import EPOCH, EXTRA, MAX_DEPTH, MAX_EXPONENT, CodecError, local_name
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
-_INTEGER_DIGITS: Final = 18
-_CACHED: Final = 8192
+_REMEMBERED: Final = 8192
 """Values of one type that are remembered …"""
-_CACHED_LENGTH: Final = 64
+_REMEMBERED_LENGTH: Final = 64
 """… unless their text is longer than this: a foreign document must not decide how much memory we hold."""
 _SPELLINGS: Final = 4
 """Namespaces per table whose tags are remembered; a site uses one."""
@@ -36,6 +35,26 @@ _ELEMENT_IDS: Final = {str(number): number for number in range(1000)}
 ReadText = Callable[[str], Any]
 _Entry = tuple[str, ReadText | None, bool, Group | None]
 """Field name, how to read a scalar (``None`` for a group), whether the group is an array, its members."""
+
+
+class _Remembering(dict[str, Any]):
+    """Texts and the immutable values they stand for. Looking up a known text costs no Python call, unlike ``lru_cache`` around
+    a function that leaves out long texts; when full, it starts anew.
+    """
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: ReadText) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, text: str) -> Any:
+        value = self._read(text)
+        if len(text) <= _REMEMBERED_LENGTH:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[text] = value
+        return value
 
 
 class _Table:
@@ -58,7 +77,10 @@ class Reader:
     def __init__(self, db_no: str, strict: bool) -> None:
         self._strict = strict
         self._tables: dict[int, _Table] = {}
-        self._values: dict[FieldType, ReadText] = {**_READERS, FieldType.POID: partial(_read_poid, db_no)}
+        self._values: dict[FieldType, ReadText] = {
+            **_READERS,
+            FieldType.POID: _Remembering(partial(_read_poid, db_no)).__getitem__,
+        }
 
     def group(self, element: Any, group: Group, depth: int = 0) -> Flist:
         """The children of ``element`` as an flist; raises :class:`CodecError` with the path of the bad one."""
@@ -150,8 +172,6 @@ def _keep(extra: dict[str, Any], name: str, child: Any, depth: int) -> None:
 
 
 def _read_int(text: str) -> int | None:
-    if text.isdecimal() and len(text) <= _INTEGER_DIGITS:  # the usual case, without a regular expression
-        return int(text)
     text = text.strip()
     if not text:
         return None
@@ -164,21 +184,12 @@ def _read_poid(default_db: str, text: str) -> Poid | None:
     if not text or text.isspace():
         return None
     try:
-        if len(text) <= _CACHED_LENGTH:
-            return _cached_poid(text, default_db)
         return Poid.parse(text, default_db)
     except PoidError as error:
         raise CodecError(str(error)) from None
 
 
-_cached_poid = lru_cache(maxsize=_CACHED)(Poid.parse)
-
-
 def _read_time(text: str) -> datetime | None:
-    return _cached_time(text) if len(text) <= _CACHED_LENGTH else _parse_time(text)
-
-
-def _parse_time(text: str) -> datetime | None:
     text = text.strip()
     if not text:
         return None
@@ -188,9 +199,6 @@ def _parse_time(text: str) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         raise CodecError("not a time") from None
     return None if value == EPOCH else value
-
-
-_cached_time = lru_cache(maxsize=_CACHED)(_parse_time)
 
 
 def _read_decimal(text: str) -> Decimal | None:
@@ -215,10 +223,10 @@ def _read_bytes(text: str) -> bytes:
 
 
 _READERS: Final[Mapping[FieldType, ReadText]] = {
-    FieldType.INT: _read_int,
-    FieldType.ENUM: _read_int,
+    FieldType.INT: _Remembering(_read_int).__getitem__,
+    FieldType.ENUM: _Remembering(_read_int).__getitem__,
     FieldType.STR: str,
-    FieldType.TSTAMP: _read_time,
-    FieldType.DECIMAL: _read_decimal,
+    FieldType.TSTAMP: _Remembering(_read_time).__getitem__,
+    FieldType.DECIMAL: _Remembering(_read_decimal).__getitem__,
     FieldType.BUF: _read_bytes,
 }
