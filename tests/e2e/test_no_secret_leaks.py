@@ -182,7 +182,6 @@ def witness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witness]:
     environment = {f"O2C_{service.upper()}_METRICS_PORT": str(port) for service, port in metrics.items()}
     environment |= {f"O2C_{service.upper()}_LOG_LEVEL": "DEBUG" for service in SERVICES}
     environment["O2C_ORDER_ORCHESTRATION_SEAL_KEYS"] = json.dumps([Fernet.generate_key().decode()])
-    environment["O2C_ORDER_ORCHESTRATION_RETRY_FIRST_SECONDS"] = "0.1"
     with suite.running_suite(tmp_path_factory.mktemp("suite"), **environment) as running:
         yield Witness(running, metrics)
 
