@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum, IntFlag, StrEnum
 
 
 class Status(IntEnum):
@@ -126,3 +126,70 @@ class ItemStatus(IntFlag):
 
 CALCULATE_ONLY = 128
 """Opcode flag of PURCHASE_DEAL: compute the charges, store nothing."""
+
+
+class TaxTreatment(IntFlag):
+    """``FLAGS`` of A/R actions on bills and items."""
+
+    WITHOUT_TAX = 1
+    WITH_TAX = 2
+
+
+class EventTaxTreatment(IntFlag):
+    """``FLAGS`` of A/R actions on events."""
+
+    EXCLUDE_TAX = 1
+    TAX_ONLY = 2
+    INCLUDE_TAX = 4
+    BATCH = 8
+
+
+class ChargeCommand(IntEnum):
+    """``COMMAND`` of a charge of PYMT_COLLECT [recall]."""
+
+    PAYMENT = 0
+    REFUND = 1
+
+
+class BalanceDetail(IntFlag):
+    """``FLAGS`` of BAL_GET_BALANCES [recall]."""
+
+    TOTALS = 0
+    SUB_BALANCES = 1
+    ALL_VALIDITIES = 2
+
+
+class CollectionsActionStatus(IntEnum):
+    """``STATUS`` of a collections action [BCR]."""
+
+    PENDING = 0
+    CANCELLED = 1
+    COMPLETED = 2
+    ERROR = 3
+
+
+class FollowUps(IntEnum):
+    """``FLAGS`` of collections calls: what becomes of the actions after a changed one, as the REST twin has it [BCR]."""
+
+    KEEP = 0
+    SLIP = 1
+    CANCEL = 2
+
+
+class SharingKind(StrEnum):
+    """Class of a sharing group: what its owner shares with the members."""
+
+    DISCOUNTS = "/group/sharing/discounts"
+    CHARGES = "/group/sharing/charges"
+    PROFILES = "/group/sharing/profiles"
+    PRODUCTS = "/group/sharing/products"
+
+
+class ListAction(StrEnum):
+    """``ACTION`` of ORDERED_BALGRP and PROVISION_ERA [recall]."""
+
+    CREATE = "create"
+    ADD = "add"
+    MODIFY = "modify"
+    REMOVE = "remove"
+    DELETE = "delete"

@@ -1,67 +1,19 @@
-"""Reading objects and the searches we allow (specification 4.13).
+"""Reading single objects; and the base opcodes that production flows leave alone (specification 4.13).
 
-A search is one of :data:`SEARCHES`, declared here as data. By default it is sent ad hoc, with its template; a site that only
-runs stored searches maps the search's name to its number in the client's settings.
+Cursors and transactions need one held connection, so plain web services do not offer them (2.5).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
 
 from libs.brm.call import BrmCall
-from libs.brm.calls.values import PoidLike, Scalar, Text, new, poid
+from libs.brm.calls.searches import Search, search
+from libs.brm.calls.values import PoidLike, Scalar, new, poid
 from libs.brm.flist import ANY, Array, Flist
 from libs.brm.poid import DEFAULT_DB
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """One allowed search: class, fields compared for equality (in order), fields wanted (empty: the whole objects)."""
-
-    name: str
-    type: str
-    by: tuple[str, ...]
-    wanted: tuple[str, ...] = ()
-
-    @property
-    def template(self) -> str:
-        """``select X from /account where F1 = V1 and F2 = V2``; subclasses of the class are found, too."""
-        where = " and ".join(f"F{number} = V{number}" for number in range(1, len(self.by) + 1))
-        return f"select X from {self.type} where {where}"
-
-
-_BILLINFO = (
-    "POID", "BILLINFO_ID", "ACCOUNT_OBJ", "STATUS", "PAY_TYPE", "PAYINFO_OBJ", "PARENT_BILLINFO_OBJ", "AR_BILLINFO_OBJ",
-    "BAL_GRP_OBJ", "CURRENCY", "BILL_WHEN", "ACTG_TYPE", "ACTG_CYCLE_DOM", "BUSINESS_PROFILE_OBJ",
-)  # fmt: skip
-_SERVICE = ("POID", "ACCOUNT_OBJ", "LOGIN", "STATUS", "STATUS_FLAGS", "SERVICE_ID", "BAL_GRP_OBJ", "SUBSCRIPTION_OBJ")
-
-SEARCHES: Final[Mapping[str, Search]] = MappingProxyType(
-    {
-        search.name: search
-        for search in (
-            Search("account_by_number", "/account", ("ACCOUNT_NO",)),
-            Search("billinfo_by_id", "/billinfo", ("ACCOUNT_OBJ", "BILLINFO_ID"), _BILLINFO),
-            Search("billinfos_of_account", "/billinfo", ("ACCOUNT_OBJ",), _BILLINFO),
-            Search("billinfos_of_payer", "/billinfo", ("PARENT_BILLINFO_OBJ",), _BILLINFO),
-            Search("payinfos_of_account", "/payinfo", ("ACCOUNT_OBJ",)),
-            Search("services_of_account", "/service", ("ACCOUNT_OBJ",), _SERVICE),
-            Search("products_of_account", "/purchased_product", ("ACCOUNT_OBJ",)),
-            Search("products_of_service", "/purchased_product", ("ACCOUNT_OBJ", "SERVICE_OBJ")),
-            Search("discounts_of_account", "/purchased_discount", ("ACCOUNT_OBJ",)),
-            Search("discounts_of_service", "/purchased_discount", ("ACCOUNT_OBJ", "SERVICE_OBJ")),
-            Search("balance_groups_of_account", "/balance_group", ("ACCOUNT_OBJ",)),
-            Search("balance_groups_of_billinfo", "/balance_group", ("BILLINFO_OBJ",)),
-            Search("bundle_by_name", "/purchased_bundle", ("ACCOUNT_OBJ", "NAME")),
-            Search("bundles_of_account", "/purchased_bundle", ("ACCOUNT_OBJ",)),
-            Search("group_by_owner", "/group/billing", ("PARENT",)),
-            Search("events_by_descr", "/event", ("ACCOUNT_OBJ", "DESCR"), ("POID", "DESCR", "ITEM_OBJ", "SERVICE_OBJ")),
-        )
-    }
-)
 
 
 def loopback(*, db: str = DEFAULT_DB) -> BrmCall:
@@ -83,97 +35,64 @@ def read_flds(target: PoidLike, fields: Sequence[str] | Mapping[str, Any]) -> Br
     return BrmCall("PCM_OP_READ_FLDS", {"POID": poid(target)} | wanted)
 
 
-def search(found_by: Search, values: Sequence[Scalar], *, threshold: int | None = None, db: str = DEFAULT_DB) -> BrmCall:
-    """Objects whose fields equal ``values``, in the search's order: ``RESULTS[]``, empty when there are none. A read."""
-    if len(values) != len(found_by.by):
-        raise ValueError(f"search {found_by.name} takes {', '.join(found_by.by)}")
-    pairs = zip(found_by.by, values, strict=True)
-    args = Array.of(*({name: poid(value) if name.endswith(_POID_FIELDS) else value} for name, value in pairs), start=1)  # type: ignore[arg-type]
-    fields: Flist = {"POID": new("/search", db), "FLAGS": 0, "TEMPLATE": found_by.template}
-    if threshold is not None:
-        fields["THRESHOLD"] = threshold
-    return BrmCall("PCM_OP_SEARCH", fields | {"ARGS": args, "RESULTS": Array({ANY: dict.fromkeys(found_by.wanted) or None})})
+def write_flds(target: PoidLike, fields: Mapping[str, Any]) -> BrmCall:
+    """Set fields of one object past all business rules. Never in production flows: for test data and repairs by hand.
+
+    Repeating: no further effect. Source: [recall].
+    """
+    return BrmCall("PCM_OP_WRITE_FLDS", {"POID": poid(target), **fields})
 
 
-_POID_FIELDS: Final = ("_OBJ", "PARENT")
+def create_obj(type_: str, fields: Mapping[str, Any], *, db: str = DEFAULT_DB) -> BrmCall:
+    """Store an object past all business rules. Never in production flows. Output: ``POID``.
+
+    Repeating: stores another! It has no natural key. Source: [recall].
+    """
+    return BrmCall("PCM_OP_CREATE_OBJ", {"POID": new(type_, db), **fields})
 
 
-def find_account_by_number(account_no: Text, *, db: str = DEFAULT_DB) -> BrmCall:
-    """The account with that number: ``RESULTS[0]``, whole."""
-    return search(SEARCHES["account_by_number"], [account_no], db=db)
+def delete_obj(target: PoidLike) -> BrmCall:
+    """Delete an object past all business rules. Never in production flows.
+
+    Repeating: NOT_FOUND, which counts as done. Source: [recall].
+    """
+    return BrmCall("PCM_OP_DELETE_OBJ", {"POID": poid(target)})
 
 
-def find_billinfo(account: PoidLike, billinfo_id: Text, *, db: str = DEFAULT_DB) -> BrmCall:
-    """One bill unit of an account by its id."""
-    return search(SEARCHES["billinfo_by_id"], [account, billinfo_id], db=db)
+def step_search(found_by: Search, values: Sequence[Scalar], *, size: int, db: str = DEFAULT_DB) -> BrmCall:
+    """Open a cursor on a search and take its first ``size`` results. A read."""
+    return replace(search(found_by, values, threshold=size, db=db), opcode="PCM_OP_STEP_SEARCH")
 
 
-def find_billinfos_of_account(account: PoidLike, *, db: str = DEFAULT_DB) -> BrmCall:
-    """All bill units of an account."""
-    return search(SEARCHES["billinfos_of_account"], [account], db=db)
+def step_next(cursor: PoidLike, *, size: int) -> BrmCall:
+    """The next ``size`` results of a cursor, which goes by the ``POID`` that :func:`step_search` gave. A read."""
+    return BrmCall("PCM_OP_STEP_NEXT", {"POID": poid(cursor), "THRESHOLD": size, "RESULTS": Array({ANY: None})})
 
 
-def find_billinfos_of_payer(billinfo: PoidLike, *, db: str = DEFAULT_DB) -> BrmCall:
-    """The nonpaying bill units right below a paying one."""
-    return search(SEARCHES["billinfos_of_payer"], [billinfo], db=db)
+def step_end(cursor: PoidLike) -> BrmCall:
+    """Close a cursor. A read."""
+    return BrmCall("PCM_OP_STEP_END", {"POID": poid(cursor)})
 
 
-def find_payinfos_of_account(account: PoidLike, *, db: str = DEFAULT_DB) -> BrmCall:
-    """All payment methods of an account; card and bank numbers may come back masked."""
-    return search(SEARCHES["payinfos_of_account"], [account], db=db)
+def trans_open(*, flags: int = 0, db: str = DEFAULT_DB) -> BrmCall:
+    """Open a transaction in the schema ``db``; ``flags`` as BRM defines them. TRANS_ALREADY_OPEN when there is one.
+
+    Repeating: another transaction; one that nobody uses ends by itself. Source: [DG 38], [recall].
+    """
+    return BrmCall("PCM_OP_TRANS_OPEN", {"POID": new("/", db)}, flags)
 
 
-def find_service_by_login(service_type: str, login: Text, *, db: str = DEFAULT_DB) -> BrmCall:
-    """Services of a class with that login, closed ones included."""
-    return search(Search("service_by_login", service_type, ("LOGIN",), _SERVICE), [login], db=db)
+def trans_commit(*, db: str = DEFAULT_DB) -> BrmCall:
+    """Make the open transaction's changes last. TRANS_NOT_OPEN when there is none.
+
+    Of unknown outcome it stays unknown: look up what the transaction changed. Source: [DG 38].
+    """
+    return BrmCall("PCM_OP_TRANS_COMMIT", {"POID": new("/", db)})
 
 
-def find_services_of_account(account: PoidLike, *, db: str = DEFAULT_DB) -> BrmCall:
-    """All services of an account."""
-    return search(SEARCHES["services_of_account"], [account], db=db)
+def trans_abort(*, db: str = DEFAULT_DB) -> BrmCall:
+    """Undo the open transaction's changes. TRANS_NOT_OPEN when there is none.
 
-
-def find_products(account: PoidLike, service: PoidLike | None = None, *, db: str = DEFAULT_DB) -> BrmCall:
-    """Purchased products of an account, or of one of its services, cancelled ones included."""
-    return _offers("products", account, service, db)
-
-
-def find_discounts(account: PoidLike, service: PoidLike | None = None, *, db: str = DEFAULT_DB) -> BrmCall:
-    """Purchased discounts of an account, or of one of its services, cancelled ones included."""
-    return _offers("discounts", account, service, db)
-
-
-def find_balance_groups(*, account: PoidLike | None = None, billinfo: PoidLike | None = None, db: str = DEFAULT_DB) -> BrmCall:
-    """Balance groups of an account, or of one bill unit (give exactly one)."""
-    if (account is None) == (billinfo is None):
-        raise ValueError("give an account or a bill unit")
-    if account is not None:
-        return search(SEARCHES["balance_groups_of_account"], [account], db=db)
-    assert billinfo is not None
-    return search(SEARCHES["balance_groups_of_billinfo"], [billinfo], db=db)
-
-
-def find_bundle(account: PoidLike, name: str, *, db: str = DEFAULT_DB) -> BrmCall:
-    """Promotion instances of an account with that name."""
-    return search(SEARCHES["bundle_by_name"], [account, name], db=db)
-
-
-def find_bundles_of_account(account: PoidLike, *, db: str = DEFAULT_DB) -> BrmCall:
-    """All promotion instances of an account."""
-    return search(SEARCHES["bundles_of_account"], [account], db=db)
-
-
-def find_group_by_owner(owner: PoidLike, *, db: str = DEFAULT_DB) -> BrmCall:
-    """The hierarchy group an account owns, with its ``MEMBERS[]``."""
-    return search(SEARCHES["group_by_owner"], [owner], db=db)
-
-
-def find_events_by_descr(account: PoidLike, descr: str, *, db: str = DEFAULT_DB) -> BrmCall:
-    """Events of an account that carry a text, such as an order line's id."""
-    return search(SEARCHES["events_by_descr"], [account, descr], db=db)
-
-
-def _offers(kind: str, account: PoidLike, service: PoidLike | None, db: str) -> BrmCall:
-    if service is None:
-        return search(SEARCHES[f"{kind}_of_account"], [account], db=db)
-    return search(SEARCHES[f"{kind}_of_service"], [account, service], db=db)
+    Repeating: no further effect. Source: [DG 38].
+    """
+    return BrmCall("PCM_OP_TRANS_ABORT", {"POID": new("/", db)})

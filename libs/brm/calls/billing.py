@@ -1,4 +1,4 @@
-"""Account hierarchy, bills and receivables (specification 4.2, 4.5, 4.6). Common arguments as in ``customer``."""
+"""Account hierarchy and bills (specification 4.2, 4.5). Common arguments as in ``customer``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from decimal import Decimal
 from libs.brm.call import BrmCall
 from libs.brm.calls.parties import GroupMember
 from libs.brm.calls.values import PROGRAM_NAME, PoidLike, audit, given, given_poid, merged, new, poid
-from libs.brm.codes import ItemStatus
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import DEFAULT_DB
 
@@ -116,88 +115,47 @@ def bill_item_event_search(
     return BrmCall("PCM_OP_BILL_ITEM_EVENT_SEARCH", {"POID": poid(first)} | arrays | fields)
 
 
-def ar_get_acct_bal_summary(account: PoidLike, billinfo: PoidLike | None = None) -> BrmCall:
-    """What an account owes over all its bill units, or one: open and pending bills, unapplied, disputed. A read. [AIA]"""
-    return BrmCall("PCM_OP_AR_GET_ACCT_BAL_SUMMARY", {"POID": poid(account)} | given_poid(BILLINFO_OBJ=billinfo))
+def bill_group_set_parent(group: PoidLike, parent: PoidLike, *, program_name: str = PROGRAM_NAME, descr: str = "") -> BrmCall:
+    """Change the owner of a hierarchy group.
+
+    Repeating: no further effect. Source: [recall].
+    """
+    return BrmCall("PCM_OP_BILL_GROUP_SET_PARENT", {"POID": poid(group), "PARENT": poid(parent)} | audit(program_name, descr))
 
 
-def ar_get_bal_summary(billinfo: PoidLike) -> BrmCall:
-    """What one bill unit owes. A read."""
-    return BrmCall("PCM_OP_AR_GET_BAL_SUMMARY", {"POID": poid(billinfo)})
-
-
-def ar_get_acct_bills(
-    account: PoidLike,
-    billinfo: PoidLike | None = None,
-    *,
-    status: ItemStatus | None = None,
-    include_children: bool | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    threshold: int | None = None,
-) -> BrmCall:
-    """Bills of an account over all its bill units, or one: ``RESULTS[]``, latest first. A read. [MAR 8]"""
-    fields = _query(status, include_children, start, end, threshold)
-    return BrmCall("PCM_OP_AR_GET_ACCT_BILLS", {"POID": poid(account)} | given_poid(BILLINFO_OBJ=billinfo) | fields)
-
-
-def ar_get_bills(
-    billinfo: PoidLike,
-    *,
-    ar_billinfo: PoidLike | None = None,
-    status: ItemStatus | None = None,
-    include_children: bool | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    threshold: int | None = None,
-) -> BrmCall:
-    """Bills of one bill unit: ``RESULTS[]``, latest first. A read. [MAR 8]"""
-    fields = _query(status, include_children, start, end, threshold)
-    return BrmCall("PCM_OP_AR_GET_BILLS", {"POID": poid(billinfo)} | given_poid(AR_BILLINFO_OBJ=ar_billinfo) | fields)
-
-
-def ar_get_bill_items(
+def bill_make_bill_now(
     target: PoidLike,
     *,
-    ar_billinfo: PoidLike | None = None,
-    service: PoidLike | None = None,
-    poid_type: str = "",
-    status: ItemStatus | None = None,
-    include_children: bool | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    threshold: int | None = None,
+    billinfo: PoidLike | None = None,
+    name: str = "",
+    program_name: str = PROGRAM_NAME,
+    at: datetime | None = None,
 ) -> BrmCall:
-    """Items of a bill, or of a bill unit (then also pending ones, by ``status``): ``RESULTS[]``. A read. [MAR 8]
+    """Bill what is pending at once, for a bill unit or an account. Output: ``RESULTS[]`` with the bill.
 
-    ``poid_type`` keeps items of one class only, ``/item/payment``.
+    Repeating: bills again what came in meanwhile! Natural key: the bill unit's last bill and its ``name``. Source: [recall].
     """
-    fields = _query(status, include_children, start, end, threshold)
     return BrmCall(
-        "PCM_OP_AR_GET_BILL_ITEMS",
-        {"POID": poid(target)}
-        | given_poid(AR_BILLINFO_OBJ=ar_billinfo, SERVICE_OBJ=service)
-        | given(POID_TYPE=poid_type)
-        | fields,
+        "PCM_OP_BILL_MAKE_BILL_NOW",
+        merged({"POID": poid(target)}, given_poid(BILLINFO_OBJ=billinfo), audit(program_name, at=at), given(NAME=name)),
     )
 
 
-def ar_get_item_detail(item: PoidLike) -> BrmCall:
-    """One item with its related items, transfers and events. A read."""
-    return BrmCall("PCM_OP_AR_GET_ITEM_DETAIL", {"POID": poid(item)})
+def bill_make_trial_bill(
+    target: PoidLike, *, billinfo: PoidLike | None = None, program_name: str = PROGRAM_NAME, at: datetime | None = None
+) -> BrmCall:
+    """Show what a bill would be now: ``RESULTS[]`` with totals of ``/trial_bill`` objects. Receivables stay as they are.
+
+    Repeating: another trial bill, harmless. Source: [recall].
+    """
+    fields = {"POID": poid(target)} | given_poid(BILLINFO_OBJ=billinfo)
+    return BrmCall("PCM_OP_BILL_MAKE_TRIAL_BILL", fields | audit(program_name, at=at))
+
+
+def bill_find(bill_no: str, *, db: str = DEFAULT_DB) -> BrmCall:
+    """The bill with a number: ``POID``, ``ACCOUNT_OBJ``; NOT_FOUND when there is none. A read. [MAR 8]"""
+    return BrmCall("PCM_OP_BILL_FIND", {"POID": new("/bill", db), "BILL_NO": bill_no})
 
 
 def _members(members: Sequence[GroupMember]) -> Flist:
     return {"MEMBERS": Array.of(*(member.flist() for member in members))}
-
-
-def _query(
-    status: ItemStatus | None,
-    include_children: bool | None,
-    start: datetime | None,
-    end: datetime | None,
-    threshold: int | None,
-) -> Flist:
-    children = None if include_children is None else int(include_children)
-    mask = None if status is None else int(status)
-    return given(STATUS=mask, INCLUDE_CHILDREN=children, START_T=start, END_T=end, THRESHOLD=threshold)
