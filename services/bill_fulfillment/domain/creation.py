@@ -20,6 +20,7 @@ from services.bill_fulfillment.domain.references import group_name, service_name
 from services.bill_fulfillment.domain.resolution import promotion_of
 
 _NAME_LENGTH: Final = 255
+_NAMED_OFFERS: Final = 5
 
 
 def create(assembly: Assembly) -> None:
@@ -95,11 +96,11 @@ def _create_service(draft: Draft, offers: Sequence[Draft], assembly: Assembly) -
     if parent is not None and parent.path is Path.CREATE and parent.is_open:
         after.append(f"service:{parent.line.asset}")
     served = [draft, *(item for item in offers if item is not draft)]
-    plural = f" with {len(offers)} offer{'s' if len(offers) > 1 else ''}" if offers else ""
     assembly.add(
         Phase.NEW_SERVICES,
         f"service:{line.asset}",
-        f"create service {name_of(draft)} {draft.service_id} for account {draft.payer.service_account}{plural}",
+        f"create service {name_of(draft)} {draft.service_id} for account {draft.payer.service_account}, "
+        f"{_paid(draft.payer)}{f', with {_names(offers)}' if offers else ''}",
         call,
         served,
         yields=yields,
@@ -146,7 +147,7 @@ def _buy_on_accounts(drafts: Sequence[Draft], assembly: Assembly) -> None:
     for draft in drafts:
         by_payer[draft.payer, draft.line.mode].append(draft)
     for (payer, _), offers in by_payer.items():
-        _buy(offers[0], offers, None, f"account {payer.service_account}", assembly)
+        _buy(offers[0], offers, None, f"account {payer.service_account}, {_paid(payer)}", assembly)
 
 
 def _buy(holder: Draft, offers: Sequence[Draft], service: Handle | None, where: str, assembly: Assembly) -> None:
@@ -154,7 +155,7 @@ def _buy(holder: Draft, offers: Sequence[Draft], service: Handle | None, where: 
     assembly.add(
         Phase.ITEMS if all(draft.kind in ITEMS for draft in offers) else Phase.NEW_OFFERS,
         f"purchase:{first.line_id}",
-        f"buy {', '.join(name_of(draft) for draft in offers)} on {where}",
+        f"buy {_names(offers)} on {where}",
         calls.purchase_deal(
             first.known_account,
             _deal(holder, offers),
@@ -167,6 +168,18 @@ def _buy(holder: Draft, offers: Sequence[Draft], service: Handle | None, where: 
         yields=_yields(offers, assembly, ""),
         touches=_touched(offers, assembly),
     )
+
+
+def _paid(payer: Payer) -> str:
+    """Who pays, for a title: ``billed to BP-DENISE-MICHELLE of 1-DENISE``."""
+    return f"billed to {payer.billing_profile}" + ("" if payer.pays_itself else f" of {payer.billing_account}")
+
+
+def _names(offers: Sequence[Draft]) -> str:
+    """What is bought, for a title; of many the first."""
+    names = [name_of(draft) for draft in offers]
+    more = len(names) - _NAMED_OFFERS
+    return ", ".join(names[:_NAMED_OFFERS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _deal(holder: Draft, offers: Iterable[Draft]) -> calls.Deal:
