@@ -178,10 +178,23 @@ class Intake:
         return _replay(known)
 
     async def _plan(self, document: order_pb2.Order, submission: Submission, plan: IntakePlan) -> tuple[common_pb2.Plan, ...]:
-        """Plans of all components: instances side by side, and inside one instance each with what the ones before yield."""
+        """Plans of all components: instances side by side, and inside one instance each with what the ones before yield.
+
+        Raises ``O2CError`` with what every instance refuses.
+        """
         systems = list(dict.fromkeys(component.key.system_id for component in plan.components))
-        found = await asyncio.gather(*(self._plan_system(document, submission, plan, system) for system in systems))
-        by_key = {key: one for plans in found for key, one in plans.items()}
+        planning = (self._plan_system(document, submission, plan, system) for system in systems)
+        found = await asyncio.gather(*planning, return_exceptions=True)
+        by_key: dict[ComponentKey, common_pb2.Plan] = {}
+        refused: dict[tuple[str, str, str], Violation] = {}
+        for answer in found:
+            if isinstance(answer, O2CError):
+                refused |= {(one.reason, one.field, one.message): one for one in answer.violations}
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                by_key |= answer
+        O2CError.raise_all(refused.values())
         return tuple(by_key[component.key] for component in plan.components)
 
     async def _plan_system(

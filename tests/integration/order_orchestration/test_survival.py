@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from orchestration import Neighbours, Suite, example, unavailable, until
 
 from libs.db import Database, Statement
-from libs.errors import O2CError, Reason
+from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.channel import open_channel
 from libs.grpckit.status import from_rpc_error
 from libs.pb.order.v1 import order_pb2
@@ -161,3 +161,11 @@ async def test_validate_only_plans_the_whole_order_and_writes_nothing(neighbours
     accepted = await suite.submit(example(3))
     assert not accepted.replayed
     await suite.settled(accepted.order_id)
+
+
+async def test_a_plan_that_two_instances_refuse_names_the_violations_of_both(neighbours: Neighbours, suite: Suite) -> None:
+    for system in ("BRM_01", "BRM_02"):
+        neighbours.sync.faults[system] = [Violation(Reason.ADDRESS_INCOMPLETE, f"no city for {system}", "order.accounts[0]")]
+    with pytest.raises(O2CError) as refusal:
+        await suite.submit(example(3), validate_only=True)
+    assert {one.message for one in refusal.value.violations} == {"no city for BRM_01", "no city for BRM_02"}
