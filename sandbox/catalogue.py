@@ -98,14 +98,21 @@ _DEALS: Final = (
 _OTHERS: Final = (
     ("/sponsorship", 20121, "VoIP 50% Sponsor"),
     ("/plan", 20301, "Triple Play"),
-    ("/config/collections/action", 20401, "Friendly reminder"),
-    ("/config/collections/action", 20402, "Dunning letter 1"),
-    ("/config/collections/action", 20403, "Inactivate services"),
-    ("/config/collections/action", 20404, "Promise to pay"),
-    ("/config/collections/action", 20405, "Write-off"),
-    ("/config/collections/scenario", 20411, "Standard Residential"),
-    ("/config/collections/scenario", 20412, "Business"),
 )
+
+_COLLECTIONS_ACTIONS: Final = (
+    (20401, "Friendly reminder", 1, 1),
+    (20402, "Dunning letter 1", 2, 2),
+    (20403, "Inactivate services", 3, 1),
+    (20404, "Promise to pay", 5, 2),
+    (20405, "Write-off", 6, 1),
+)
+"""Id, name, type and mode (1 people do it, 2 BRM does it); the numbers are those of ``sandbox.billing.collections``."""
+_COLLECTIONS_SCENARIOS: Final = (
+    (20411, "Standard Residential", Decimal(20), 15, 1, ((20401, 0), (20402, 10), (20403, 25))),
+    (20412, "Business", Decimal(200), 30, 2, ((20401, 0), (20402, 10), (20403, 25))),
+)
+"""Id, name, entry amount, entry days, severity, actions with the days after entry when they are due. Exit at 0.00."""
 
 PRODUCTS: Final[Mapping[int, Product]] = {product.id: product for product in _PRODUCTS}
 DISCOUNTS: Final[Mapping[int, Discount]] = {discount.id: discount for discount in _DISCOUNTS}
@@ -135,6 +142,16 @@ def load(tx: Tx) -> None:
         deals = PLAN_DEALS.get(object_id)
         content: Flist = {"DEALS": Array.of(*({"DEAL_OBJ": Poid(tx.db, "/deal", each)} for each in deals))} if deals else {}
         _put(tx, type_, object_id, name, **content)
+
+    for action, name, kind, mode in _COLLECTIONS_ACTIONS:
+        kinds = {"ACTION_NAME": name, "ACTION_TYPE": kind, "COLLECTIONS_ACTION_MODE": mode}
+        _put(tx, "/config/collections/action", action, name, **kinds)
+    for scenario, name, amount, days, severity, actions in _COLLECTIONS_SCENARIOS:
+        steps = Array.of(
+            *({"CONFIG_ACTION_OBJ": Poid(tx.db, "/config/collections/action", each), "DUE_DAYS": due} for each, due in actions)
+        )
+        terms: Flist = {"ENTRY_AMOUNT": amount, "ENTRY_DAYS": days, "EXIT_AMOUNT": Decimal(0), "SEVERITY": severity}
+        _put(tx, "/config/collections/scenario", scenario, name, **terms, ACTIONS=steps)
 
 
 def _put(tx: Tx, type_: str, object_id: int, name: str, **fields: object) -> None:

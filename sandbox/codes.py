@@ -26,6 +26,7 @@ class StatusFlag(IntFlag):
     """``STATUS_FLAGS`` bits."""
 
     ACTIVATE = 1
+    DEBT = 2
     MANUAL = 4
     DUE_TO_ACCOUNT = 16
     DUE_TO_SERVICE = 256
@@ -39,6 +40,12 @@ class PayType(IntEnum):
     CREDIT_CARD = 10003
     DIRECT_DEBIT = 10005
     NONPAYING = 10007
+    CASH = 10011
+    CHECK = 10012
+    WIRE = 10013
+    INTERBANK = 10014
+    POSTAL = 10015
+    VOUCHER = 10016
     SEPA = 10018
 
 
@@ -69,6 +76,15 @@ class ImpactType(IntEnum):
     RATED = 1
     TAX = 4
     DISCOUNT = 128
+
+
+class TaxFlag(IntFlag):
+    """``FLAGS`` of A/R actions. On bills and items 1 leaves tax alone and 2 adds its share; on events 1 leaves it alone, 2
+    is about the tax only and 4 adds its share."""
+
+    WITHOUT_TAX = 1
+    TAX_ONLY_OR_WITH = 2
+    EVENT_WITH_TAX = 4
 
 
 class OffsetUnit(IntEnum):

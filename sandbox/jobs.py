@@ -6,17 +6,21 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from libs.brm.call import BrmCall
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from sandbox.billing.charging import charge_upto
+from sandbox.billing.collections import process
 from sandbox.billing.cycles import catch_up, is_due
 from sandbox.billing.offers import expire_offers
+from sandbox.billing.schedules import PENDING, execute_schedule
 from sandbox.billing.units import ancestors, is_nonpaying
 from sandbox.errors import BrmFault
 from sandbox.instance import Instance
+from sandbox.outbox import collections_changed
 from sandbox.store.sqlite import Tx
 
 _PROGRAM: Final = "sandbox-job"
@@ -61,11 +65,12 @@ async def _bill(instance: Instance, report: JobReport) -> None:
 
 
 async def _deferred(instance: Instance, report: JobReport) -> None:
-    """Charge offers whose future start has come (rule 20)."""
+    """Execute deferred status changes, and charge offers whose future start has come (rule 20)."""
 
     def charge(poid: Poid) -> int:
         return instance.transaction(lambda tx: _charge_started(tx, poid))
 
+    await _run_schedules(instance, report)
     await _each(instance, report, _units(instance), charge)
 
 
@@ -74,6 +79,34 @@ def _charge_started(tx: Tx, unit: Poid) -> int:
     through = tx.get(unit)["ACTG_NEXT_T"]
     offers = tx.by_key("/purchased_product.live_of_unit", unit)
     return sum(len(charge_upto(tx, offer["POID"], tx.now, through)) for offer in offers)
+
+
+async def _run_schedules(instance: Instance, report: JobReport) -> None:
+    """Execute deferred status changes whose time has come."""
+    tx = instance.reader()
+    due = [each["POID"] for each in tx.of_class("/schedule") if each["STATUS"] == PENDING and each["EFFECTIVE_T"] <= tx.now]
+
+    def execute(poid: Poid) -> int:
+        return instance.transaction(lambda tx: execute_schedule(tx, poid, allow_reopen=instance.settings.allow_reopen))
+
+    await _each(instance, report, due, execute)
+
+
+async def _collections(instance: Instance, report: JobReport) -> None:
+    """Look at every bill unit; tell the outbox when anything changed, with the window it changed in."""
+    start = instance.clock.now()
+    changes: list[tuple[str, Poid]] = []
+
+    def look(poid: Poid) -> int:
+        outcome = instance.transaction(lambda tx: process(tx, poid, _PROGRAM, instance.settings))
+        changes.extend(outcome.changes)
+        return len(outcome.changes)
+
+    await _each(instance, report, _units(instance), look)
+    if changes:
+        end = instance.clock.now() + timedelta(seconds=1)  # the window's end is not part of it
+        detail = instance.settings.outbox_detail
+        instance.transaction(lambda tx: collections_changed(tx, start, end, changes, detail=detail))
 
 
 async def _expire(instance: Instance, report: JobReport) -> None:
@@ -91,7 +124,7 @@ def _units(instance: Instance) -> list[Poid]:
 
 async def _each(instance: Instance, report: JobReport, units: list[Poid], work: Callable[[Poid], int]) -> None:
     """Run ``work`` for each unit; the server answers other requests in between."""
-    report.units = len(units)
+    report.units += len(units)
     for poid in units:
         try:
             report.results += work(poid)
@@ -103,6 +136,7 @@ async def _each(instance: Instance, report: JobReport, units: list[Poid], work: 
 
 JOBS: Final[dict[str, Callable[[Instance, JobReport], Awaitable[None]]]] = {
     "bill": _bill,
+    "collections": _collections,
     "deferred": _deferred,
     "expire": _expire,
 }

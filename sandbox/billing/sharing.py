@@ -92,7 +92,7 @@ def sources_of(tx: Tx, service: Flist) -> list[Source]:
 
     Only groups the service is still a member of, whose owner is active and still owns what is shared, are tried.
     """
-    found = []
+    found: list[Source] = []
     for poid in ordered_groups(tx, service["ACCOUNT_OBJ"], service["POID"]):
         group = tx.find(poid)
         if group is None or not is_member(group, service["ACCOUNT_OBJ"], service["POID"]):

@@ -1,6 +1,6 @@
 """What must hold of every store (5.3), checked over what a transaction touched and, on request, over everything."""
 
-from sandbox.invariants import accounts, offers, paying, receivables, sharing
+from sandbox.invariants import accounts, collections, offers, paying, receivables, sharing
 from sandbox.invariants.core import Violation, check_all, check_databases, check_touched
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "check_all",
     "check_databases",
     "check_touched",
+    "collections",
     "offers",
     "paying",
     "receivables",
