@@ -46,5 +46,5 @@ def run() -> None:
     heads = ("Order", "BRM calls", "BatchLookup", "BatchGetOrCreate", "BatchPopulate", "sync + fulfill", "RPCs in all")
     report.rows(heads, [row[:7] for row in rows])
     print("\n  Database commits\n")
-    heads = ("Order", "orchestration", "customer sync", "bill fulfillment", "xref", "commits in all")
-    report.rows(heads, [[row[0], *row[7:]] for row in rows])
+    services = ("Order", "orchestration", "customer sync", "bill fulfillment", "xref", "commits in all")
+    report.rows(services, [[row[0], *row[7:]] for row in rows])

@@ -25,6 +25,19 @@ REPEATS = {10: 5, 100: 2, 1_000: 1}
 SERVICES = ("order_orchestration", "customer_sync", "bill_fulfillment", "xref")
 """In the order of the split."""
 
+OWN_IDS = frozenset(
+    {
+        "order_id",
+        "order_number",
+        "account_id",
+        "billing_profile_id",
+        "asset_integration_id",
+        "line_id",
+        "parent_line_id",
+        "root_line_id",
+    }
+)
+
 _numbers = itertools.count(1)
 
 
@@ -59,12 +72,10 @@ def _pair(bundle: dict[str, Any], subscription: dict[str, Any], at: int) -> Iter
 
 def _renamed(value: Any, suffix: str) -> Any:
     """The same data with ids of its own: everything the order names by an id that it brings along."""
-    own = ("order_id", "order_number", "account_id", "billing_profile_id", "asset_integration_id")
-    own += ("line_id", "parent_line_id", "root_line_id")
     if isinstance(value, list):
         return [_renamed(item, suffix) for item in value]
     if isinstance(value, dict):
-        return {key: item + suffix if key in own else _renamed(item, suffix) for key, item in value.items()}
+        return {key: item + suffix if key in OWN_IDS else _renamed(item, suffix) for key, item in value.items()}
     return value
 
 

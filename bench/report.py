@@ -20,7 +20,7 @@ def figure(name: str, value: float, aim: str = "") -> None:
     print(f"  {name:<46} {value:>12.2f} {aim}")
 
 
-def rows(columns: Sequence[str], body: Sequence[Sequence[object]]) -> None:
+def rows(columns: Sequence[object], body: Sequence[Sequence[object]]) -> None:
     widths = [max(len(str(row[index])) for row in [columns, *body]) for index in range(len(columns))]
     for row in [columns, *body]:
         print("  " + "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
