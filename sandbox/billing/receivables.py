@@ -209,7 +209,7 @@ def allocate(
 def spread(amount: Decimal, items: Sequence[Flist]) -> list[tuple[Flist, Decimal]]:
     """Shares of an amount in proportion to what is due, cut to cents, so that a remainder may be left (rule 24)."""
     total = sum((item["DUE"] for item in items), ZERO)
-    shares = [(item, (amount * item["DUE"] / total).quantize(_CENT, ROUND_DOWN)) for item in items]
+    shares = [(item, min((amount * item["DUE"] / total).quantize(_CENT, ROUND_DOWN), item["DUE"])) for item in items]
     return [(item, share) for item, share in shares if share]
 
 

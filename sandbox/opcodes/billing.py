@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from libs.brm.flist import Array, Flist
-from sandbox.billing.cycles import cycle_limit, make_bills
-from sandbox.billing.units import default_unit
+from sandbox.billing.cycles import bill_now, catch_up, cycle_limit, make_bills
+from sandbox.billing.units import default_unit, is_nonpaying
 from sandbox.errors import BrmFault
 from sandbox.money import ZERO, is_currency
 from sandbox.opcodes.base import visible
@@ -27,6 +27,37 @@ def make_bill(ctx: Context, flist: Flist) -> Flist:
     bills = make_bills(tx, target["POID"], cycle_limit(tx, target, tx.now))
     made = [{"POID": bill["POID"], "BILL_OBJ": bill["POID"], "BILL_NO": bill["BILL_NO"]} for bill in bills]
     return {"POID": target["POID"], **({"RESULTS": Array.of(*made)} if made else {})}
+
+
+@opcode("PCM_OP_BILL_MAKE_BILL_NOW")
+def make_bill_now(ctx: Context, flist: Flist) -> Flist:
+    """Put what is pending on a paying bill unit on a bill of its own, at once; nothing pending means no bill.
+
+    A nonpaying unit is billed with its payer only: BAD_VALUE.
+    """
+    tx = ctx.tx
+    program_of(flist)
+    target = tx.get(required(flist, "POID"))
+    if target["POID"].type == "/account":
+        named = flist.get("BILLINFO_OBJ")
+        target = tx.get(named, "BILLINFO_OBJ") if named is not None else default_unit(tx, target)
+    if target["POID"].type != "/billinfo":
+        raise BrmFault("BAD_POID_TYPE", "POID", f"{target['POID']} is no bill unit")
+    if is_nonpaying(target):
+        raise BrmFault("BAD_VALUE", "POID", f"{target['POID']} is paid for by {target['AR_BILLINFO_OBJ']}")
+    catch_up(tx, target["POID"])
+    bill = bill_now(tx, target["POID"], flist.get("NAME"))
+    made = [{"POID": bill["POID"], "BILL_OBJ": bill["POID"], "BILL_NO": bill["BILL_NO"]}] if bill else []
+    return {"POID": target["POID"], **({"RESULTS": Array.of(*made)} if made else {})}
+
+
+@opcode("PCM_OP_BILL_FIND")
+def find_bill(ctx: Context, flist: Flist) -> Flist:
+    """The bill with a number; NOT_FOUND @BILL_NO."""
+    found = ctx.tx.by_key("/bill.BILL_NO", required(flist, "BILL_NO"))
+    if not found:
+        raise BrmFault("NOT_FOUND", "BILL_NO", f"no bill {flist['BILL_NO']!r}")
+    return visible(found[0])
 
 
 @opcode("PCM_OP_BILL_ITEM_EVENT_SEARCH")

@@ -10,6 +10,7 @@ from libs.brm.poid import Poid
 from sandbox.billing.units import create_group, create_unit
 from sandbox.codes import PAYINFO_CLASS, PayType
 from sandbox.errors import BrmFault
+from sandbox.masking import masked
 from sandbox.opcodes.registry import elements
 from sandbox.store.pack import copied
 from sandbox.store.sqlite import Tx
@@ -54,11 +55,6 @@ def _method_details(method: str, given: Flist) -> Flist:
     if "DEBIT_NUM" in details:
         details["DEBIT_NUM"] = masked(details["DEBIT_NUM"])
     return details
-
-
-def masked(number: str) -> str:
-    """A card or account number with all but the last four characters hidden."""
-    return "X" * max(len(number) - 4, 0) + number[-4:]
 
 
 class Links:
