@@ -14,23 +14,13 @@ from enum import StrEnum
 
 from libs.brm.poid import DEFAULT_DB, Poid
 from libs.errors import Notice, Violation
+from libs.orders import Action as Action
+from libs.orders import BillingType as BillingType
+from libs.orders import ProductType as ProductType
 from libs.plan.model import Plan, Ref
 
 Handle = Poid | Ref
 """A BRM object: known, or symbolic because an earlier service or step creates it."""
-
-
-class Action(StrEnum):
-    """What the CRM wants done with a line's product (MACD)."""
-
-    ADD = "ADD"
-    UPDATE = "UPDATE"
-    DELETE = "DELETE"
-    SUSPEND = "SUSPEND"
-    RESUME = "RESUME"
-    MOVE_ADD = "MOVE_ADD"
-    MOVE_DELETE = "MOVE_DELETE"
-    NONE = "NONE"
 
 
 class Mode(StrEnum):
@@ -38,39 +28,6 @@ class Mode(StrEnum):
 
     INITIATE = "INITIATE"
     FULFILL = "FULFILL"
-
-
-class ProductType(StrEnum):
-    """Shape of a CRM product."""
-
-    UNSPECIFIED = "UNSPECIFIED"
-    PROMOTION = "PROMOTION"
-    SERVICE_BUNDLE = "SERVICE_BUNDLE"
-    SIMPLE_SERVICE_BUNDLE = "SIMPLE_SERVICE_BUNDLE"
-    CUSTOMIZABLE = "CUSTOMIZABLE"
-    PRODUCT = "PRODUCT"
-    DISCOUNT = "DISCOUNT"
-    SPECIAL_RATING = "SPECIAL_RATING"
-    SPONSORSHIP = "SPONSORSHIP"
-    EVENT = "EVENT"
-    PROMOTION_GROUP = "PROMOTION_GROUP"
-    PG_MEMBERSHIP = "PG_MEMBERSHIP"
-    PG_REWARD = "PG_REWARD"
-    PHYSICAL = "PHYSICAL"
-    OTHER = "OTHER"
-
-
-class BillingType(StrEnum):
-    """How billing treats a CRM product; unspecified means that it does not."""
-
-    UNSPECIFIED = "UNSPECIFIED"
-    SERVICE_BUNDLE = "SERVICE_BUNDLE"
-    SUBSCRIPTION = "SUBSCRIPTION"
-    ITEM = "ITEM"
-    DISCOUNT = "DISCOUNT"
-    SPECIAL_RATING = "SPECIAL_RATING"
-    SPONSORSHIP = "SPONSORSHIP"
-    EVENT = "EVENT"
 
 
 class Commit(StrEnum):

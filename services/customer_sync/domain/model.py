@@ -11,20 +11,8 @@ from enum import StrEnum
 
 from libs.dvm import ValueMaps
 from libs.errors import Notice
+from libs.orders import Action as Action
 from libs.plan.model import Plan, Ref
-
-
-class Action(StrEnum):
-    """Line action."""
-
-    ADD = "ADD"
-    UPDATE = "UPDATE"
-    DELETE = "DELETE"
-    SUSPEND = "SUSPEND"
-    RESUME = "RESUME"
-    MOVE_ADD = "MOVE_ADD"
-    MOVE_DELETE = "MOVE_DELETE"
-    NONE = "NONE"
 
 
 class LineKind(StrEnum):

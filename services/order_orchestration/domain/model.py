@@ -12,6 +12,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from libs.orders import BillingType as BillingType
+from libs.orders import ProductType as ProductType
 from libs.routing import RoutingPolicy
 
 
@@ -27,39 +29,6 @@ class Action(StrEnum):
     MOVE_ADD = "MOVE_ADD"
     MOVE_DELETE = "MOVE_DELETE"
     NONE = "NONE"
-
-
-class ProductType(StrEnum):
-    """Shape of a CRM product."""
-
-    UNSPECIFIED = "UNSPECIFIED"
-    PROMOTION = "PROMOTION"
-    SERVICE_BUNDLE = "SERVICE_BUNDLE"
-    SIMPLE_SERVICE_BUNDLE = "SIMPLE_SERVICE_BUNDLE"
-    CUSTOMIZABLE = "CUSTOMIZABLE"
-    PRODUCT = "PRODUCT"
-    DISCOUNT = "DISCOUNT"
-    SPECIAL_RATING = "SPECIAL_RATING"
-    SPONSORSHIP = "SPONSORSHIP"
-    EVENT = "EVENT"
-    PROMOTION_GROUP = "PROMOTION_GROUP"
-    PG_MEMBERSHIP = "PG_MEMBERSHIP"
-    PG_REWARD = "PG_REWARD"
-    PHYSICAL = "PHYSICAL"
-    OTHER = "OTHER"
-
-
-class BillingType(StrEnum):
-    """How billing treats a product; unspecified when billing does not."""
-
-    UNSPECIFIED = "UNSPECIFIED"
-    SERVICE_BUNDLE = "SERVICE_BUNDLE"
-    SUBSCRIPTION = "SUBSCRIPTION"
-    ITEM = "ITEM"
-    DISCOUNT = "DISCOUNT"
-    SPECIAL_RATING = "SPECIAL_RATING"
-    SPONSORSHIP = "SPONSORSHIP"
-    EVENT = "EVENT"
 
 
 class Mode(StrEnum):
