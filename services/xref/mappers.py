@@ -86,7 +86,10 @@ def to_wire_obtained_batch(keys: Sequence[XrefKey], found: Mapping[XrefKey, Obta
 def to_wire_rows(rows: Iterable[Sequence[XrefCell]]) -> pb.BatchLookupResponse:
     """Rows by their filled cells. Mappings are built in place, where messages in messages would be copied twice."""
     return pb.BatchLookupResponse(
-        rows=[{"cells": [{"column": column, "value": value, "kind": kind} for column, value, kind in row]} for row in rows]
+        rows=[
+            {"cells": [{"column": column, "value": value, "kind": kind} for column, value, kind in row]}  # type: ignore[misc]
+            for row in rows
+        ]
     )
 
 
