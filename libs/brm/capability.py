@@ -47,6 +47,10 @@ class Capabilities:
         """Those of ``opcodes`` the instance is known not to expose."""
         return frozenset() if self._known is None else frozenset(opcodes) - self._known
 
+    def lacks(self, opcode: str) -> bool:
+        """Whether the instance is known not to expose ``opcode``."""
+        return self._known is not None and opcode not in self._known
+
     def forget(self) -> None:
         """Ask again next time."""
         self._known = None

@@ -162,7 +162,7 @@ class _Connection:
 
     async def _call(self, spec: OpcodeSpec, call: BrmCall) -> Flist:
         system_id = self.instance.system_id
-        if self.capabilities.missing([call.opcode]):
+        if self.capabilities.lacks(call.opcode):
             message = f"{system_id} does not offer {call.opcode}"
             raise BrmError(Reason.BRM_CAPABILITY_MISSING, message, system_id=system_id, opcode=call.opcode)
         try:

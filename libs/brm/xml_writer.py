@@ -27,11 +27,10 @@ class _Field(NamedTuple):
 
     name: str
     required: bool
-    write: Callable[[Any], str] | None
-    """Text of a scalar that is not ``None``; ``None`` when the field is a group."""
+    write: Callable[[Any], str | None] | None
+    """Text of a scalar that has a value (``None`` leaves the element out); ``None`` when the field is a group."""
     unset: str | None
-    """Text of a scalar that is ``None``; ``None`` leaves the element out."""
-    is_time: bool
+    """Text of a scalar that has none; ``None`` leaves the element out."""
     is_array: bool
     opening: str
     """``<b:NAME``"""
@@ -72,42 +71,38 @@ class Writer:
         if extras and not group.open:
             raise CodecError("this opcode has no such field here", extras[0])
         for field in table.fields:
-            if field.name in flist:
-                self._field(field, flist[field.name], out)
+            name = field.name
+            if name in flist:
+                self._field(field, flist[name], out)
             elif field.required:
-                raise CodecError("required field is missing", field.name)
+                raise CodecError("required field is missing", name)
         for name in extras:
             self._field(self._extra(name), flist[name], out)
 
     def _field(self, field: _Field, value: Any, out: list[str]) -> None:
+        name, required, write, unset, is_array, opening, closing, _ = field
         try:
-            if field.write is not None:
-                self._scalar(field, value, out)
-            elif field.is_array:
+            if write is not None:
+                if value is not None:
+                    text = write(value)
+                elif required:
+                    raise CodecError("required field is empty")
+                else:
+                    text = unset
+                if text:
+                    out.append(f"{opening}>{text}{closing}")
+                elif text is not None:
+                    out.append(opening + "/>")
+            elif is_array:
                 self._array(field, value, out)
             else:
                 self._body(field, value, "", out)
         except CodecError as error:
             # Array elements name themselves.
-            raise error if error.path.startswith(f"{field.name}[") else error.within(field.name) from None
-
-    def _scalar(self, field: _Field, value: Any, out: list[str]) -> None:
-        if value is None:
-            if field.required:
-                raise CodecError("required field is empty")
-            text = field.unset
-        elif field.is_time and value == EPOCH:
-            text = field.unset
-        else:
-            assert field.write is not None
-            text = field.write(value)
-        if text:
-            out.append(f"{field.opening}>{text}{field.closing}")
-        elif text is not None:
-            out.append(field.opening + "/>")
+            raise error if error.path.startswith(f"{name}[") else error.within(name) from None
 
     def _array(self, field: _Field, value: Any, out: list[str]) -> None:
-        if not isinstance(value, Mapping) or any(not _is_element_id(key) for key in value):
+        if not isinstance(value, Mapping) or not all(map(_is_element_id, value)):
             raise CodecError(f"an array (element id to flist) is expected, not {type(value).__name__}")
         if field.required and not value:
             raise CodecError("required array has no element")
@@ -143,19 +138,20 @@ class Writer:
         return table
 
     def _prepare(self, spec: FieldSpec) -> _Field:
-        write: Callable[[Any], str] | None = None
+        write: Callable[[Any], str | None] | None = None
+        is_time = spec.type is FieldType.TSTAMP
         if spec.type is FieldType.POID:
             write = partial(_write_poid, self._db)
+        elif is_time:
+            write = partial(_write_time, self._unset_time)
         elif not spec.type.is_group:
             write = partial(_WRITERS[spec.type], spec)
-        is_time = spec.type is FieldType.TSTAMP
         tag = self._prefix + spec.name
         return _Field(
             name=spec.name,
             required=spec.required and self._required,
             write=write,
             unset=self._unset_time if is_time else "",
-            is_time=is_time,
             is_array=spec.type is FieldType.ARRAY,
             opening=f"<{tag}",
             closing=f"</{tag}>",
@@ -214,7 +210,9 @@ def _write_poid(default_db: str, value: Any) -> str:
     return escape(str(value))
 
 
-def _write_time(spec: FieldSpec, value: Any) -> str:
+def _write_time(unset: str | None, value: Any) -> str | None:
+    if value == EPOCH:
+        return unset
     if not isinstance(value, datetime):
         raise _wrong("a time", value)
     if value.tzinfo is None:
@@ -241,7 +239,6 @@ _WRITERS: Final[Mapping[FieldType, Callable[[FieldSpec, Any], str]]] = {
     FieldType.INT: _write_int,
     FieldType.ENUM: _write_int,
     FieldType.STR: _write_str,
-    FieldType.TSTAMP: _write_time,
     FieldType.DECIMAL: _write_decimal,
     FieldType.BUF: _write_bytes,
 }
