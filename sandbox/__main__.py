@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from sandbox.server import SandboxServer, open_instances
+from sandbox.settings import SandboxSettings, changed_settings
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -27,12 +28,25 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         "--clock", default="real", help="moment to freeze BRM's clock at, such as 2027-01-01T00:00:00Z, or real"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (fault probabilities)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="switches",
+        help="change a switch, such as strict_xsd=true",
+    )
     parser.add_argument("--port-file", type=Path, metavar="PATH", help="file to write the bound port to once ready")
     options = parser.parse_args(arguments)
     host, _, port = options.listen.rpartition(":")
     if not host or not port.isdigit():
         parser.error(f"--listen must be HOST:PORT, not {options.listen!r}")
     options.host, options.port = host, int(port)
+    try:
+        switches = dict(text.split("=", 1) for text in options.switches)
+        options.settings = changed_settings(SandboxSettings(), switches)
+    except ValueError as error:
+        parser.error(f"--set: {error}")
     return options
 
 
@@ -43,7 +57,7 @@ async def serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    instances = open_instances(names, data, options.clock, options.seed)
+    instances = open_instances(names, data, options.clock, options.seed, options.settings)
     async with SandboxServer(instances, options.host, options.port) as server:
         logging.getLogger("sandbox").info("serving %s at %s", ", ".join(names), server.address)
         if options.port_file is not None:

@@ -53,7 +53,7 @@ class AdminClient:
         return self._request("PUT", "clock", {"mode": mode, "at": at, "force": force})
 
     def run_job(self, name: str) -> dict[str, Any]:
-        """Run ``bill``, ``deferred`` or ``expire`` and return its counts."""
+        """Run ``bill``, ``collections``, ``deferred`` or ``expire`` and return its counts."""
         return self._request("POST", f"jobs/{name}/run")
 
     def add_fault(self, action: str, *, times: int = 0, **match: Any) -> dict[str, Any]:
@@ -69,6 +69,23 @@ class AdminClient:
 
     def clear_faults(self) -> None:
         self._request("DELETE", "faults")
+
+    def outbox(self, after: int = 0) -> list[dict[str, Any]]:
+        """Messages of the instance numbered above ``after``; each carries its number as ``seq``."""
+        return self._list("outbox", "messages", [("after", str(after))])
+
+    def load_fixture(self, name: str) -> dict[str, str]:
+        """Reset to a ready-made set of customers; POIDs of accounts by number and of services by login."""
+        made: dict[str, str] = self._request("POST", f"fixtures/{name}")["made"]
+        return made
+
+    def settings(self) -> dict[str, Any]:
+        """The switches of the instance."""
+        return self._request("GET", "settings")
+
+    def change_settings(self, **changes: Any) -> dict[str, Any]:
+        """Change switches: ``change_settings(strict_xsd=True)``."""
+        return self._request("PUT", "settings", changes)
 
     def check_invariants(self) -> list[dict[str, str]]:
         """Broken invariants of the whole store; empty when all is well."""

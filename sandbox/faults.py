@@ -183,9 +183,9 @@ def _real_time() -> str:
 class FaultInjector:
     """The rules of one instance, tried in the order they were added."""
 
-    def __init__(self, seed: int, *, allow_partial: bool = False) -> None:
+    def __init__(self, seed: int) -> None:
         self._seed = seed
-        self.allow_partial = allow_partial
+        self.allow_partial = False
         self._next_id = 1
         self.faults: list[Fault] = []
 

@@ -49,16 +49,12 @@ class Instance:
         """Open the database at ``path`` (in memory without one); a stored clock wins over ``clock``."""
         self.name = name
         self.db = db
-        self.settings = settings or SandboxSettings()
+        self.settings = SandboxSettings()
         self.store = Store(path, db, self.settings)
-        self.faults = FaultInjector(seed, allow_partial=self.settings.allow_partial)
-        self.open_transactions = OpenTransactions(self.settings.transaction_idle_seconds)
+        self.faults = FaultInjector(seed)
+        self.open_transactions = OpenTransactions()
         self._commits = Commits()
-        self._switched_on = frozenset(REGISTRY) | transactions.OPCODES
-        if not self.settings.transactions:
-            self._switched_on -= transactions.OPCODES
-        if not self.settings.base_writes:
-            self._switched_on -= BASE_WRITES
+        self.change_settings(settings or self.settings)
         self.calls = CallLog()
         saved = self.store.meta(_CLOCK)
         self._first_clock = clock or VirtualClock()
@@ -225,6 +221,15 @@ class Instance:
         """Move BRM's time; raises :class:`~sandbox.clock.ClockMovedBack`."""
         self.clock.set(mode, at, force=force)
         self.store.set_meta(_CLOCK, self.clock.saved())
+
+    def change_settings(self, settings: SandboxSettings) -> None:
+        """Switch behaviours on and off."""
+        self.settings = settings
+        self.faults.allow_partial = settings.allow_partial
+        self.open_transactions.idle_seconds = settings.transaction_idle_seconds
+        known = frozenset(REGISTRY) | transactions.OPCODES
+        known = known if settings.transactions else known - transactions.OPCODES
+        self._switched_on = known if settings.base_writes else known - BASE_WRITES
 
     def check_invariants(self) -> list[Violation]:
         """Every broken invariant of the store."""

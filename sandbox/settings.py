@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,32 @@ class SandboxSettings:
     """Overdue amount below which a bill unit is never looked at, whatever its scenarios say."""
     tax_rates: Mapping[str, Decimal] = field(default_factory=dict)
     """Tax on charges by tax code, as a fraction (0.1 for 10 %), added when a bill closes; codes not listed are free of tax."""
+
+
+def changed_settings(settings: SandboxSettings, changes: Mapping[str, Any]) -> SandboxSettings:
+    """The settings with some changed; values may be given as text. Raises :class:`ValueError`."""
+    values: dict[str, Any] = {}
+    for name, given in changes.items():
+        if name not in SandboxSettings.__dataclass_fields__:
+            raise ValueError(f"no setting {name!r}; there are {', '.join(SandboxSettings.__dataclass_fields__)}")
+        values[name] = _converted(name, given, type(getattr(settings, name)))
+    return replace(settings, **values)
+
+
+def _converted(name: str, given: Any, kind: type) -> Any:
+    if kind is bool:
+        known = {"true": True, "false": False, "1": True, "0": False}
+        if str(given).lower() not in known:
+            raise ValueError(f"{name} is true or false, not {given!r}")
+        return known[str(given).lower()]
+    if kind is dict:
+        rates = json.loads(given) if isinstance(given, str) else given
+        if not isinstance(rates, dict):
+            raise ValueError(f"{name} is an object, not {given!r}")
+        return {str(code): Decimal(str(rate)) for code, rate in rates.items()}
+    if isinstance(given, bool):
+        raise ValueError(f"{name} is a number, not {given!r}")
+    try:
+        return kind(given)
+    except (TypeError, ArithmeticError) as error:
+        raise ValueError(f"{name}: {error}") from error

@@ -64,6 +64,18 @@ class AsyncAdmin:
     async def clear_faults(self) -> None:
         await self._run(self.client.clear_faults)
 
+    async def outbox(self, after: int = 0) -> list[dict[str, Any]]:
+        return await self._run(self.client.outbox, after)
+
+    async def load_fixture(self, name: str) -> dict[str, str]:
+        return await self._run(self.client.load_fixture, name)
+
+    async def settings(self) -> dict[str, Any]:
+        return await self._run(self.client.settings)
+
+    async def change_settings(self, **changes: Any) -> dict[str, Any]:
+        return await self._run(self.client.change_settings, **changes)
+
     async def check_invariants(self) -> list[dict[str, str]]:
         return await self._run(self.client.check_invariants)
 

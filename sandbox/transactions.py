@@ -29,8 +29,8 @@ class _Open:
 class OpenTransactions:
     """The open transactions of one instance by id."""
 
-    def __init__(self, idle_seconds: float, now: Callable[[], float] = monotonic) -> None:
-        self._idle = idle_seconds
+    def __init__(self, idle_seconds: float = 60.0, now: Callable[[], float] = monotonic) -> None:
+        self.idle_seconds = idle_seconds
         self._now = now
         self._open: dict[str, _Open] = {}
         self._lost: set[str] = set()
@@ -67,6 +67,6 @@ class OpenTransactions:
         self._open.clear()
 
     def _expire(self) -> None:
-        for id_ in [id_ for id_, each in self._open.items() if self._now() - each.used > self._idle]:
+        for id_ in [id_ for id_, each in self._open.items() if self._now() - each.used > self.idle_seconds]:
             del self._open[id_]
             self._lost.add(id_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -15,11 +16,14 @@ from libs.brm.poid import Poid, PoidError
 from libs.brm.specs import OPCODES
 from sandbox.clock import ClockMode, ClockMovedBack, parse_moment
 from sandbox.faults import FaultSpecError
+from sandbox.fixtures import FIXTURES, load
 from sandbox.instance import Instance
 from sandbox.jobs import JOBS, run_job
 from sandbox.opcodes import REGISTRY
 from sandbox.opcodes.base import visible
 from sandbox.opcodes.search import Condition, candidates
+from sandbox.outbox import messages_after
+from sandbox.settings import changed_settings
 from sandbox.store.keys import key_text
 
 _LIMIT: Final = 1000
@@ -78,6 +82,10 @@ class Admin:
         return [
             web.get(f"{base}/capabilities", self.capabilities),
             web.post(f"{base}/reset", self.reset),
+            web.post(f"{base}/fixtures/{{name}}", self.load_fixture),
+            web.get(f"{base}/outbox", self.outbox),
+            web.get(f"{base}/settings", self.settings),
+            web.put(f"{base}/settings", self.change_settings),
             web.get(f"{base}/objects", self.objects),
             web.get(f"{base}/objects/{{poid:.+}}", self.one_object),
             web.get(f"{base}/events", self.events),
@@ -109,6 +117,29 @@ class Admin:
     async def reset(self, _: web.Request) -> web.Response:
         self._instance.reset()
         return _json({"reset": True})
+
+    async def load_fixture(self, request: web.Request) -> web.Response:
+        """Reset, then make one of the ready-made sets of customers."""
+        name = request.match_info["name"]
+        if name not in FIXTURES:
+            return _problem(404, f"no fixture {name}; there are {', '.join(sorted(FIXTURES))}")
+        return _json({"fixture": name, "made": load(self._instance, name)})
+
+    async def outbox(self, request: web.Request) -> web.Response:
+        """Messages after number ``after``, oldest first."""
+        found = messages_after(self._instance.reader(), _number(request, "after", 0), _number(request, "limit", _LIMIT))
+        return _json({"messages": [{"seq": seq, **plain(visible(message))} for seq, message in found]})
+
+    async def settings(self, _: web.Request) -> web.Response:
+        return _json(plain(asdict(self._instance.settings)))
+
+    async def change_settings(self, request: web.Request) -> web.Response:
+        """Change switches: ``{"strict_xsd": true}``; 400 for an unknown name or a value of another type."""
+        try:
+            self._instance.change_settings(changed_settings(self._instance.settings, await _body(request)))
+        except ValueError as error:
+            return _problem(400, str(error))
+        return _json(plain(asdict(self._instance.settings)))
 
     async def objects(self, request: web.Request) -> web.Response:
         """Objects of a class (and its subclasses) with ``where=FIELD=value`` (repeatable, all must hold)."""
