@@ -1,4 +1,4 @@
-"""``python -m bench [rpc] [flows] [orders] [engine]``: measure side by side. Without names: all but engine."""
+"""``python -m bench [rpc] [brm] [flows] [orders] [engine]``: measure side by side. Without names: all but engine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import sys
 
 PARTS = {
     "rpc": "what the kit and a lookup cost per RPC, and batches against SQL",
+    "brm": "the BRM connector beside a bare HTTP loop, and the sandbox's own speed",
     "flows": "BRM calls, RPCs and commits of the example orders, beside the least",
     "orders": "orders of 10, 100 and 1,000 lines through the whole suite",
     "engine": "kill -9 of one of two orchestration pods on PostgreSQL (a minute)",
 }
-DEFAULT = ("rpc", "flows", "orders")
+DEFAULT = ("rpc", "brm", "flows", "orders")
 
 
 def main() -> None:
