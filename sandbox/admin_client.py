@@ -87,6 +87,10 @@ class AdminClient:
         """Change switches: ``change_settings(strict_xsd=True)``."""
         return self._request("PUT", "settings", changes)
 
+    def add_usage(self, service: str, **usage: Any) -> dict[str, Any]:
+        """Rate usage of a service (login or POID): ``quantity``, ``amount``, ``resource``, ``start``; returns the event."""
+        return self._request("POST", "usage", {"service": service, **usage})
+
     def check_invariants(self) -> list[dict[str, str]]:
         """Broken invariants of the whole store; empty when all is well."""
         violations: list[dict[str, str]] = self._request("POST", "invariants/check")["violations"]

@@ -20,6 +20,7 @@ from sandbox.billing.schedules import PENDING, execute_schedule
 from sandbox.billing.units import ancestors, is_nonpaying
 from sandbox.errors import BrmFault
 from sandbox.instance import Instance
+from sandbox.money_jobs import collect, invoice, to_collect, to_invoice
 from sandbox.outbox import collections_changed
 from sandbox.store.sqlite import Tx
 
@@ -118,6 +119,16 @@ async def _expire(instance: Instance, report: JobReport) -> None:
     await _each(instance, report, _units(instance), expire)
 
 
+async def _collect(instance: Instance, report: JobReport) -> None:
+    """Charge cards and bank accounts with what is billed; a declined one is a failure."""
+    await _each(instance, report, to_collect(instance), lambda poid: collect(instance, poid))
+
+
+async def _invoice(instance: Instance, report: JobReport) -> None:
+    """Make the invoices of finished bills."""
+    await _each(instance, report, to_invoice(instance), lambda poid: invoice(instance, poid))
+
+
 def _units(instance: Instance) -> list[Poid]:
     return [unit["POID"] for unit in instance.reader().of_class("/billinfo")]
 
@@ -136,6 +147,8 @@ async def _each(instance: Instance, report: JobReport, units: list[Poid], work: 
 
 JOBS: Final[dict[str, Callable[[Instance, JobReport], Awaitable[None]]]] = {
     "bill": _bill,
+    "collect": _collect,
+    "invoice": _invoice,
     "collections": _collections,
     "deferred": _deferred,
     "expire": _expire,

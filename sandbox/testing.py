@@ -76,6 +76,9 @@ class AsyncAdmin:
     async def change_settings(self, **changes: Any) -> dict[str, Any]:
         return await self._run(self.client.change_settings, **changes)
 
+    async def add_usage(self, service: str, **usage: Any) -> dict[str, Any]:
+        return await self._run(self.client.add_usage, service, **usage)
+
     async def check_invariants(self) -> list[dict[str, str]]:
         return await self._run(self.client.check_invariants)
 

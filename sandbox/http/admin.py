@@ -15,10 +15,12 @@ from libs.brm.flist import Flist
 from libs.brm.poid import Poid, PoidError
 from libs.brm.specs import OPCODES
 from sandbox.clock import ClockMode, ClockMovedBack, parse_moment
+from sandbox.errors import BrmFault
 from sandbox.faults import FaultSpecError
 from sandbox.fixtures import FIXTURES, load
 from sandbox.instance import Instance
 from sandbox.jobs import JOBS, run_job
+from sandbox.money_jobs import inject_usage
 from sandbox.opcodes import REGISTRY
 from sandbox.opcodes.base import visible
 from sandbox.opcodes.search import Condition, candidates
@@ -97,6 +99,7 @@ class Admin:
             web.post(f"{base}/faults", self.add_fault),
             web.delete(f"{base}/faults", self.clear_faults),
             web.delete(f"{base}/faults/{{id:\\d+}}", self.remove_fault),
+            web.post(f"{base}/usage", self.usage),
             web.post(f"{base}/invariants/check", self.check_invariants),
         ]
 
@@ -227,6 +230,20 @@ class Admin:
     async def remove_fault(self, request: web.Request) -> web.Response:
         removed = self._instance.faults.remove(int(request.match_info["id"]))
         return _json({"removed": True}) if removed else _problem(404, "no such fault")
+
+    async def usage(self, request: web.Request) -> web.Response:
+        """Rate usage: ``{"service": login or POID, "quantity": 120, "amount": "6.00", "resource": 1000101, "start": …}``."""
+        content = await _body(request)
+        unknown = set(content) - {"service", "start", "quantity", "amount", "resource", "descr"}
+        if unknown or "service" not in content:
+            return _problem(400, f"unknown: {', '.join(sorted(unknown))}" if unknown else "service is required")
+        try:
+            event = inject_usage(self._instance, content)
+        except (ValueError, ArithmeticError) as error:
+            return _problem(400, f"not a usage: {error}")
+        except BrmFault as fault:
+            return _problem(409 if fault.name != "NOT_FOUND" else 404, str(fault))
+        return _json(plain(visible(event)), 201)
 
     async def check_invariants(self, _: web.Request) -> web.Response:
         violations = self._instance.check_invariants()
