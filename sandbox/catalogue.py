@@ -60,6 +60,8 @@ class Discount:
     name: str
     permitted: str
     cycle_percent: Decimal = Decimal(0)
+    grant: tuple[int, Decimal] | None = None
+    """Resource and amount granted each cycle, which a sharing group can offer to its members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ _PRODUCTS: Final = (
 )
 _DISCOUNTS: Final = (
     Discount(20111, "Wireless 10%", _GSM, cycle_percent=Decimal(10)),
-    Discount(20112, "VoIP 5000 Shared Minutes", "/service/voip"),
-    Discount(20113, "Family 5GB Shared", "/account"),
+    Discount(20112, "VoIP 5000 Shared Minutes", "/service/voip", grant=(FREE_MINUTES, Decimal(-5000))),
+    Discount(20113, "Family 5GB Shared", "/account", grant=(DATA_MB, Decimal(-5120))),
 )
 _DEALS: Final = (
     Deal(20201, "Wireless Basic", (20011, 20014)),

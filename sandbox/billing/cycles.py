@@ -9,6 +9,8 @@ from decimal import Decimal
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from sandbox.billing.charging import charge_arrears, charge_upto
+from sandbox.billing.grants import grant_allowance
+from sandbox.billing.grants import grant_allowance
 from sandbox.billing.ledger import AMOUNTS, Occurrence, record
 from sandbox.billing.offers import expire_offers
 from sandbox.billing.receivables import set_bill_status
@@ -66,6 +68,8 @@ def close_cycle(tx: Tx, unit_poid: Poid) -> list[Flist]:
     _advance(tx, unit, end)
     for offer in offers:
         charge_upto(tx, offer, end, unit["ACTG_NEXT_T"])
+    for discount in tx.by_key("/purchased_discount.live_of_unit", unit_poid):
+        grant_allowance(tx, discount["POID"], end, unit["ACTG_NEXT_T"])
     return bills
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from sandbox.billing.charging import charge_arrears, charge_upto, product_of, refund_unused
+from sandbox.billing.grants import grant_allowance
 from sandbox.billing.ledger import Debtor, Occurrence, record
 from sandbox.catalogue import DEALS, DISCOUNTS, PRODUCTS, RATE_PLANS, Discount, Product, is_permitted
 from sandbox.codes import OfferStatus, OffsetUnit, State, StatusFlag
@@ -53,6 +54,8 @@ def buy_deal(tx: Tx, debtor: Debtor, deal: Flist, when: datetime, program: str) 
         )
         _check_permitted(offer, service_type)
         purchase.events.append(record(tx, debtor.account, debtor.service, what))
+    for offer in purchase.discounts.values():
+        purchase.events += grant_allowance(tx, offer["POID"], tx.now, tx.get(debtor.unit["POID"])["ACTG_NEXT_T"])
     for offer in purchase.products.values():
         purchase.events += charge_upto(tx, offer["POID"], tx.now, tx.get(debtor.unit["POID"])["ACTG_NEXT_T"])
         if product_of(offer).one_time and tx.get(offer["POID"]).get("_purchase_charged"):
