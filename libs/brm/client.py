@@ -32,7 +32,7 @@ from libs.brm.codes import CALCULATE_ONLY
 from libs.brm.errors import BrmError, BrmOutcomeUnknown, check_output
 from libs.brm.flist import Flist, get
 from libs.brm.poid import Poid
-from libs.brm.reconcile import Scene, find_effect, is_complete, units_applied
+from libs.brm.reconcile import Scene, complete_output, find_effect, is_complete, is_gone, units_applied
 from libs.brm.specs import Kind, OpcodeSpec, opcode
 from libs.brm.text import to_text
 from libs.brm.transport import Instance, PoolExhausted, Reply, Transport, TransportFailure
@@ -174,8 +174,10 @@ class _Connection:
             return check_output(call, await self._repeat(spec, call, body), system_id)
         async with self._turn(call):
             try:
-                output = check_output(call, await self._repeat(spec, call, body), system_id)
+                output = check_output(call, await self._completed(call, await self._repeat(spec, call, body)), system_id)
             except BrmError as error:
+                if error.not_found and is_gone(call):
+                    return {"POID": call.input["POID"]}
                 found = await self._own_duplicate(call, error)
                 if found is None:
                     raise
@@ -195,6 +197,13 @@ class _Connection:
             return
         message = f"{self.instance.system_id} accepted {call.opcode} but did not change the bill units"
         raise BrmError(Reason.BRM_NOT_APPLIED, message, system_id=self.instance.system_id, opcode=call.opcode)
+
+    async def _completed(self, call: BrmCall, output: Flist) -> Flist:
+        """``output`` with what BRM leaves out of it (3.3): payments that failed in words only, offers that moved."""
+        try:
+            return await complete_output(self._scene(), call, output)
+        except O2CError as error:
+            raise self._unknown(call, "its effect could not be read back") from error
 
     async def _own_duplicate(self, call: BrmCall, error: BrmError) -> Flist | None:
         """The output of an earlier or concurrent identical create, when BRM refused this one as a duplicate of it."""

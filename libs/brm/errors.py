@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from libs.brm.call import BrmCall
 from libs.brm.ebuf import EBuf, SoapFault
@@ -14,6 +14,7 @@ from libs.errors import O2CError, Reason, Violation
 RETRY_AFTER: Final[Mapping[Reason, float]] = {Reason.BRM_UNAVAILABLE: 1.0, Reason.BRM_CONFLICT: 0.5, Reason.BRM_BUSY: 0.5}
 """Seconds after which a caller may try again, per reason."""
 
+_PYMT_COLLECT: Final = "PCM_OP_PYMT_COLLECT"
 _NO_SUCH_OBJECT: Final = frozenset(("NOT_FOUND", "NO_MATCH", "NONEXISTANT_POID", "UNKNOWN_POID"))
 
 
@@ -67,7 +68,8 @@ class BrmOutcomeUnknown(O2CError):
         metadata = {"system": system_id, "opcode": opcode}
         if ebuf is not None and ebuf.error:
             metadata["brm_error"] = ebuf.error
-        super().__init__(Violation(Reason.BRM_OUTCOME_UNKNOWN, message, metadata=metadata))
+        reason = Reason.PAYMENT_OUTCOME_UNKNOWN if opcode == _PYMT_COLLECT else Reason.BRM_OUTCOME_UNKNOWN
+        super().__init__(Violation(reason, message, metadata=metadata))
 
 
 def from_fault(fault: SoapFault, system_id: str, opcode: str, verdict: Verdict | None = None) -> BrmError:
@@ -103,7 +105,26 @@ def _invalid_fields(call: BrmCall, output: Flist) -> str:
     return f"invalid fields: {', '.join(names)}" if names else ""
 
 
-OUTPUT_CHECKS: Final[tuple[OutputCheck, ...]] = (_refused_result, _invalid_fields)
+def failed_charges(call: BrmCall, output: Flist) -> dict[Any, str]:
+    """Charges of PYMT_COLLECT that BRM did not confirm, by element id, with BRM's words (3.3): there is no other sign."""
+    if call.opcode != _PYMT_COLLECT:
+        return {}
+    results = output.get("RESULTS") or {}
+    told = {element: results.get(element) or {} for element in call.input.get("CHARGES") or ()}
+    return {
+        element: str(result.get("DESCR") or "no result")
+        for element, result in told.items()
+        if result.get("RESULT") == 0 or not result.get("ITEM_OBJ")
+    }
+
+
+def _failed_payments(call: BrmCall, output: Flist) -> str:
+    """The refusal when no charge went through. When some did, each tells by its ``RESULT``: the call as a whole had effects."""
+    failed = failed_charges(call, output)
+    return "; ".join(dict.fromkeys(failed.values())) if failed and len(failed) == len(call.input["CHARGES"]) else ""
+
+
+OUTPUT_CHECKS: Final[tuple[OutputCheck, ...]] = (_refused_result, _invalid_fields, _failed_payments)
 
 
 def check_output(call: BrmCall, output: Flist, system_id: str) -> Flist:

@@ -1,7 +1,8 @@
 """What a write of unknown outcome left behind, found by its natural key (specification 4.14).
 
 :func:`find_effect` answers in the shape of the call's own output, so that whoever waits for ``BILLINFO[0].POID`` finds it in
-the same place. It reads only.
+the same place. It reads only, but for payments that were
+stored and not allocated: those it allocates.
 """
 
 from __future__ import annotations
@@ -11,15 +12,26 @@ from typing import Any, Final
 
 from libs.brm.call import BrmCall
 from libs.brm.flist import Flist
-from libs.brm.reconcile import customers, purchases, states
+from libs.brm.reconcile import collections, customers, groups, money, parts, purchases, states, transfers
+from libs.brm.reconcile.generic import gone
+from libs.brm.reconcile.groups import SHARED
+from libs.brm.reconcile.money import PYMT_COLLECT, allocate, settle_payments
 from libs.brm.reconcile.purchases import offers_found, offers_wanted
 from libs.brm.reconcile.scene import Ask, Finder, Scene
 from libs.brm.reconcile.states import units_applied
+from libs.brm.reconcile.transfers import BALGRP_TRANSFER, with_offers
 
-__all__ = ["FINDERS", "Ask", "Scene", "find_effect", "is_complete", "units_applied"]
+__all__ = ["FINDERS", "Ask", "Scene", "complete_output", "find_effect", "is_complete", "is_gone", "units_applied"]
 
-FINDERS: Final[Mapping[str, Finder]] = {**customers.FINDERS, **purchases.FINDERS, **states.FINDERS}
+FINDERS: Final[Mapping[str, Finder]] = {
+    opcode: finder
+    for family in (customers, parts, purchases, transfers, states, groups, collections, money)
+    for opcode, finder in family.FINDERS.items()
+}
 """How to settle each opcode; one that is missing has no natural key."""
+
+
+_SHARING_DELETE: Final = "PCM_OP_SUBSCRIPTION_SHARING_GROUP_DELETE"
 
 
 async def find_effect(scene: Scene, call: BrmCall) -> Flist | None:
@@ -31,14 +43,33 @@ async def find_effect(scene: Scene, call: BrmCall) -> Flist | None:
     finder = FINDERS.get(call.opcode)
     if finder is None:
         raise scene.unsettled(call, "the opcode has no natural key")
-    return await finder(scene, call)
+    found = await finder(scene, call)
+    if found and call.opcode == PYMT_COLLECT:
+        await allocate(scene, call, found)
+    return found
+
+
+async def complete_output(scene: Scene, call: BrmCall, output: Flist) -> Flist:
+    """``output`` of a call that went through, with what BRM is known to leave out of it (3.3)."""
+    if call.opcode == PYMT_COLLECT:
+        return await settle_payments(scene, call, output)
+    if call.opcode == BALGRP_TRANSFER:
+        return await with_offers(scene, call, output)
+    return output
+
+
+def is_gone(call: BrmCall) -> bool:
+    """Whether a call that finds its object missing has nothing left to do."""
+    return FINDERS.get(call.opcode) is gone or (call.opcode == _SHARING_DELETE and not set(call.input) & set(SHARED))
 
 
 def is_complete(call: BrmCall, output: Mapping[str, Any]) -> bool:
     """Whether ``output`` names all that ``call`` would have created; one-time offers leave nothing behind."""
-    for name in ("ACCTINFO", "BILLINFO", "PAYINFO", "BAL_INFO", "SERVICES", "BUNDLE_INFO"):
+    for name in ("ACCTINFO", "BILLINFO", "PAYINFO", "BAL_INFO", "SERVICES", "BUNDLE_INFO", "PROFILES"):
         if set(call.input.get(name) or ()) - set(output.get(name) or ()):
             return False
+    if set(call.input.get("CHARGES") or ()) - set(output.get("RESULTS") or ()):
+        return False
     for element, service in (call.input.get("SERVICES") or {}).items():
         if offers_wanted(service.get("DEALS")) and not offers_found(output["SERVICES"][element]):
             return False

@@ -153,6 +153,7 @@ async def _create_bal_grp(scene: Scene, call: BrmCall) -> Flist | None:
 
 FINDERS: Final[Mapping[str, Finder]] = {
     "PCM_OP_CUST_COMMIT_CUSTOMER": _commit_customer,
+    "PCM_OP_CUST_CREATE_CUSTOMER": _commit_customer,
     "PCM_OP_CUST_MODIFY_CUSTOMER": _modify_customer,
     "PCM_OP_CUST_CREATE_BILLINFO": _create_billinfo,
     "PCM_OP_CUST_CREATE_PAYINFO": _create_payinfo,

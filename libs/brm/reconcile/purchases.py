@@ -78,9 +78,13 @@ async def offers_of_deal(scene: Scene, account: Poid, service: Poid | None, deal
 
 
 async def _purchase_deal(scene: Scene, call: BrmCall) -> Flist | None:
+    return await purchased_deal(scene, call, call.input["DEAL_INFO"])
+
+
+async def purchased_deal(scene: Scene, call: BrmCall, deal: Flist) -> Flist | None:
+    """What a call that buys the offers of one deal left behind."""
     account = as_poid(call.input["POID"], scene.db)
     service = call.input.get("SERVICE_OBJ")
-    deal = call.input["DEAL_INFO"]
     offers = [offer for name in ("PRODUCTS", "DISCOUNTS") for offer in (deal.get(name) or {}).values()]
     lines = {offer.get("DESCR") for offer in offers}
     if not all(lines):

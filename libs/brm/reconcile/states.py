@@ -8,6 +8,7 @@ from typing import Final
 from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array, Flist
+from libs.brm.reconcile.generic import repeat
 from libs.brm.reconcile.match import as_poid, contains, same
 from libs.brm.reconcile.scene import Finder, Scene
 
@@ -91,19 +92,13 @@ async def units_applied(scene: Scene, call: BrmCall) -> bool:
     return True
 
 
-async def _repeat(scene: Scene, call: BrmCall) -> Flist | None:
-    """Repeating changes nothing more, so there is no need to look."""
-    return None
-
-
 FINDERS: Final[Mapping[str, Finder]] = {
     "PCM_OP_CUST_SET_STATUS": _set_status,
     "PCM_OP_CUST_SET_BILLINFO": _set_billinfo,
-    "PCM_OP_CUST_UPDATE_CUSTOMER": _repeat,
+    "PCM_OP_CUST_UPDATE_CUSTOMER": repeat,
     "PCM_OP_CUST_UPDATE_SERVICES": _update_services,
     "PCM_OP_BILL_GROUP_CREATE": _group_create,
     "PCM_OP_BILL_GROUP_ADD_MEMBER": _add_member,
     "PCM_OP_BILL_GROUP_MOVE_MEMBER": _move_member,
     "PCM_OP_BILL_GROUP_DELETE_MEMBER": _delete_member,
-    "PCM_OP_BILL_MAKE_BILL": _repeat,
 }

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import brm_samples
 import pytest
 
 from libs.brm import calls
 from libs.brm.call import BrmCall
+from libs.brm.ebuf import EBuf
 from libs.brm.errors import BrmError, BrmOutcomeUnknown
 from libs.brm.flist import Array, Flist, get
 from libs.brm.poid import Poid
-from libs.brm.reconcile import Scene, find_effect, is_complete
+from libs.brm.reconcile import FINDERS, Scene, find_effect, is_complete
 from libs.brm.reconcile.match import contains, same, same_tail
+from libs.brm.specs import OPCODES
 from libs.errors import Reason
 
 ACCOUNT = Poid("0.0.0.1", "/account", 10_000)
@@ -92,6 +95,32 @@ async def test_a_unit_that_is_missing_on_a_found_account_is_missing_in_the_answe
 async def test_a_call_without_a_natural_key_stays_unknown(call: BrmCall) -> None:
     with pytest.raises(BrmOutcomeUnknown, match="cannot be told"):
         await find_effect(Store().scene(), call)
+
+
+def test_every_write_can_be_settled_but_for_those_without_any_trace() -> None:
+    writes = {name for name, spec in OPCODES.items() if not spec.is_read}
+    assert writes - set(FINDERS) == {"PCM_OP_CREATE_OBJ", "PCM_OP_TRANS_COMMIT"}
+    assert set(FINDERS) <= writes
+
+
+@pytest.mark.parametrize("name", [name for name, call in brm_samples.every().items() if not OPCODES[call.opcode].is_read])
+async def test_no_write_is_taken_for_done_where_nothing_is_stored(name: str) -> None:
+    """Gone is gone, though: a deletion is done."""
+
+    async def nothing(call: BrmCall) -> Flist:
+        if call.opcode == "PCM_OP_READ_OBJ":
+            ebuf = EBuf(opcode=call.opcode, error="PIN_ERR_NOT_FOUND")
+            raise BrmError(Reason.BRM_REJECTED, "no", system_id="BRM_01", opcode=call.opcode, ebuf=ebuf)
+        return {}
+
+    call = brm_samples.every()[name]
+    deletes = "delete" in name or call.input.get("ACTION") == "delete"
+    try:
+        found = await find_effect(Scene("BRM_01", "0.0.0.1", nothing), call)
+    except BrmOutcomeUnknown:
+        assert call.opcode not in FINDERS
+    else:
+        assert (found is not None) is deletes
 
 
 async def test_a_look_up_that_fails_says_so() -> None:
