@@ -21,6 +21,7 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent.parent
 REASONS = ROOT / "libs/errors/reasons.tsv"
 IMAGE = Path("protos/image.binpb")
+PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
 GENERATED = (Path("libs/pb"), Path("libs/errors/reasons.py"), Path("protos/o2c/common/v1/errors.proto"), IMAGE)
 
 PROTO_HEAD = """// The error catalogue: every reason an ErrorInfo of domain "o2c" may carry.
@@ -83,6 +84,8 @@ def write_stubs(root: Path) -> None:
         *(f"-I{include}" for include in includes),
         f"--python_out={out}",
         f"--grpc_python_out={out}",
+        # The plugins beside this interpreter, wherever PATH points.
+        *(f"--plugin={plugin}={Path(sys.executable).parent / plugin}" for plugin in PLUGINS),
         f"--mypy_out=quiet:{out}",
         f"--mypy_grpc_out=quiet:{out}",
         f"--descriptor_set_out={root / IMAGE}",
