@@ -12,7 +12,7 @@ PARTS = {
     "brm": "the BRM connector beside a bare HTTP loop, and the sandbox's own speed",
     "flows": "BRM calls, RPCs and commits of the example orders, beside the least",
     "orders": "orders of 10, 100 and 1,000 lines through the whole suite",
-    "engine": "kill -9 of one of two orchestration pods on PostgreSQL (a minute)",
+    "engine": "kill -9 of one of two orchestration pods on PostgreSQL (half a minute)",
 }
 DEFAULT = ("rpc", "brm", "flows", "orders")
 
