@@ -121,8 +121,9 @@ class _Connection:
         self.transport = Transport(instance)
         self.capabilities = Capabilities(self.transport, instance.dialect)
         self._routes: dict[str, tuple[str, Mapping[str, str]]] = {}
-        self._in_flight = metrics.IN_FLIGHT.labels(instance.system_id)
+        self._in_flight = metrics.in_flight(instance.system_id)
         self._tripped = metrics.BREAKER.labels(instance.system_id)
+        self._shown_tripped = False
         self._time_left = time_left
         self._calls = calls
         self._breaker = Breaker()
@@ -242,7 +243,8 @@ class _Connection:
 
     async def _attempt(self, spec: OpcodeSpec, call: BrmCall, body: bytes) -> Flist:
         system_id = self.instance.system_id
-        await self._pass_breaker(call)
+        if self._breaker.is_tripped or self._shown_tripped:
+            await self._pass_breaker(call)
         budget = self._budget(spec, call)
         try:
             await self.transport.take_slot(min(self.instance.pool_wait, budget))
@@ -268,11 +270,11 @@ class _Connection:
         budget = self._budget(spec, call)  # again: waiting for the slot took some of it
         path, headers = self._routes.get(spec.name) or self._route(spec)
         self._calls[call.opcode] += 1
-        self._in_flight.inc()
+        self._in_flight.requests += 1
         try:
             return await self.transport.post(path, body, headers, budget)
         finally:
-            self._in_flight.dec()
+            self._in_flight.requests -= 1
 
     def _route(self, spec: OpcodeSpec) -> tuple[str, Mapping[str, str]]:
         dialect = self.instance.dialect
@@ -285,7 +287,8 @@ class _Connection:
         if gate is Gate.PROBE and await self.capabilities.alive():
             self._breaker.success()
             gate = Gate.PASS
-        self._tripped.set(self._breaker.is_tripped)
+        self._shown_tripped = self._breaker.is_tripped
+        self._tripped.set(self._shown_tripped)
         if gate is not Gate.PASS:
             message = f"{self.instance.system_id} is down: too many failures in a short time"
             raise BrmError(Reason.BRM_UNAVAILABLE, message, system_id=self.instance.system_id, opcode=call.opcode)

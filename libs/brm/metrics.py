@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -16,6 +17,21 @@ SECONDS: Final = Histogram(
 )
 IN_FLIGHT: Final = Gauge("o2c_brm_in_flight", "Requests BRM is working on for us.", ["system"])
 BREAKER: Final = Gauge("o2c_brm_breaker_tripped", "1 while calls to an instance fail fast.", ["system"])
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A plain number, cheaper to change twice a call than a gauge; the gauge asks for it when somebody looks."""
+
+    requests: int = 0
+
+
+@cache
+def in_flight(system: str) -> InFlight:
+    """The number behind the gauge of one instance."""
+    number = InFlight()
+    IN_FLIGHT.labels(system).set_function(lambda: number.requests)
+    return number
 
 
 @cache

@@ -23,6 +23,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPECIAL = re.compile("[&<>\r]")
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
+_IS_UTF8 = re.compile(rb"""<(?:\?xml version=["']1\.0["'] encoding=["'](?:UTF|utf)-8["']|[A-Za-z])""")
 # One for all documents: it keeps nothing between them, and making one costs as much as parsing a small document.
 _PARSER: Final = etree.XMLParser(
     resolve_entities=False,
@@ -68,7 +69,8 @@ def parse(body: bytes, max_bytes: int = MAX_BYTES) -> Any:
         root = etree.fromstring(body, _PARSER)
     except etree.XMLSyntaxError as error:
         raise CodecError(f"not well-formed XML: {error}") from error
-    if root.getroottree().docinfo.internalDTD is not None:
+    # In UTF-8 the look at the bytes was enough; other encodings may spell the declaration in other bytes.
+    if not _IS_UTF8.match(body) and root.getroottree().docinfo.internalDTD is not None:
         raise CodecError("document type declarations are not accepted")
     return root
 
