@@ -10,7 +10,6 @@ from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from sandbox.billing.charging import charge_arrears, charge_upto
 from sandbox.billing.grants import grant_allowance
-from sandbox.billing.grants import grant_allowance
 from sandbox.billing.ledger import AMOUNTS, Occurrence, record
 from sandbox.billing.offers import expire_offers
 from sandbox.billing.receivables import set_bill_status
