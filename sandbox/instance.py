@@ -224,7 +224,7 @@ class Instance:
 
     def change_settings(self, settings: SandboxSettings) -> None:
         """Switch behaviours on and off."""
-        self.settings = settings
+        self.settings = self.store.settings = settings
         self.faults.allow_partial = settings.allow_partial
         self.open_transactions.idle_seconds = settings.transaction_idle_seconds
         known = frozenset(REGISTRY) | transactions.OPCODES
