@@ -111,7 +111,11 @@ class Instance:
         tx = Tx(self.store, now)
         if twist.stale_seconds:
             self._commits.rewind(tx, twist.stale_seconds)
-        output, discard = self._run(tx, call, twist)
+        try:
+            output, discard = self._run(tx, call, twist)
+        except BaseException:
+            tx.rollback()
+            raise
         if discard or twist.stale_seconds:
             tx.rollback()
             return output
@@ -128,15 +132,11 @@ class Instance:
         return self._switched_on
 
     def _run(self, tx: Tx, call: BrmCall, twist: Twist) -> tuple[Flist, bool]:
-        """Output of an opcode, and whether its writes are to be thrown away; the transaction is rolled back on any error."""
+        """Output of an opcode, and whether its writes are to be thrown away."""
         context = Context(tx, call.flags, self.settings, twist.behaviours)
-        try:
-            if self.settings.strict_rev and not is_read(call.opcode):
-                _check_revision(tx, call.input)
-            return REGISTRY[call.opcode](context, call.input), context.discard
-        except BaseException:
-            tx.rollback()
-            raise
+        if self.settings.strict_rev and not is_read(call.opcode):
+            _check_revision(tx, call.input)
+        return REGISTRY[call.opcode](context, call.input), context.discard
 
     def _commit(self, tx: Tx) -> None:
         changes = tx.changes
@@ -159,15 +159,18 @@ class Instance:
         return {"POID": call.input["POID"], "TRANS_ID": id_}
 
     def _within(self, call: BrmCall, twist: Twist, now: datetime, txn: str) -> Flist:
-        """A call inside an open transaction; when it fails, the whole transaction is lost."""
+        """A call inside an open transaction; when a write fails, the whole transaction is lost."""
         tx = self.open_transactions.take(txn)
         try:
             tx.resume(now)
             output, _ = self._run(tx, call, twist)
             check_touched(tx, self.settings)
         except BrmFault:
-            tx.rollback()
-            self.open_transactions.lose(txn)
+            if is_read(call.opcode):
+                self.open_transactions.keep(txn, tx)
+            else:
+                tx.rollback()
+                self.open_transactions.lose(txn)
             raise
         self.open_transactions.keep(txn, tx)
         return output
