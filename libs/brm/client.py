@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -33,7 +33,9 @@ from libs.brm.errors import BrmError, BrmOutcomeUnknown, check_output
 from libs.brm.flist import Flist, get
 from libs.brm.poid import Poid
 from libs.brm.reconcile import Scene, complete_output, find_effect, is_complete, is_gone, units_applied
+from libs.brm.site import instance_of
 from libs.brm.specs import Kind, OpcodeSpec, opcode
+from libs.brm.startup import check_capabilities
 from libs.brm.text import to_text
 from libs.brm.transport import Instance, PoolExhausted, Reply, Transport, TransportFailure
 from libs.brm.verdicts import Effect
@@ -59,11 +61,19 @@ class SoapGateway:
     ``calls`` counts the requests sent, by opcode; every attempt counts.
     """
 
-    def __init__(self, instances: Iterable[Instance], *, time_left: TimeLeft = lambda: None) -> None:
+    def __init__(
+        self, instances: Iterable[Instance], *, time_left: TimeLeft = lambda: None, needs: Collection[str] = ()
+    ) -> None:
+        self._needs = frozenset(needs)
+        self._checks: list[asyncio.Task[frozenset[str]]] = []
         self.calls: Counter[str] = Counter()
         self._instances = {instance.system_id: _Connection(instance, time_left, self.calls) for instance in instances}
 
     async def __aenter__(self) -> Self:
+        if self._needs:
+            self._checks = [
+                asyncio.create_task(check_capabilities(self, system_id, self._needs)) for system_id in self._instances
+            ]
         return self
 
     async def __aexit__(
@@ -73,6 +83,9 @@ class SoapGateway:
 
     async def close(self) -> None:
         """Close all pools."""
+        for check in self._checks:
+            check.cancel()
+        await asyncio.gather(*self._checks, return_exceptions=True)
         await asyncio.gather(*(connection.transport.close() for connection in self._instances.values()))
 
     async def call(self, system_id: str, call: BrmCall) -> Flist:
@@ -107,10 +120,14 @@ class SoapGateway:
         return connection
 
 
-def open_gateway(systems: Iterable[BillingSystem]) -> SoapGateway:
-    """The gateway to the configured billing systems that have an address, within the deadline of the running RPC."""
-    instances = [Instance.of(system.code, system.endpoint, system.db_no) for system in systems if system.endpoint]
-    return SoapGateway(instances, time_left=time_left)
+def open_gateway(systems: Iterable[BillingSystem], *, needs: Collection[str] = ()) -> SoapGateway:
+    """The gateway to the configured billing systems that have an address, within the deadline of the running RPC.
+
+    With ``needs`` it asks, in the background once it is entered, whether the instances expose these opcodes, and logs which
+    they do not. Raises :class:`~libs.config.SettingsError` for a dialect file that cannot be read.
+    """
+    instances = [instance_of(system) for system in systems if system.endpoint]
+    return SoapGateway(instances, time_left=time_left, needs=needs)
 
 
 class _Connection:

@@ -28,6 +28,9 @@ class BillingSystem(BaseModel):
     db_no: str = Field(
         "", description="Database number in its POIDs, such as `0.0.0.1`; empty follows the code: BRM_02 is 0.0.0.2."
     )
+    dialect_file: str = Field(
+        "", description="TOML file with what is particular to its web services: dialect, login, TLS, stored searches."
+    )
     enabled: bool = Field(True, description="Whether orders may go there.")
     read_only: bool = Field(False, description="Whether it only answers queries.")
     service_level_balance_groups: bool = Field(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from libs.brm.client import open_gateway
 from libs.brm.gateway import BrmGateway
+from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database, Statement
 from libs.grpckit.channel import open_channel
@@ -51,7 +52,7 @@ async def adapters(settings: Settings, systems: Sequence[BillingSystem]) -> Asyn
     """The ports as production has them: cross-references over gRPC, BRM over SOAP."""
     channel = open_channel(settings.xref_target, settings)
     try:
-        async with open_gateway(systems) as gateway:
+        async with open_gateway(systems, needs=NEEDS[NAME]) as gateway:
             yield GrpcXref(channel), gateway
     finally:
         await channel.close()

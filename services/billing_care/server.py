@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from libs.brm.client import open_gateway
 from libs.brm.gateway import BrmGateway
+from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
@@ -27,7 +28,7 @@ async def start(port_file: Path | None) -> None:
     settings, systems = Settings(), load_billing_systems()
     channel = open_channel(settings.xref_target, settings)
     try:
-        async with open_gateway(systems) as gateway:
+        async with open_gateway(systems, needs=NEEDS[NAME]) as gateway:
             await serve(settings, **parts(settings, systems, GrpcXref(channel), gateway), port_file=port_file)
     finally:
         await channel.close()

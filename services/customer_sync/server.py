@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from libs.brm.client import open_gateway
+from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database, Statement
 from libs.grpckit.channel import open_channel
@@ -50,7 +51,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         stack.push_async_callback(db.close)
         channel = open_channel(settings.xref_target, settings)
         stack.push_async_callback(channel.close)
-        gateway = await stack.enter_async_context(open_gateway(billing_systems))
+        gateway = await stack.enter_async_context(open_gateway(billing_systems, needs=NEEDS[NAME]))
         journal, parents, xref = await Journal.open(db), await AccountParents.open(db), GrpcXref(channel)
         executor = Executor(
             journal=journal,

@@ -1,7 +1,8 @@
 """What each opcode takes and gives, as data.
 
 Field types live in ``fields.yaml``, shared groups in ``shapes.yaml``, opcodes in one YAML file per family, web services
-in ``services.yaml``. A site whose schema differs edits these files, not code. Everything is read once, on first use.
+in ``services.yaml``. A site whose schema differs names a file of its own tables, which replace ours opcode by opcode, in
+``O2C_BRM_SPECS_FILE`` (:mod:`tools.brm_specs_from_xsd` makes one). Everything is read once, on first use.
 
 Notation of a group: a list in wire order. ``NAME`` is a field, ``NAME*`` a required one, ``NAME: [...]`` an array or
 substruct with members, ``$shape`` splices a shared shape, ``"*"`` opens the group to any known field.
@@ -9,12 +10,14 @@ substruct with members, ``$shape`` splices a shared shape, ``"*"`` opens the gro
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -35,6 +38,12 @@ __all__ = [
 _FAMILIES: Final = ("base", "cust", "subscription", "bill", "ar", "act", "bal", "pymt", "collections", "other")
 RECALLED: Final = "[recall]"
 """Known from the public documentation but not read again: check it against the site's WSDL."""
+
+
+CUSTOM_SERVICE: Final = "BRMCustomServices_v2"
+"""Where a site's own opcodes are when its table does not say; the dialect's ``service_map`` names the real one."""
+SITE_FILE: Final = "O2C_BRM_SPECS_FILE"
+"""Environment variable that names a site's own tables."""
 
 
 class FieldType(StrEnum):
@@ -175,9 +184,25 @@ def _load(name: str) -> Any:
 
 
 @cache
+def _site() -> dict[str, Any]:
+    """The site's own tables: ``fields`` as in ``fields.yaml``, ``opcodes`` as in the families' files."""
+    path = os.environ.get(SITE_FILE)
+    if not path:
+        return {}
+    tables = yaml.load(Path(path).read_bytes(), Loader=yaml.CSafeLoader)
+    if not isinstance(tables, dict) or set(tables) - {"fields", "opcodes"}:
+        raise ValueError(f"{path}: fields and opcodes are expected")
+    return tables
+
+
+@cache
 def _dictionary() -> dict[str, FieldSpec]:
+    return _fields(_load("fields")) | _fields(_site().get("fields") or {})
+
+
+def _fields(tables: Mapping[str, list[str]]) -> dict[str, FieldSpec]:
     known: dict[str, FieldSpec] = {}
-    for title, names in _load("fields").items():
+    for title, names in tables.items():
         match = _TYPE.fullmatch(title)
         if match is None:
             raise ValueError(f"fields.yaml: {title} is no type")
@@ -194,12 +219,13 @@ def _opcodes() -> dict[str, OpcodeSpec]:
     reader = _Reader(_load("shapes"))
     services = sorted(_load("services").items(), key=lambda item: -len(item[0]))
     tables: dict[str, OpcodeSpec] = {}
-    for family in _FAMILIES:
-        for name, table in (_load(family) or {}).items():
+    for family in (*(_load(name) for name in _FAMILIES), _site().get("opcodes")):
+        for name, table in (family or {}).items():
             kind = Kind(table["kind"])
             tables[name] = OpcodeSpec(
                 name=name,
-                service=table.get("service") or next(service for prefix, service in services if name.startswith(prefix)),
+                service=table.get("service")
+                or next((service for prefix, service in services if name.startswith(prefix)), CUSTOM_SERVICE),
                 operation=table.get("operation") or operation_name(name),
                 kind=kind,
                 timeout=Timeout(table.get("timeout") or ("read" if kind is Kind.READ else "write")),
