@@ -11,7 +11,7 @@ from libs.brm.flist import Array
 from libs.brm.poid import Poid
 from libs.brm.specs import FieldType, field_spec
 
-SENSITIVE: Final = frozenset(("DEBIT_NUM", "DEBIT_EXP", "SECURITY_ID", "BANK_NO", "PASSWD", "PASSWD_CLEAR"))
+SENSITIVE: Final = frozenset(("DEBIT_NUM", "DEBIT_EXP", "SECURITY_ID", "BANK_NO", "BANK_ACCOUNT_NO", "PASSWD", "PASSWD_CLEAR"))
 """Fields whose values are never printed, logged, hashed or stored in clear."""
 MASK: Final = "****"
 _WITH_TAIL: Final = "DEBIT_NUM"

@@ -20,6 +20,7 @@ from libs.brm.reconcile.purchases import offers_found, offers_wanted
 from libs.brm.reconcile.scene import Ask, Finder, Scene
 from libs.brm.reconcile.states import units_applied
 from libs.brm.reconcile.transfers import BALGRP_TRANSFER, with_offers
+from libs.errors import O2CError
 
 __all__ = ["FINDERS", "Ask", "Scene", "complete_output", "find_effect", "is_complete", "is_gone", "units_applied"]
 
@@ -45,7 +46,10 @@ async def find_effect(scene: Scene, call: BrmCall) -> Flist | None:
         raise scene.unsettled(call, "the opcode has no natural key")
     found = await finder(scene, call)
     if found and call.opcode == PYMT_COLLECT:
-        await allocate(scene, call, found)
+        try:
+            await allocate(scene, call, found)
+        except O2CError as error:
+            raise scene.unsettled(call, "it is stored, but could not be allocated") from error
     return found
 
 

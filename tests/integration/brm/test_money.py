@@ -83,6 +83,21 @@ async def test_a_phantom_whose_answer_got_lost_too_is_allocated_when_it_is_settl
     assert len(await items(gateway, "payment")) == 1
 
 
+async def test_a_payment_that_cannot_be_allocated_stays_unsettled_until_it_can(
+    gateway: SoapGateway, sandbox: RunningSandbox, bill: Flist
+) -> None:
+    await sandbox.admin().add_fault("pymt_phantom", times=1)
+    await sandbox.admin().add_fault("err:STORAGE", opcode="PCM_OP_BILL_ITEM_TRANSFER")
+    for attempt in (gateway.call, gateway.settle):
+        with pytest.raises(BrmOutcomeUnknown) as unknown:
+            await attempt("BRM_01", payment(bill))
+        assert unknown.value.violations[0].reason is Reason.PAYMENT_OUTCOME_UNKNOWN
+    await sandbox.admin().clear_faults()
+    assert await gateway.settle("BRM_01", payment(bill)) is not None
+    assert await due(gateway, bill) == bill["DUE"] - 10
+    assert len(await items(gateway, "payment")) == 1
+
+
 @pytest.mark.spec("brm:8.5")
 async def test_a_payment_that_never_arrived_is_posted_once_after_it_was_looked_up(
     gateway: SoapGateway, sandbox: RunningSandbox, bill: Flist

@@ -236,6 +236,39 @@ def test_sensitive_fields_are_masked_wherever_they_stand() -> None:
     assert "4111111111111111" in to_text(call.input, masked=False)
 
 
+def test_money_carries_a_token_by_which_it_is_found_again() -> None:
+    charge = get(ALL["pymt_collect"].input, "CHARGES[0]")
+    assert charge["TRANS_ID"] == get(charge, "PAYMENT.DESCR") == "PAY-1"
+    assert get(charge, "PAYMENT.INHERITED_INFO.CASH_INFO[0].RECEIPT_NO") == "PAY-1"
+    assert ALL["ar_bill_adjustment"].input["DESCR"] == "ADJ-1"
+    assert ALL["bill_debit"].input["DESCR"] == "T-1"
+    text = repr(ALL["pymt_collect"])
+    assert "'77'" not in text
+    assert "4111111111111111" not in text
+    with pytest.raises(ValueError, match="no payment"):
+        calls.pymt_collect([])
+
+
+def test_an_action_on_events_keeps_its_amount_apart_from_the_rest() -> None:
+    flist = ALL["ar_event_adjustment"].input
+    assert flist["ADJUSTMENT_INFO"][0] == {"AMOUNT": Decimal(-5), "RESOURCE_ID": 840, "FLAGS": 1}
+    assert not {"AMOUNT", "FLAGS"} & set(flist)
+
+
+def test_searches_compare_ranges_where_they_say_so() -> None:
+    window = calls.find_collections_actions(window=(NOON, NOON)).input
+    assert window["TEMPLATE"] == "select X from /collections_action where F1 >= V1 and F2 <= V2"
+    assert window["ARGS"] == {1: {"MOD_T": NOON}, 2: {"MOD_T": NOON}}
+    page = calls.find_range("/account", 1, 9).input
+    assert page["TEMPLATE"] == "select X from /account where F1.id >= V1 and F2.id <= V2"
+    assert page["ARGS"][2] == {"POID": Poid("0.0.0.1", "/account", 9)}
+    for wrong in ({}, {"billinfo": UNIT, "window": (NOON, NOON)}):
+        with pytest.raises(ValueError, match="bill unit or a window"):
+            calls.find_collections_actions(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="service or a status"):
+        calls.find_products(ACCOUNT, SERVICE, status=OfferStatus.ACTIVE)
+
+
 def test_words_that_quote_a_sensitive_value_lose_it() -> None:
     card = calls.CardPayInfo(number="4111111111111111", security_code="987", expiry="0130", holder="Denise")
     call = calls.create_billinfo(ACCOUNT, calls.BillUnit(billinfo_id="BP", payinfo=card))
