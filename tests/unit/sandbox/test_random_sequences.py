@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from random_money import MoneyChaos
+from random_relations import RelationsChaos
 
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array, Flist
@@ -32,6 +34,8 @@ class Chaos:
         self.brm = brm
         self.dice = random.Random(seed)
         self.number = 0
+        self.money = MoneyChaos(brm, self.dice, self.any)
+        self.relations = RelationsChaos(brm, self.dice, self.any)
 
     def any(self, class_: str) -> Any:
         found = [flist["POID"] for flist in self.brm.instance.reader().of_class(class_)]
@@ -41,7 +45,7 @@ class Chaos:
         self.number += 1
         kinds = [self.create, self.child, self.service, self.service, self.purchase, self.purchase, self.cancel]
         kinds += [self.status, self.offer_status, self.bill, self.repoint, self.group, self.change_cycle]
-        return self.dice.choice(kinds)()
+        return self.dice.choice([*kinds, *self.money.kinds(), *self.relations.kinds()])()
 
     def create(self) -> tuple[str, Flist]:
         months, day = self.dice.choice((1, 1, 3)), self.dice.choice((1, 1, 15, 31))
@@ -139,6 +143,8 @@ def test_books_balance_after_a_thousand_random_calls_with_random_faults(brm: Any
     asyncio.run(run())
     assert outcomes["done"] > STEPS / 3, outcomes
     assert outcomes["dropped"] and outcomes["STREAM_EOF"], outcomes
+    made = {item["POID"].type for item in brm.instance.reader().of_class("/item")}
+    assert made >= {f"/item/{kind}" for kind in ("payment", "payment/reversal", "adjustment", "dispute", "writeoff", "refund")}
     assert brm.instance.check_invariants() == []
     brm.instance.faults.clear()
     brm.instance.set_clock(ClockMode.FROZEN, brm.instance.clock.now() + timedelta(days=62))
