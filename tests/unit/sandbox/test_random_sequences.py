@@ -14,6 +14,8 @@ from random_money import MoneyChaos
 from random_relations import RelationsChaos
 
 from libs.brm.call import BrmCall
+from libs.brm.codec import encode_response
+from libs.brm.dialect import Dialect
 from libs.brm.flist import Array, Flist
 from sandbox.chaos import Dropped
 from sandbox.clock import ClockMode
@@ -146,6 +148,8 @@ def test_books_balance_after_a_thousand_random_calls_with_random_faults(brm: Any
     made = {item["POID"].type for item in brm.instance.reader().of_class("/item")}
     assert made >= {f"/item/{kind}" for kind in ("payment", "payment/reversal", "adjustment", "dispute", "writeoff", "refund")}
     assert brm.instance.check_invariants() == []
+    for flist in brm.instance.reader().of_class(""):
+        encode_response("PCM_OP_READ_OBJ", visible(flist), Dialect())
     brm.instance.faults.clear()
     brm.instance.set_clock(ClockMode.FROZEN, brm.instance.clock.now() + timedelta(days=62))
     brm.job("bill")
