@@ -133,6 +133,55 @@ def jobs(
 
 
 @app.command()
+def faults(
+    action: Annotated[str, typer.Argument(help="Fault to add, such as drop_after or err:STORAGE; without it list them.")] = "",
+    opcode: Annotated[str, typer.Option("--opcode", help="Opcodes it hits; * stands for any text.")] = "*",
+    times: Annotated[int, typer.Option("--times", help="How often it may happen; 0 means always.")] = 1,
+    clear: Annotated[bool, typer.Option("--clear", help="Take all faults away first.")] = False,
+    system: System = "BRM_01",
+    as_json: JsonFlag = False,
+) -> None:
+    """List the failures on demand of one instance, or add one.
+
+    Example: o2c sandbox faults drop_after --opcode 'PCM_OP_CUST_*'
+    """
+    with errors_by_name(), connected() as clients:
+        admin = clients.sandbox(system)
+        if clear:
+            refused(admin.clear_faults)
+        if action:
+            refused(lambda: admin.add_fault(action, times=times, opcode=opcode))
+        found = refused(admin.faults)
+        if as_json:
+            print_json(found)
+            return
+        rows = [
+            (item["id"], item["action"], item["match"]["opcode"], item["times"] or "always", item["fired"]) for item in found
+        ]
+        columns = ("#", "Action", "Opcodes", "Times", "Fired")
+        out.print(table(f"Faults in {system}", columns, rows, right=("#", "Fired"), flowing=("Opcodes",)))
+
+
+@app.command()
+def outbox(
+    after: Annotated[int, typer.Option("--after", help="Only messages numbered above this.")] = 0,
+    system: System = "BRM_01",
+    as_json: JsonFlag = False,
+) -> None:
+    """What one instance has told the world, such as that collections changed something.
+
+    Example: o2c sandbox outbox -s BRM_01
+    """
+    with errors_by_name(), connected() as clients:
+        found = refused(lambda: clients.sandbox(system).outbox(after))
+        if as_json:
+            print_json(found)
+            return
+        rows = [(item["seq"], item["NAME"], item["START_T"], item["END_T"]) for item in found]
+        out.print(table(f"Outbox of {system}", ("#", "Message", "From", "To"), rows, right=("#",), flowing=("Message",)))
+
+
+@app.command()
 def invariants(system: System = "BRM_01", as_json: JsonFlag = False) -> None:
     """Check every invariant over the whole store; exit code 1 when one is broken.
 
