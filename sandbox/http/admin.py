@@ -21,7 +21,6 @@ from sandbox.fixtures import FIXTURES, load
 from sandbox.instance import Instance
 from sandbox.jobs import JOBS, run_job
 from sandbox.money_jobs import inject_usage
-from sandbox.opcodes import REGISTRY
 from sandbox.opcodes.base import visible
 from sandbox.opcodes.search import Condition, candidates
 from sandbox.outbox import messages_after
@@ -105,7 +104,7 @@ class Admin:
 
     async def capabilities(self, _: web.Request) -> web.Response:
         """Instance, database number, opcodes offered, jobs and extensions."""
-        services = {OPCODES[name].service for name in REGISTRY if name in OPCODES}
+        services = {spec.service for spec in OPCODES.values() if spec.name in self._instance.offered}
         return _json(
             {
                 "instance": self._instance.name,
