@@ -20,6 +20,7 @@ from libs.brm.flist import Array, Flist
 from sandbox.chaos import Dropped
 from sandbox.clock import ClockMode
 from sandbox.errors import BrmFault
+from sandbox.opcodes.base import visible
 
 STEPS = 1000
 SERVICES = {
