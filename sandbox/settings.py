@@ -25,6 +25,8 @@ class SandboxSettings:
     """An open transaction nobody uses for so long is aborted."""
     base_writes: bool = False
     """Whether WRITE_FLDS, CREATE_OBJ and DELETE_OBJ are offered."""
+    token: str = ""
+    """Bearer token a SOAP request must carry; empty asks for none."""
     allow_header_faults: bool = False
     """Whether the header ``X-Sandbox-Fault`` injects a fault into its own request."""
     allow_partial: bool = False

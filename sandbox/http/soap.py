@@ -53,6 +53,9 @@ class SoapFront:
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         service = request.match_info["service"]
+        token = self._instance.settings.token
+        if token and request.headers.get("Authorization") != f"Bearer {token}":
+            return self._answer(encode_client_fault("the bearer token is missing or wrong", self._dialect), 401)
         body = await request.read()
         try:
             call = decode_request(body, self._dialect)

@@ -42,6 +42,8 @@ def commit_customer(ctx: Context, flist: Flist) -> Flist:
     _check_plan(tx, required(flist, "POID"))
     effective: datetime = flist.get("EFFECTIVE_T") or effective_time(tx, flist)
     ((_, info), *_) = required_array(flist, "ACCTINFO").items()
+    if isinstance(wanted := info.get("POID"), Poid) and wanted.type != "/account":
+        raise BrmFault("BAD_POID_TYPE", "POID", f"{wanted} is no account")
     account = _create_account(tx, info, flist, effective)
     links = Links(tx, account, effective)
     links.add_payinfos(flist)
