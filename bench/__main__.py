@@ -1,4 +1,4 @@
-"""``python -m bench [rpc] [brm] [flows] [orders] [engine]``: measure side by side. Without names: all but engine."""
+"""``python -m bench [rpc] [brm] [flows] [orders] [memory] [engine]``: measure. Without names: all but the last two."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ PARTS = {
     "brm": "the BRM connector beside a bare HTTP loop, and the sandbox's own speed",
     "flows": "BRM calls, RPCs and commits of the example orders, beside the least",
     "orders": "orders of 10, 100 and 1,000 lines through the whole suite",
+    "memory": "what a sandbox instance takes at 100,000 objects (a minute)",
     "engine": "kill -9 of one of two orchestration pods on PostgreSQL (half a minute)",
 }
 DEFAULT = ("rpc", "brm", "flows", "orders")
