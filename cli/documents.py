@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from libs.errors import O2CError, Reason
+from libs.errors import O2CError, Reason, Violation
+from libs.grpckit.wire import json_to_message
 from libs.pb.order.v1.order_pb2 import Order
 
 
@@ -37,9 +38,20 @@ def parse_order(text: str, source: str = "order") -> Order:
         raise O2CError.of(Reason.JSON_MALFORMED, f"{source}: an order is a JSON object", field="order", line="1")
     expanded = expand_enums(document, Order.DESCRIPTOR, "order")
     try:
-        return json_format.ParseDict(expanded, Order())
-    except json_format.ParseError as error:
-        raise O2CError.of(Reason.JSON_MALFORMED, f"{source}: {error}", field="order", line="") from error
+        return json_to_message(expanded, Order)
+    except O2CError as error:
+        raise O2CError(*(in_document(violation, source) for violation in error.violations)) from error
+
+
+def in_document(violation: Violation, source: str) -> Violation:
+    """The same, said of a document: the file in the message, and the path from the order on."""
+    path = f"order.{violation.field}" if violation.field else "order"
+    return replace(
+        violation,
+        message=f"{source}: {violation.message}",
+        field=path,
+        metadata={**violation.metadata, "line": "", "field": path},
+    )
 
 
 def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from libs.errors import O2CError, Violation
+from libs.ids import new_id
 from libs.xref import rules
 from libs.xref.model import COMMON, Mode, XrefCell, XrefKey, XrefRow, XrefTable, XrefWrite
 from libs.xref.tables import standard_tables
@@ -43,7 +43,7 @@ class FakeXref:
             self.rows.put(row)
         cells = row.of(column)
         if not cells:
-            self.rows.apply([rules.CellAdded(row.row_id, key.table, XrefCell(column, str(uuid.uuid4())), 0)], row)
+            self.rows.apply([rules.CellAdded(row.row_id, key.table, XrefCell(column, new_id()), 0)], row)
             cells = row.of(column)
         return cells[0].value
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -18,6 +17,7 @@ from sqlalchemy import bindparam, select
 
 from libs.db import Database, Row, Statement, Transaction, UniqueViolation
 from libs.errors import O2CError, Reason
+from libs.ids import new_id
 from libs.xref.model import COMMON, XrefCell, XrefKey
 from libs.xref.rules import CellAdded, CellReplaced, Change, Rows, StoredRow
 from services.xref.answers import AnswerKey, find_answer, keep_answer
@@ -171,7 +171,7 @@ class XrefRepository:
         ids = self.registry.ids
         await self.row_ids.reserve(len(numbered))
         references = [(column_id, key.ref_value, self.row_ids.take(), 0, "") for column_id, key in numbered]
-        targets = [(column_id, key.ref_value, ids[key.table, column], str(uuid.uuid4())) for column_id, key in numbered]
+        targets = [(column_id, key.ref_value, ids[key.table, column], new_id()) for column_id, key in numbered]
         for attempt in range(ATTEMPTS):
             try:
                 async with self.db.begin() as tx:
