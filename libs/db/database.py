@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 from libs.db.statement import Statement
 from libs.metrics import Counter
 
+PROBE = Statement(sqlite="SELECT 1", postgresql="SELECT 1")
 COMMITS = Counter("o2c_db_commits_total", "Database commits; transactions that share one count once.")
 
 Row = tuple[Any, ...]
@@ -97,6 +98,10 @@ class Database(abc.ABC):
     @abc.abstractmethod
     async def close(self) -> None:
         """Let running transactions finish, then close every connection."""
+
+    async def answers(self) -> bool:
+        """Whether the database can be asked right now: what a service's readiness depends on. Raises as any read does."""
+        return await self.one(PROBE) is not None
 
 
 def ddl(models: Iterable[type[SQLModel]], dialect: Dialect) -> list[str]:

@@ -11,7 +11,7 @@ from libs.brm.client import open_gateway
 from libs.brm.gateway import BrmGateway
 from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
-from libs.db import Database, Statement
+from libs.db import Database
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.bill_fulfillment.v1.bill_fulfillment_pb2_grpc import add_BillFulfillmentServiceServicer_to_server
@@ -27,8 +27,6 @@ from services.bill_fulfillment.targets import Targets
 
 NAME: Final = "bill_fulfillment"
 SERVICE_NAME: Final = "o2c.bill_fulfillment.v1.BillFulfillmentService"
-
-_PROBE = Statement(sqlite="SELECT 1", postgresql="SELECT 1")
 
 
 async def start(port_file: Path | None) -> None:
@@ -89,14 +87,11 @@ async def built(
             max_lines=settings.max_lines,
         )
 
-        async def ready() -> bool:
-            return await db.one(_PROBE) is not None
-
         yield {
             "name": NAME,
             "servicers": [(add_BillFulfillmentServiceServicer_to_server, handlers)],
             "service_names": [SERVICE_NAME],
-            "ready": ready,
+            "ready": db.answers,
             "on_stop": [executor.drain],
         }
     finally:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from libs.brm.client import open_gateway
 from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
-from libs.db import Database, Statement
+from libs.db import Database
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import add_CustomerSyncServiceServicer_to_server
@@ -25,8 +25,6 @@ from services.customer_sync.persistence import AccountParents
 
 NAME: Final = "customer_sync"
 SERVICE_NAME: Final = "o2c.customer_sync.v1.CustomerSyncService"
-
-_PROBE: Final = Statement(sqlite="SELECT 1", postgresql="SELECT 1")
 
 
 async def start(port_file: Path | None) -> None:
@@ -64,12 +62,9 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         )
         handlers = CustomerSyncServicer(executor, journal, settings.targets(billing_systems))
 
-        async def ready() -> bool:
-            return await db.one(_PROBE) is not None
-
         yield {
             "name": NAME,
             "servicers": [(add_CustomerSyncServiceServicer_to_server, handlers)],
             "service_names": [SERVICE_NAME],
-            "ready": ready,
+            "ready": db.answers,
         }

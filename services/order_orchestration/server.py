@@ -10,7 +10,7 @@ from typing import Any
 
 from libs.clock import FrozenClock, SystemClock, to_micros
 from libs.config import BillingSystem, load_billing_systems
-from libs.db import Database, Statement
+from libs.db import Database
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import (
@@ -32,8 +32,6 @@ from services.order_orchestration.watch import WatchHub
 
 NAME = "order_orchestration"
 SERVICE_NAMES = ("o2c.order_orchestration.v1.OrderIntakeService", "o2c.order_orchestration.v1.OrdersService")
-
-_PROBE = Statement(sqlite="SELECT 1", postgresql="SELECT 1")
 
 
 async def start(port_file: Path | None) -> None:
@@ -80,9 +78,6 @@ async def built(settings: Settings, systems: Sequence[BillingSystem]) -> AsyncIt
         def today() -> datetime:
             return business.now()
 
-        async def ready() -> bool:
-            return await db.one(_PROBE) is not None
-
         engine = build_engine(settings, store, micros)
         executor = Executor(store, xref, functions, vault, hub, micros, settings.retry())
         policy, edges = settings.policy(systems), settings.edges()
@@ -97,7 +92,7 @@ async def built(settings: Settings, systems: Sequence[BillingSystem]) -> AsyncIt
             ],
             "service_names": list(SERVICE_NAMES),
             "on_drain": [hub.close],
-            "ready": ready,
+            "ready": db.answers,
         }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from libs.config import BillingSystem, load_billing_systems
-from libs.db import Database, Statement
+from libs.db import Database
 from libs.grpckit.server import running_server, serve
 from libs.pb.xref.v1.xref_pb2_grpc import add_XrefServiceServicer_to_server
 from libs.xref.tables import standard_tables
@@ -23,8 +23,6 @@ from services.xref.schema import MODELS
 
 NAME = "xref"
 SERVICE_NAME = "o2c.xref.v1.XrefService"
-
-_PROBE = Statement(sqlite="SELECT 1", postgresql="SELECT 1")
 
 
 async def start(port_file: Path | None) -> None:
@@ -62,15 +60,12 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             await registry.register(standard_tables(codes, settings.crm_systems))
         await purge_answers(db, settings.answer_days)
 
-        async def ready() -> bool:
-            return await db.one(_PROBE) is not None
-
         handlers = XrefHandlers(XrefRepository(db, registry, RowIds(db)), registry)
         yield {
             "name": NAME,
             "servicers": [(add_XrefServiceServicer_to_server, handlers)],
             "service_names": [SERVICE_NAME],
-            "ready": ready,
+            "ready": db.answers,
         }
     finally:
         await db.close()
