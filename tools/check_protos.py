@@ -45,8 +45,6 @@ def rule_findings(image: FileDescriptorSet) -> list[str]:
     for service, method in methods(image):
         name = f"{service}/{method.name}"
         request, answer = messages[method.input_type], messages[method.output_type]
-        if method.client_streaming:
-            findings.append(f"{name}: the kit serves methods with a single request")
         if not READING.match(method.name):
             findings += _missing(
                 name, request, {"request_id": FieldDescriptorProto.TYPE_STRING, "validate_only": FieldDescriptorProto.TYPE_BOOL}

@@ -57,7 +57,9 @@ def open_channel(target: str, settings: ServiceSettings | None = None) -> grpc.a
     are allowed unless ``plaintext`` is set.
     """
     token = settings.token.get_secret_value() if settings is not None and settings.token else ""
-    interceptors: list[grpc.aio.ClientInterceptor] = [_UnaryClient(token), _StreamClient(token)]
+    interceptors: list[grpc.aio.ClientInterceptor] = [
+        kind(token) for kind in (_UnaryClient, _StreamClient, _StreamUnaryClient, _StreamStreamClient)
+    ]
     credentials = channel_credentials(settings, target)
     if credentials is None:
         return grpc.aio.insecure_channel(target, channel_options(), interceptors=interceptors)
@@ -106,3 +108,17 @@ class _StreamClient(_Client, grpc.aio.UnaryStreamClientInterceptor):
         self, continuation: Callable[..., Any], details: grpc.aio.ClientCallDetails, request: Any
     ) -> Any:
         return await continuation(self.details(details), request)
+
+
+class _StreamUnaryClient(_Client, grpc.aio.StreamUnaryClientInterceptor):
+    async def intercept_stream_unary(
+        self, continuation: Callable[..., Any], details: grpc.aio.ClientCallDetails, requests: Any
+    ) -> Any:
+        return await continuation(self.details(details), requests)
+
+
+class _StreamStreamClient(_Client, grpc.aio.StreamStreamClientInterceptor):
+    async def intercept_stream_stream(
+        self, continuation: Callable[..., Any], details: grpc.aio.ClientCallDetails, requests: Any
+    ) -> Any:
+        return await continuation(self.details(details), requests)

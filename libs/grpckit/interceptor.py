@@ -68,16 +68,15 @@ class Interceptor(grpc.aio.ServerInterceptor):
         return handler
 
     def _wrapped(self, method: str, handler: Any) -> Any:
-        if handler.request_streaming:
-            raise TypeError(f"{method}: the kit serves methods with a single request")
         wrap = _Method(self, method)
+        ends = handler.request_deserializer, handler.response_serializer
+        if handler.request_streaming and handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(wrap.stream(handler.stream_stream), *ends)
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(wrap.unary(handler.stream_unary), *ends)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                wrap.stream(handler.unary_stream), handler.request_deserializer, handler.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            wrap.unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
-        )
+            return grpc.unary_stream_rpc_method_handler(wrap.stream(handler.unary_stream), *ends)
+        return grpc.unary_unary_rpc_method_handler(wrap.unary(handler.unary_unary), *ends)
 
 
 class _Method:
