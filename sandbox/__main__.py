@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -32,9 +33,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         "--set",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
+        metavar="[INSTANCE.]NAME=VALUE",
         dest="switches",
-        help="change a switch, such as strict_xsd=true",
+        help="change a switch, such as strict_xsd=true or BRM_02.time_zone=Europe/Berlin",
     )
     parser.add_argument("--port-file", type=Path, metavar="PATH", help="file to write the bound port to once ready")
     options = parser.parse_args(arguments)
@@ -43,11 +44,24 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--listen must be HOST:PORT, not {options.listen!r}")
     options.host, options.port = host, int(port)
     try:
-        switches = dict(text.split("=", 1) for text in options.switches)
-        options.settings = changed_settings(SandboxSettings(), switches)
+        options.settings, options.own_settings = read_switches(options.switches)
     except ValueError as error:
         parser.error(f"--set: {error}")
     return options
+
+
+def read_switches(texts: Sequence[str]) -> tuple[SandboxSettings, dict[str, SandboxSettings]]:
+    """Switches of every instance, and of those with switches of their own; raises :class:`ValueError`."""
+    common: dict[str, str] = {}
+    own: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        instance, _, switch = name.rpartition(".")
+        if not sign:
+            raise ValueError(f"{text!r} is not NAME=VALUE")
+        (own.setdefault(instance, {}) if instance else common)[switch] = value
+    settings = changed_settings(SandboxSettings(), common)
+    return settings, {instance: changed_settings(settings, switches) for instance, switches in own.items()}
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -57,7 +71,7 @@ async def serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    instances = open_instances(names, data, options.clock, options.seed, options.settings)
+    instances = open_instances(names, data, options.clock, options.seed, options.settings, options.own_settings)
     async with SandboxServer(instances, options.host, options.port) as server:
         logging.getLogger("sandbox").info("serving %s at %s", ", ".join(names), server.address)
         if options.port_file is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -29,6 +30,7 @@ MAX_ELEMENTS: Final = 1000
 """Elements of one array (rule 35 of section 6)."""
 BASE_WRITES: Final = frozenset({"PCM_OP_WRITE_FLDS", "PCM_OP_CREATE_OBJ", "PCM_OP_DELETE_OBJ"})
 _CLOCK: Final = "clock"
+_TIME_ZONE: Final = "time_zone"
 _ACCOUNT_FIELDS: Final = ("ACCOUNT_OBJ", "POID", "PARENT")
 Result = TypeVar("Result")
 
@@ -46,15 +48,18 @@ class Instance:
         seed: int = 0,
         settings: SandboxSettings | None = None,
     ) -> None:
-        """Open the database at ``path`` (in memory without one); a stored clock wins over ``clock``."""
+        """Open the database at ``path`` (in memory without one); a stored clock wins over ``clock``, a stored time zone over
+        that of ``settings``."""
         self.name = name
         self.db = db
-        self.settings = SandboxSettings()
+        self.settings = settings or SandboxSettings()
         self.store = Store(path, db, self.settings)
+        zone = self.store.meta(_TIME_ZONE, self.settings.time_zone)
+        self.settings = replace(self.settings, time_zone=zone)
         self.faults = FaultInjector(seed)
         self.open_transactions = OpenTransactions()
         self._commits = Commits()
-        self.change_settings(settings or self.settings)
+        self.change_settings(self.settings)
         self.calls = CallLog()
         saved = self.store.meta(_CLOCK)
         self._first_clock = clock or VirtualClock()
@@ -107,7 +112,8 @@ class Instance:
             return self._end_or_open(call, now, txn)
         if txn:
             return self._within(call, twist, now, txn)
-        reserved = self._reserve(call.input, now) if twist.reserve else []
+        leaks = twist.reserve or (self.settings.uniqueness_leak and not is_read(call.opcode))
+        reserved = self._reserve(call.input, now) if leaks else []
         tx = Tx(self.store, now)
         if twist.stale_seconds:
             self._commits.rewind(tx, twist.stale_seconds)
@@ -226,8 +232,14 @@ class Instance:
         self.store.set_meta(_CLOCK, self.clock.saved())
 
     def change_settings(self, settings: SandboxSettings) -> None:
-        """Switch behaviours on and off."""
-        self.settings = self.store.settings = settings
+        """Switch behaviours on and off; raises :class:`ValueError` for another time zone once there are bill units."""
+        if settings.time_zone != self.settings.time_zone and any(self.reader().of_class("/billinfo")):
+            raise ValueError(
+                f"time_zone stays {self.settings.time_zone}: there are bill units, whose cycles end at midnight there"
+            )
+        self.settings = settings
+        self.store.configure(settings)
+        self.store.set_meta(_TIME_ZONE, settings.time_zone)
         self.faults.allow_partial = settings.allow_partial
         self.open_transactions.idle_seconds = settings.transaction_idle_seconds
         known = frozenset(REGISTRY) | transactions.OPCODES
@@ -241,6 +253,7 @@ class Instance:
     def reset(self) -> None:
         """Back to the start: catalogue only, first clock, no faults, empty logs."""
         self.store.clear()
+        self.store.set_meta(_TIME_ZONE, self.settings.time_zone)
         self.faults.clear()
         self.calls.clear()
         self.open_transactions.lose_all()

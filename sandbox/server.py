@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -20,9 +20,19 @@ def database_number(position: int) -> str:
 
 
 def open_instances(
-    names: Sequence[str], data: Path | None, clock: str, seed: int, settings: SandboxSettings | None = None
+    names: Sequence[str],
+    data: Path | None,
+    clock: str,
+    seed: int,
+    settings: SandboxSettings | None = None,
+    own: Mapping[str, SandboxSettings] | None = None,
 ) -> list[Instance]:
-    """Instances in order of their names' positions; ``data`` is the folder of their databases, in memory without one."""
+    """Instances in order of their names' positions; ``data`` is the folder of their databases, in memory without one.
+
+    ``own`` has the switches of those instances that differ from ``settings``. Raises :class:`ValueError` for bad names.
+    """
+    if unknown := set(own or {}) - set(names):
+        raise ValueError(f"no instance {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     if len(set(names)) != len(names) or not all(names):
         raise ValueError("instance names must be given and differ")
     if data is not None:
@@ -34,7 +44,7 @@ def open_instances(
             path=data / f"{name}.db" if data is not None else None,
             clock=VirtualClock.from_text(clock),
             seed=seed,
-            settings=settings,
+            settings=(own or {}).get(name, settings),
         )
         for position, name in enumerate(names, start=1)
     ]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from sandbox.timeline import Calendar, zone_named
+
 
 @dataclass(frozen=True, slots=True)
 class SandboxSettings:
@@ -35,10 +37,21 @@ class SandboxSettings:
     """Whether SERVICE_BALGRP_TRANSFER keeps the new offers' POIDs to itself, as BRM does (3.3)."""
     outbox_detail: bool = False
     """Whether the collections job adds an outbox entry per change beside the one per run."""
+    merge_short_first: bool = True
+    """Whether a first cycle of fewer than 15 days is merged into the next one (5.5 step 9)."""
+    time_zone: str = "UTC"
+    """Billing time zone: business dates are midnight there (1.6). It stays once an instance has bill units."""
+    uniqueness_leak: bool = False
+    """Whether unique names are reserved in a commit of their own, which stays when the call fails (5.4)."""
     collections_minimum: int = 0
     """Overdue amount below which a bill unit is never looked at, whatever its scenarios say."""
     tax_rates: Mapping[str, Decimal] = field(default_factory=dict)
     """Tax on charges by tax code, as a fraction (0.1 for 10 %), added when a bill closes; codes not listed are free of tax."""
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar of the billing time zone."""
+        return Calendar(zone_named(self.time_zone))
 
 
 def changed_settings(settings: SandboxSettings, changes: Mapping[str, Any]) -> SandboxSettings:
@@ -48,6 +61,7 @@ def changed_settings(settings: SandboxSettings, changes: Mapping[str, Any]) -> S
         if name not in SandboxSettings.__dataclass_fields__:
             raise ValueError(f"no setting {name!r}; there are {', '.join(SandboxSettings.__dataclass_fields__)}")
         values[name] = _converted(name, given, type(getattr(settings, name)))
+    zone_named(values.get("time_zone", settings.time_zone))
     return replace(settings, **values)
 
 

@@ -13,7 +13,6 @@ from sandbox.catalogue import DISCOUNTS, PRODUCTS, RATE_PLANS, Product
 from sandbox.codes import ImpactType, OfferStatus, StatusFlag
 from sandbox.money import ZERO, rounded
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import day_of, prorated
 
 PURCHASE_FEE: Final = "/event/billing/product/fee/purchase"
 CYCLE_FORWARD: Final = "/event/billing/product/fee/cycle/cycle_forward_monthly"
@@ -63,8 +62,8 @@ def _charge_purchase(tx: Tx, offer: Flist) -> list[Flist]:
 
 def _charge_forward(tx: Tx, offer_poid: Poid, through: datetime) -> list[Flist]:
     offer = tx.get(offer_poid)
-    start = offer.get("_charged_to") or day_of(offer["CYCLE_START_T"])
-    end = min(through, day_of(offer["CYCLE_END_T"])) if offer.get("CYCLE_END_T") else through
+    start = offer.get("_charged_to") or tx.calendar.day_of(offer["CYCLE_START_T"])
+    end = min(through, tx.calendar.day_of(offer["CYCLE_END_T"])) if offer.get("CYCLE_END_T") else through
     product = product_of(offer)
     has_forward = product.cycle_forward or product.grant or _is_overridden(offer, "CYCLE")
     if start >= end or product.one_time or product.cycle_arrears or not has_forward:
@@ -74,7 +73,7 @@ def _charge_forward(tx: Tx, offer_poid: Poid, through: datetime) -> list[Flist]:
     percent = discount_percent(tx, offer, start)
     fee, discount = _fee(offer, "CYCLE", product.cycle_forward, percent)
     cycle_day = debtor.unit["ACTG_CYCLE_DOM"]
-    gross, reduction = prorated(fee, start, end, cycle_day), prorated(discount, start, end, cycle_day)
+    gross, reduction = tx.calendar.prorated(fee, start, end, cycle_day), tx.calendar.prorated(discount, start, end, cycle_day)
     impacts = _impacts(tx, offer, gross, reduction)
     if product.grant is not None:
         resource, amount = product.grant
@@ -97,9 +96,9 @@ def charge_arrears(tx: Tx, offer_poid: Poid, end: datetime) -> list[Flist]:
     product = product_of(offer)
     if not product.cycle_arrears or offer["STATUS"] != OfferStatus.ACTIVE:
         return []
-    start = offer.get("_charged_to") or day_of(offer["CYCLE_START_T"])
+    start = offer.get("_charged_to") or tx.calendar.day_of(offer["CYCLE_START_T"])
     if offer.get("CYCLE_END_T"):
-        end = min(end, day_of(offer["CYCLE_END_T"]))
+        end = min(end, tx.calendar.day_of(offer["CYCLE_END_T"]))
     if start >= end:
         return []
     offer = tx.edit(offer_poid)
@@ -107,7 +106,9 @@ def charge_arrears(tx: Tx, offer_poid: Poid, end: datetime) -> list[Flist]:
     fee, discount = _fee(offer, "CYCLE", product.cycle_arrears, discount_percent(tx, offer, start))
     cycle_day = debtor.unit["ACTG_CYCLE_DOM"]
     offer["_charged_to"] = end
-    impacts = _impacts(tx, offer, prorated(fee, start, end, cycle_day), prorated(discount, start, end, cycle_day))
+    impacts = _impacts(
+        tx, offer, tx.calendar.prorated(fee, start, end, cycle_day), tx.calendar.prorated(discount, start, end, cycle_day)
+    )
     what = Occurrence(
         CYCLE_ARREARS, f"Cycle arrears fee: {product.name}", start, end, quantity=offer["QUANTITY"], note=offer.get("DESCR")
     )
@@ -121,13 +122,13 @@ def refund_unused(tx: Tx, offer_poid: Poid, since: datetime, quantity: Decimal) 
     """
     offer = tx.get(offer_poid)
     product = product_of(offer)
-    start, end = day_of(since), offer.get("_charged_to")
+    start, end = tx.calendar.day_of(since), offer.get("_charged_to")
     if not product.refund_on_cancel or end is None or start >= end:
         return []
     debtor = debtor_of(tx, offer)
     fee, _ = _fee({**offer, "QUANTITY": quantity}, "CYCLE", product.cycle_forward, Decimal(0))
     start = max(start, offer["_charged_from"])
-    amount = rounded(prorated(fee, start, end, debtor.unit["ACTG_CYCLE_DOM"]) * offer["_net_share"])
+    amount = rounded(tx.calendar.prorated(fee, start, end, debtor.unit["ACTG_CYCLE_DOM"]) * offer["_net_share"])
     if not amount:
         return []
     what = Occurrence(
@@ -170,15 +171,15 @@ def discount_percent(tx: Tx, offer: Flist, start: datetime) -> Decimal:
         (
             DISCOUNTS[each["DISCOUNT_OBJ"].id].cycle_percent
             for each in owned
-            if each["STATUS"] == OfferStatus.ACTIVE and _is_current(each, start)
+            if each["STATUS"] == OfferStatus.ACTIVE and _is_current(tx, each, start)
         ),
         Decimal(0),
     )
 
 
-def _is_current(discount: Flist, moment: datetime) -> bool:
+def _is_current(tx: Tx, discount: Flist, moment: datetime) -> bool:
     end = discount.get("CYCLE_END_T")
-    return bool(day_of(discount["CYCLE_START_T"]) <= moment and (end is None or moment < end))
+    return bool(tx.calendar.day_of(discount["CYCLE_START_T"]) <= moment and (end is None or moment < end))
 
 
 def _impacts(tx: Tx, offer: Flist, gross: Decimal, reduction: Decimal) -> list[Impact]:

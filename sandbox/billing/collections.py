@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
 from typing import Final
@@ -25,7 +25,6 @@ from sandbox.codes import State, StatusFlag
 from sandbox.money import ZERO
 from sandbox.settings import SandboxSettings
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import day_of
 
 PAY_TYPES: Final = range(10001, 10007)
 """Pay types that collections looks at."""
@@ -118,9 +117,11 @@ def process(tx: Tx, unit_poid: Poid, program: str, settings: SandboxSettings) ->
     if (broken := promises.break_overdue(tx, scenario["POID"])) is not None:
         outcome.changes.append(("ACTION_STATUS_CHANGED", broken["POID"]))
         outcome.events.append(_event(tx, broken, "Promise to pay broken", program))
-        outcome.changes += promises.shift(tx, pending_actions(tx, scenario["POID"]), day_of(tx.now) + timedelta(days=1))
+        outcome.changes += promises.shift(
+            tx, pending_actions(tx, scenario["POID"]), tx.calendar.add_days(tx.calendar.day_of(tx.now), 1)
+        )
     for action in pending_actions(tx, scenario["POID"]):
-        if day_of(action["DUE_T"]) <= tx.now and _mode(tx, action) == ActionMode.SYSTEM:
+        if tx.calendar.day_of(action["DUE_T"]) <= tx.now and _mode(tx, action) == ActionMode.SYSTEM:
             outcome.events += take(tx, action["POID"], program)
             outcome.changes.append(("ACTION_STATUS_CHANGED", action["POID"]))
     return outcome
@@ -161,7 +162,7 @@ def _late_since(tx: Tx, config: Flist, debts: list[Debt]) -> datetime | None:
     for debt in debts:
         reached += debt.amount
         if reached >= config["ENTRY_AMOUNT"]:
-            late = (day_of(tx.now) - day_of(debt.due)).days
+            late = tx.calendar.days_between(debt.due, tx.now)
             return debt.due if late >= (config.get("ENTRY_DAYS") or 0) else None
     return None
 
@@ -169,7 +170,7 @@ def _late_since(tx: Tx, config: Flist, debts: list[Debt]) -> datetime | None:
 def start(tx: Tx, unit: Flist, config: Flist, since: datetime, program: str, outcome: Outcome) -> Flist:
     """Put a bill unit into a scenario: all its actions are made now, due counted from the entry date."""
     overdue = total(debts_of(tx, unit["POID"]))
-    entry = day_of(since) + timedelta(days=config.get("ENTRY_DAYS") or 0)
+    entry = tx.calendar.add_days(tx.calendar.day_of(since), config.get("ENTRY_DAYS") or 0)
     scenario = tx.create(
         "/collections_scenario",
         {
@@ -189,7 +190,7 @@ def start(tx: Tx, unit: Flist, config: Flist, since: datetime, program: str, out
     outcome.changes.append(("SCENARIO_ENTERED", scenario["POID"]))
     outcome.events.append(_event(tx, scenario, f"Entered {config['NAME']}", program))
     for step in (config.get("ACTIONS") or {}).values():
-        due = entry + timedelta(days=step["DUE_DAYS"])
+        due = tx.calendar.add_days(entry, step["DUE_DAYS"])
         action = add_action(tx, scenario, step["CONFIG_ACTION_OBJ"], due, overdue)
         outcome.changes.append(("ACTION_CREATED", action["POID"]))
     return scenario

@@ -18,7 +18,6 @@ from sandbox.billing.units import DEFAULT_TERM_DAYS, bill_end, children_of, is_n
 from sandbox.codes import ActgType, ItemStatus, State
 from sandbox.money import ZERO
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import boundary_after
 
 
 def is_due(tx: Tx, unit: Flist, until: datetime) -> bool:
@@ -81,8 +80,8 @@ def _advance(tx: Tx, unit: Flist, end: datetime) -> None:
     payer = payer_of(tx, unit)
     cycle_day = payer.get("ACTG_FUTURE_DOM") or payer["ACTG_CYCLE_DOM"]
     unit["ACTG_LAST_T"] = end
-    unit["ACTG_NEXT_T"] = boundary_after(end, cycle_day)
-    unit["NEXT_BILL_T"] = bill_end(unit["ACTG_NEXT_T"], unit["BILL_ACTGCYCLES_LEFT"], cycle_day)
+    unit["ACTG_NEXT_T"] = tx.calendar.boundary_after(end, cycle_day)
+    unit["NEXT_BILL_T"] = bill_end(tx.calendar, unit["ACTG_NEXT_T"], unit["BILL_ACTGCYCLES_LEFT"], cycle_day)
     if unit["POID"] == payer["POID"] and unit.pop("ACTG_FUTURE_DOM", None):
         for member in _with_nonpaying(tx, unit):
             tx.edit(member["POID"])["ACTG_CYCLE_DOM"] = cycle_day
@@ -134,7 +133,7 @@ def finish_bill(tx: Tx, unit: Flist, bill: Flist, end: datetime) -> Flist:
         AR_BILLINFO_OBJ=payer["POID"],
         START_T=unit["LAST_BILL_T"],
         END_T=end,
-        DUE_T=end + timedelta(days=_payment_term(tx, payer)),
+        DUE_T=tx.calendar.add_days(end, _payment_term(tx, payer)),
         CURRENT_TOTAL=current,
         SUBORDS_TOTAL=subordinate,
         PREVIOUS_TOTAL=previous,

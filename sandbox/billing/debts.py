@@ -12,7 +12,6 @@ from libs.brm.poid import Poid
 from sandbox.codes import ItemStatus
 from sandbox.money import ZERO
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import day_of
 
 GROUP_CLASS: Final = "/group/collections_targets"
 
@@ -40,7 +39,6 @@ def debts_of(tx: Tx, unit: Poid) -> list[Debt]:
     """Overdue bills of a unit and of the units it is liable for, oldest first. Disputed amounts are not due."""
     group = group_of_parent(tx, unit)
     members = [member["BILLINFO_OBJ"] for member in group["MEMBERS"].values()] if group else []
-    today = day_of(tx.now)
     amounts: dict[int, Decimal] = {}
     bills: dict[int, Flist] = {}
     for each in (unit, *members):
@@ -49,7 +47,9 @@ def debts_of(tx: Tx, unit: Poid) -> list[Debt]:
                 bill = bills.setdefault(item["AR_BILL_OBJ"].id, tx.get(item["AR_BILL_OBJ"]))
                 amounts[bill["POID"].id] = amounts.get(bill["POID"].id, ZERO) + item["DUE"]
     late = [Debt(bills[id_]["DUE_T"], amount, bills[id_]["POID"]) for id_, amount in amounts.items() if amount > 0]
-    return sorted((debt for debt in late if day_of(debt.due) < today), key=lambda debt: (debt.due, debt.bill.id))
+    return sorted(
+        (debt for debt in late if tx.calendar.days_between(debt.due, tx.now) > 0), key=lambda debt: (debt.due, debt.bill.id)
+    )
 
 
 def total(debts: list[Debt]) -> Decimal:

@@ -11,7 +11,6 @@ from sandbox.billing.ledger import Debtor, Impact, Occurrence, post
 from sandbox.catalogue import DISCOUNTS
 from sandbox.codes import OfferStatus
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import day_of
 
 GRANT: Final = "/event/billing/cycle/discount"
 
@@ -20,9 +19,9 @@ def grant_allowance(tx: Tx, offer_poid: Poid, as_of: datetime, through: datetime
     """Grant what an active discount brings for the time up to ``through``; once per cycle, nothing before it starts."""
     offer = tx.get(offer_poid)
     entry = DISCOUNTS[offer["DISCOUNT_OBJ"].id]
-    start = offer.get("_granted_to") or day_of(offer["CYCLE_START_T"])
+    start = offer.get("_granted_to") or tx.calendar.day_of(offer["CYCLE_START_T"])
     ends = offer.get("CYCLE_END_T")
-    end = min(through, day_of(ends)) if ends is not None else through
+    end = min(through, tx.calendar.day_of(ends)) if ends is not None else through
     if entry.grant is None or offer["STATUS"] != OfferStatus.ACTIVE or offer["CYCLE_START_T"] > as_of or start >= end:
         return []
     resource, amount = entry.grant

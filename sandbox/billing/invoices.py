@@ -50,7 +50,6 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
     )
     templates.filters["money"] = lambda amount: f"{amount:,.2f}"
-    templates.filters["day"] = lambda moment: moment.date().isoformat()
     return templates
 
 
@@ -85,6 +84,7 @@ def _facts(tx: Tx, bill: Flist) -> Flist:
     totals.append(("Total due", bill["TOTAL_DUE"]))
     totals += [(label, bill[name]) for label, name in _LATER if bill[name]]
     return {
+        "day": lambda moment: tx.calendar.date_of(moment).isoformat(),
         "bill": bill,
         "account": account,
         "contact": _contact(account),

@@ -17,11 +17,11 @@ from sandbox.catalogue import DEALS, DISCOUNTS, PRODUCTS, RATE_PLANS, Discount, 
 from sandbox.codes import OfferStatus, OffsetUnit, State, StatusFlag
 from sandbox.errors import BrmFault
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import add_months, day_of
+from sandbox.timeline import Calendar
 
 PARTS: Final = ("PURCHASE", "CYCLE", "USAGE")
 _KEPT_TERMS: Final = tuple(f"{part}_{term}" for part in PARTS for term in ("DISCOUNT", "DISC_AMT", "FEE_AMT"))
-_SECONDS: Final = {OffsetUnit.SECOND: 1, OffsetUnit.MINUTE: 60, OffsetUnit.HOUR: 3600, OffsetUnit.DAY: 86400}
+_SECONDS: Final = {OffsetUnit.SECOND: 1, OffsetUnit.MINUTE: 60, OffsetUnit.HOUR: 3600}
 
 
 @dataclass(slots=True)
@@ -131,36 +131,40 @@ def _offer_fields(tx: Tx, debtor: Debtor, deal: Flist, given: Flist, when: datet
         "STATUS_FLAGS": given.get("STATUS_FLAGS") or 0,
         "QUANTITY": Decimal(1) if given.get("QUANTITY") is None else given["QUANTITY"],
         "DESCR": given.get("DESCR") or deal.get("DESCR"),
-        **_validity(given, when),
+        **_validity(tx.calendar, given, when),
         **{name: given.get(name) for name in _KEPT_TERMS},
     }
     earliest = debtor.unit["ACTG_LAST_T"]
     for part in ("PURCHASE", "CYCLE"):
-        if day_of(fields[f"{part}_START_T"]) < earliest:
+        if tx.calendar.day_of(fields[f"{part}_START_T"]) < earliest:
             raise BrmFault(
-                "BACKDATE_NOT_ALLOWED", f"{part}_START_T", f"before {earliest.date()}, the start of the current cycle"
+                "BACKDATE_NOT_ALLOWED",
+                f"{part}_START_T",
+                f"before {tx.calendar.date_of(earliest)}, the start of the current cycle",
             )
     return fields
 
 
-def _validity(given: Flist, when: datetime) -> Flist:
+def _validity(calendar: Calendar, given: Flist, when: datetime) -> Flist:
     """Start and end of each part: as given, or by unit and offset, or from the time of purchase without end."""
     dates: Flist = {}
     for part in PARTS:
-        start = given.get(f"{part}_START_T") or _offset(given, f"{part}_START", when)
+        start = given.get(f"{part}_START_T") or _offset(calendar, given, f"{part}_START", when)
         fallback = when if part == "PURCHASE" else dates["PURCHASE_START_T"]
         dates[f"{part}_START_T"] = start or fallback
-        dates[f"{part}_END_T"] = given.get(f"{part}_END_T") or _offset(given, f"{part}_END", dates[f"{part}_START_T"])
+        dates[f"{part}_END_T"] = given.get(f"{part}_END_T") or _offset(calendar, given, f"{part}_END", dates[f"{part}_START_T"])
     return dates
 
 
-def _offset(given: Flist, prefix: str, base: datetime) -> datetime | None:
+def _offset(calendar: Calendar, given: Flist, prefix: str, base: datetime) -> datetime | None:
     unit, offset = given.get(f"{prefix}_UNIT") or OffsetUnit.NONE, given.get(f"{prefix}_OFFSET")
     if unit == OffsetUnit.NONE or not offset:
         return None
+    if unit == OffsetUnit.DAY:
+        return calendar.add_days(base, offset)
     if unit in _SECONDS:
         return base + timedelta(seconds=_SECONDS[OffsetUnit(unit)] * offset)
-    return add_months(base, offset)
+    return calendar.add_months(base, offset)
 
 
 def cancel(tx: Tx, offer_poid: Poid, when: datetime, program: str, quantity: Decimal | None = None) -> list[Flist]:
@@ -177,7 +181,7 @@ def cancel(tx: Tx, offer_poid: Poid, when: datetime, program: str, quantity: Dec
     kind = "product" if "PRODUCT_OBJ" in offer else "discount"
     events: list[Flist] = []
     if kind == "product" and offer["STATUS"] == OfferStatus.ACTIVE:
-        events += charge_arrears(tx, offer_poid, day_of(when))
+        events += charge_arrears(tx, offer_poid, tx.calendar.day_of(when))
         events += refund_unused(tx, offer_poid, when, quantity or owned)
     offer = tx.edit(offer_poid)
     if quantity is not None and quantity < owned:
@@ -207,17 +211,17 @@ def set_offer_status(tx: Tx, offer_poid: Poid, status: int, flags: int, program:
         check_owners_active(tx, offer["ACCOUNT_OBJ"], offer.get("SERVICE_OBJ"))
     events: list[Flist] = []
     if status == OfferStatus.INACTIVE and "PRODUCT_OBJ" in offer:
-        events += charge_arrears(tx, offer_poid, day_of(tx.now))
+        events += charge_arrears(tx, offer_poid, tx.calendar.day_of(tx.now))
         if credit := refund_unused(tx, offer_poid, tx.now, offer["QUANTITY"]):
             events += credit
-            tx.edit(offer_poid)["_charged_to"] = day_of(tx.now)
+            tx.edit(offer_poid)["_charged_to"] = tx.calendar.day_of(tx.now)
     offer = tx.edit(offer_poid)
     offer["STATUS"] = int(status)
     overrides = offer["STATUS_FLAGS"] & StatusFlag.PRICE_OVERRIDE
     offer["STATUS_FLAGS"] = int(overrides | (flags if status == OfferStatus.INACTIVE else 0))
     if status == OfferStatus.ACTIVE and "PRODUCT_OBJ" in offer:
         if offer.get("_charged_to"):
-            offer["_charged_to"] = max(offer["_charged_to"], day_of(tx.now))
+            offer["_charged_to"] = max(offer["_charged_to"], tx.calendar.day_of(tx.now))
         unit = tx.get(tx.get(offer["BAL_GRP_OBJ"])["BILLINFO_OBJ"])
         events += charge_upto(tx, offer_poid, tx.now, unit["ACTG_NEXT_T"])
     kind = "product" if "PRODUCT_OBJ" in offer else "discount"

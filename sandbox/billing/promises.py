@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
@@ -11,7 +11,6 @@ from libs.brm.poid import Poid
 from sandbox.billing.debts import debts_of
 from sandbox.money import ZERO
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import day_of
 
 CLASS: Final = "/collections_action/promise_to_pay"
 _PENDING, _CANCELED, _COMPLETED, _ERROR = range(4)
@@ -83,7 +82,7 @@ def break_overdue(tx: Tx, scenario: Poid) -> Flist | None:
     promise = active_promise(tx, scenario)
     if promise is None:
         return None
-    late = [each for each in promise["_milestones"].values() if tx.now >= day_of(each["DUE_T"]) + timedelta(days=1)]
+    late = [each for each in promise["_milestones"].values() if tx.calendar.days_between(each["DUE_T"], tx.now) > 0]
     if not late or paid(tx, promise) >= sum((each["AMOUNT"] for each in late), ZERO):
         return None
     broken = tx.edit(promise["POID"])
@@ -112,7 +111,7 @@ def shift(tx: Tx, actions: list[Flist], first: datetime) -> list[tuple[str, Poid
     """Move pending actions together so that the first is due at ``first``; their distances stay."""
     if not actions or actions[0]["DUE_T"] == first:
         return []
-    delta = first - actions[0]["DUE_T"]
+    old = actions[0]["DUE_T"]
     for action in actions:
-        tx.edit(action["POID"])["DUE_T"] = action["DUE_T"] + delta
+        tx.edit(action["POID"])["DUE_T"] = tx.calendar.moved(action["DUE_T"], old, first)
     return [("ACTION_RESCHEDULED", action["POID"]) for action in actions]

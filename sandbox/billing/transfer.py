@@ -13,7 +13,6 @@ from sandbox.billing.offers import cancel, offers_of
 from sandbox.codes import OfferStatus
 from sandbox.store.pack import copied
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import day_of
 
 _MADE_ANEW: Final = frozenset({"POID", "CREATED_T", "MOD_T", "_charged_to", "_charged_from"})
 
@@ -58,7 +57,7 @@ def _renewed(tx: Tx, old: Flist, account: Poid, group: Flist, when: datetime) ->
     charged_to = tx.get(old["POID"]).get("_charged_to")
     if charged_to is not None:
         credited = product_of(old).refund_on_cancel and old["STATUS"] == OfferStatus.ACTIVE
-        start = day_of(when)
+        start = tx.calendar.day_of(when)
         fields["_charged_to"] = min(start, charged_to) if credited else charged_to
         fields["_charged_from"] = max(start, old.get("_charged_from", start))
     return tx.create(old["POID"].type, fields)

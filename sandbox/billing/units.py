@@ -12,7 +12,7 @@ from sandbox.catalogue import CURRENCIES
 from sandbox.codes import ActgType, ItemStatus, PayType, State
 from sandbox.errors import BrmFault
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import boundary_after, day_of, default_cycle_day, first_cycle_end
+from sandbox.timeline import Calendar
 
 MAX_DEPTH: Final = 20
 """Deepest paying hierarchy (INV-06)."""
@@ -74,9 +74,9 @@ def create_unit(tx: Tx, account: Flist, given: Flist, payinfo: Poid | None, effe
     parent_poid = given.get("PARENT_BILLINFO_OBJ")
     parent = tx.get(parent_poid, "PARENT_BILLINFO_OBJ") if parent_poid is not None else None
     pay_type = _given(given, "PAY_TYPE", PayType.NONPAYING if parent else PayType.INVOICE)
-    months, cycle_day = _terms(given, parent, effective)
-    start = day_of(min(effective, tx.now))
-    next_t = _first_end(parent, start, cycle_day, tx.now)
+    months, cycle_day = _terms(tx, given, parent, effective)
+    start = tx.calendar.day_of(min(effective, tx.now))
+    next_t = _first_end(tx, parent, start, cycle_day)
     cycles_left = parent["BILL_ACTGCYCLES_LEFT"] if parent and next_t == parent["ACTG_NEXT_T"] else months
     currency = _given(given, "CURRENCY", account["CURRENCY"])
     if currency != account["CURRENCY"]:
@@ -99,7 +99,7 @@ def create_unit(tx: Tx, account: Flist, given: Flist, payinfo: Poid | None, effe
             "BILL_WHEN": months,
             "BILL_ACTGCYCLES_LEFT": cycles_left,
             "LAST_BILL_T": start,
-            "NEXT_BILL_T": bill_end(next_t, cycles_left, cycle_day),
+            "NEXT_BILL_T": bill_end(tx.calendar, next_t, cycles_left, cycle_day),
             "PAY_TYPE": pay_type,
             "PAYINFO_OBJ": payinfo,
             "PARENT_BILLINFO_OBJ": parent_poid,
@@ -119,27 +119,29 @@ def _given(given: Flist, name: str, default: int) -> int:
     return default if value is None else int(value)
 
 
-def _terms(given: Flist, parent: Flist | None, effective: datetime) -> tuple[int, int]:
+def _terms(tx: Tx, given: Flist, parent: Flist | None, effective: datetime) -> tuple[int, int]:
     months = _given(given, "BILL_WHEN", parent["BILL_WHEN"] if parent else 1)
     if months not in FREQUENCIES:
         raise BrmFault("BAD_VALUE", "BILL_WHEN", f"{months} months is no billing frequency")
-    cycle_day = _given(given, "ACTG_FUTURE_DOM", parent["ACTG_CYCLE_DOM"] if parent else default_cycle_day(effective))
+    cycle_day = _given(
+        given, "ACTG_FUTURE_DOM", parent["ACTG_CYCLE_DOM"] if parent else tx.calendar.default_cycle_day(effective)
+    )
     if not 1 <= cycle_day <= 31:
         raise BrmFault("BAD_VALUE", "ACTG_FUTURE_DOM", f"{cycle_day} is no day of a month")
     return months, cycle_day
 
 
-def _first_end(parent: Flist | None, start: datetime, cycle_day: int, now: datetime) -> datetime:
-    if parent is not None and parent["ACTG_CYCLE_DOM"] == cycle_day and parent["ACTG_NEXT_T"] > max(start, now):
+def _first_end(tx: Tx, parent: Flist | None, start: datetime, cycle_day: int) -> datetime:
+    if parent is not None and parent["ACTG_CYCLE_DOM"] == cycle_day and parent["ACTG_NEXT_T"] > max(start, tx.now):
         next_t: datetime = parent["ACTG_NEXT_T"]
         return next_t
-    return first_cycle_end(start, cycle_day)
+    return tx.calendar.first_cycle_end(start, cycle_day, merge_short=tx.store.settings.merge_short_first)
 
 
-def bill_end(next_t: datetime, cycles_left: int, cycle_day: int) -> datetime:
+def bill_end(calendar: Calendar, next_t: datetime, cycles_left: int, cycle_day: int) -> datetime:
     """End of the bill in progress, whose next accounting cycle ends at ``next_t``."""
     for _ in range(cycles_left - 1):
-        next_t = boundary_after(next_t, cycle_day)
+        next_t = calendar.boundary_after(next_t, cycle_day)
     return next_t
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 
 from libs.brm.flist import Array, Flist
 from sandbox.billing import promises
@@ -23,7 +23,6 @@ from sandbox.errors import BrmFault
 from sandbox.opcodes.base import visible
 from sandbox.opcodes.registry import Context, done, opcode, program_of, required
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import day_of
 
 SLIP_FOLLOWERS = 1
 """Bit of FLAGS in RESCHEDULE_ACTION and ADD_ACTION: later pending actions move by as many days."""
@@ -152,15 +151,15 @@ def take_action(ctx: Context, flist: Flist) -> Flist:
     return done(action["POID"], take(tx, _pending(tx, flist)["POID"], program))
 
 
-def _followers(tx: Tx, scenario: Flist, action: Flist, flags: int, slip: timedelta) -> None:
-    """Slip or cancel the pending actions due after one."""
+def _followers(tx: Tx, scenario: Flist, action: Flist, flags: int, old: datetime, new: datetime) -> None:
+    """Cancel the pending actions due after one, or slip them as if from ``old`` to ``new``."""
     for other in pending_actions(tx, scenario["POID"]):
         if other["POID"] == action["POID"] or other["DUE_T"] < action["DUE_T"]:
             continue
         if flags & CANCEL_FOLLOWERS:
             tx.edit(other["POID"])["STATUS"] = int(ActionStatus.CANCELED)
         elif flags & SLIP_FOLLOWERS:
-            tx.edit(other["POID"])["DUE_T"] = other["DUE_T"] + slip
+            tx.edit(other["POID"])["DUE_T"] = tx.calendar.moved(other["DUE_T"], old, new)
 
 
 @opcode("PCM_OP_COLLECTIONS_RESCHEDULE_ACTION")
@@ -171,7 +170,7 @@ def reschedule_action(ctx: Context, flist: Flist) -> Flist:
     due = required(flist, "DUE_T")
     if action["DUE_T"] == due and action["STATUS"] == ActionStatus.PENDING:
         return {"POID": action["POID"]}
-    _followers(tx, tx.get(action["SCENARIO_OBJ"]), action, flist.get("FLAGS") or 0, due - action["DUE_T"])
+    _followers(tx, tx.get(action["SCENARIO_OBJ"]), action, flist.get("FLAGS") or 0, action["DUE_T"], due)
     tx.edit(action["POID"]).update(DUE_T=due, STATUS=int(ActionStatus.PENDING))
     return done(action["POID"], [_event(tx, action, f"{action['ACTION_NAME']} rescheduled", program)])
 
@@ -184,7 +183,8 @@ def collections_add_action(ctx: Context, flist: Flist) -> Flist:
     if scenario.get("EXIT_T") is not None:
         raise BrmFault("BAD_VALUE", "POID", "the scenario has ended")
     action = add_action(tx, scenario, required(flist, "CONFIG_ACTION_OBJ"), required(flist, "DUE_T"), flist.get("AMOUNT"))
-    _followers(tx, scenario, action, flist.get("FLAGS") or 0, timedelta(days=flist.get("DAYS") or 0))
+    slipped = tx.calendar.add_days(action["DUE_T"], flist.get("DAYS") or 0)
+    _followers(tx, scenario, action, flist.get("FLAGS") or 0, action["DUE_T"], slipped)
     events = [_event(tx, action, f"{action['ACTION_NAME']} added", program)]
     return {**done(scenario["POID"], events), "ACTION_OBJ": action["POID"]}
 
@@ -206,10 +206,11 @@ def invoke_promise_to_pay(ctx: Context, flist: Flist) -> Flist:
     if parts[-1] <= 0:
         raise BrmFault("BAD_VALUE", "MILESTONE_AMOUNT", "the installments are more than the amount")
     due_days = flist.get("DUE_DAYS")
-    first = day_of(required(flist, "EFFECTIVE_T")) + timedelta(days=days if due_days is None else due_days)
-    dues = [first + timedelta(days=days) * index for index in range(count)]
+    start = tx.calendar.day_of(required(flist, "EFFECTIVE_T"))
+    first = tx.calendar.add_days(start, days if due_days is None else due_days)
+    dues = [tx.calendar.add_days(first, days * index) for index in range(count)]
     promise = promises.invoke(tx, scenario, amount, dues, parts, required(flist, "SPEC_NAME"))
-    promises.shift(tx, pending_actions(tx, scenario["POID"]), dues[-1] + timedelta(days=1))
+    promises.shift(tx, pending_actions(tx, scenario["POID"]), tx.calendar.add_days(dues[-1], 1))
     shown = [{**visible(promise), "DUE_T": each["DUE_T"], "AMOUNT": each["AMOUNT"]} for each in promise["_milestones"].values()]
     answer = done(flist["POID"], [_event(tx, promise, "Promise to pay", program)])
     return {**answer, "SCENARIO_OBJ": scenario["POID"], "ACTIONS": Array.of(*shown)}
@@ -224,7 +225,7 @@ def revoke_promise_to_pay(ctx: Context, flist: Flist) -> Flist:
     if promise is None:
         return {"POID": flist["POID"]}
     promises.revoke(tx, promise["POID"])
-    promises.shift(tx, pending_actions(tx, scenario["POID"]), day_of(tx.now) + timedelta(days=1))
+    promises.shift(tx, pending_actions(tx, scenario["POID"]), tx.calendar.add_days(tx.calendar.day_of(tx.now), 1))
     return done(flist["POID"], [_event(tx, promise, "Promise to pay revoked", program)])
 
 

@@ -13,7 +13,6 @@ from sandbox.money import ZERO
 from sandbox.opcodes.base import visible
 from sandbox.opcodes.registry import Context, opcode, required
 from sandbox.store.sqlite import Tx
-from sandbox.timeline import day_of
 
 _BUCKET_DAYS = 30
 _BUCKETS = 4
@@ -50,7 +49,7 @@ def get_billinfos(ctx: Context, flist: Flist) -> Flist:
     for scenario in tx.of_class("/collections_scenario"):
         if scenario.get("EXIT_T") is not None or not _matches(scenario, flist, "AGENT_OBJ"):
             continue
-        days = (day_of(tx.now) - day_of(scenario["OVERDUE_T"])).days
+        days = tx.calendar.days_between(scenario["OVERDUE_T"], tx.now)
         spans = ((flist.get("MIN_AMOUNT"), flist.get("MAX_AMOUNT"), scenario["OVERDUE_AMOUNT"]),
                  (flist.get("MIN_DAYS"), flist.get("MAX_DAYS"), days))  # fmt: skip
         inside = all((low is None or value >= low) and (high is None or value <= high) for low, high, value in spans)
@@ -118,10 +117,10 @@ def calc_aging_buckets(ctx: Context, flist: Flist) -> Flist:
     tx = ctx.tx
     unit = tx.get(required(flist, "POID"), error="NOT_FOUND")
     days, count = flist.get("DAYS") or _BUCKET_DAYS, flist.get("COUNT") or _BUCKETS
-    today = day_of(flist.get("END_T") or tx.now)
+    today = flist.get("END_T") or tx.now
     sums = [ZERO] * count
     for debt in debts_of(tx, unit["POID"]):
-        late = (today - day_of(debt.due)).days
+        late = tx.calendar.days_between(debt.due, today)
         if late > 0:
             sums[min((late - 1) // days, count - 1)] += debt.amount
     buckets = [{"MIN_DAYS": index * days + 1, "MAX_DAYS": (index + 1) * days, "AMOUNT": sums[index]} for index in range(count)]

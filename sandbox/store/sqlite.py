@@ -44,13 +44,18 @@ class Store:
     def __init__(self, path: Path | None, db: str, settings: SandboxSettings | None = None) -> None:
         """Open or create the database at ``path``; in memory without one."""
         self.db = db
-        self.settings = settings or SandboxSettings()
+        self.configure(settings or SandboxSettings())
         self._connection = sqlite3.connect(":memory:" if path is None else path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.executescript(_SCHEMA)
         self._cache: dict[int, Flist] = {}
         self._load_numbers()
+
+    def configure(self, settings: SandboxSettings) -> None:
+        """Take other switches."""
+        self.settings = settings
+        self.calendar = settings.calendar
 
     def _load_numbers(self) -> None:
         (highest,) = self.sql("SELECT max(id) FROM object WHERE id < ? AND id NOT BETWEEN ? AND ?", _EVENT_FLOOR,
@@ -128,6 +133,7 @@ class Tx:
         self.store = store
         self.now = now
         self.db = store.db
+        self.calendar = store.calendar
         self._originals: dict[int, Flist | None] = {}
         self._current: dict[int, Flist] = {}
         self._dirty: set[int] = set()

@@ -107,6 +107,17 @@ def test_a_leaked_registration_blocks_a_number_nobody_has(brm: Any) -> None:
     assert brm.broken() == set()
 
 
+def test_the_switch_leaks_the_registration_of_every_call_that_fails(make_brm: Any) -> None:
+    brm = make_brm(settings=SandboxSettings(uniqueness_leak=True))
+    bad = brm.commit_input("LEAK")
+    bad["NAMEINFO"][1]["CITY"] = ""
+    with pytest.raises(BrmFault, match="MISSING_ARG"):
+        asked(brm, "CUST_COMMIT_CUSTOMER", bad)
+    assert brm.refusal("CUST_COMMIT_CUSTOMER", brm.commit_input("LEAK")) == ("DUPLICATE", "ACCOUNT_NO")
+    brm.account("FINE")
+    assert brm.broken() == set()
+
+
 def test_stale_reads_show_the_store_as_it_was(brm: Any) -> None:
     account = brm.account()
     rule = fault(brm, "stale_read:60000", opcode="PCM_OP_READ_OBJ")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from libs.brm.flist import Array
@@ -17,9 +17,10 @@ from sandbox.clock import ClockMode, VirtualClock
 from sandbox.faults import CallFacts, FaultInjector
 from sandbox.store.pack import pack, unpack
 from sandbox.store.sqlite import CATALOGUE_IDS, Store, Tx
-from sandbox.timeline import boundary_after, boundary_upto, first_cycle_end, prorated
+from sandbox.timeline import Calendar, zone_named
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
+UTC_DAYS = Calendar()
 CALL = CallFacts("PCM_OP_CUST_COMMIT_CUSTOMER", "A-1", frozenset(), "r")
 
 scalars = st.one_of(
@@ -41,6 +42,7 @@ flists = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(flists)
 def test_stored_flists_come_back_the_same(flist: dict[str, Any]) -> None:
     assert unpack(pack(flist)) == flist
@@ -117,18 +119,39 @@ def test_a_reopened_store_goes_on_counting(tmp_path: Path) -> None:
 )
 def test_cycle_boundaries(moment: str, day: int, before: str, after: str) -> None:
     at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    assert (boundary_upto(at, day).date().isoformat(), boundary_after(at, day).date().isoformat()) == (before, after)
+    assert (UTC_DAYS.boundary_upto(at, day).date().isoformat(), UTC_DAYS.boundary_after(at, day).date().isoformat()) == (
+        before,
+        after,
+    )
 
 
-@given(st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)), st.integers(1, 31))
-def test_a_whole_cycle_costs_the_whole_fee_and_its_parts_add_up(moment: datetime, day: int) -> None:
-    start = boundary_upto(moment, day)
-    end = boundary_after(start, day)
-    assert prorated(Decimal(30), start, end, day) == 30
-    middle = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    parts = prorated(Decimal(30), start, middle, day) + prorated(Decimal(30), middle, end, day)
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia")
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),
+    st.integers(1, 31),
+    st.sampled_from(ZONES),
+)
+def test_a_whole_cycle_costs_the_whole_fee_and_its_parts_add_up(moment: datetime, day: int, zone: str) -> None:
+    days = Calendar(zone_named(zone))
+    start = days.boundary_upto(moment, day)
+    end = days.boundary_after(start, day)
+    assert days.prorated(Decimal(30), start, end, day) == 30
+    middle = days.day_of(moment)
+    parts = days.prorated(Decimal(30), start, middle, day) + days.prorated(Decimal(30), middle, end, day)
     assert abs(parts - 30) <= Decimal("0.01")
-    assert (first_cycle_end(middle, day) - middle).days >= 15
+    assert days.days_between(middle, days.first_cycle_end(middle, day)) >= 15
+
+
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)), st.sampled_from(ZONES))
+def test_days_follow_each_other_at_midnight_on_the_wall(moment: datetime, zone: str) -> None:
+    days = Calendar(zone_named(zone))
+    today = days.day_of(moment)
+    tomorrow = days.add_days(today, 1)
+    assert today <= moment < tomorrow
+    assert days.day_of(tomorrow) == tomorrow and days.days_between(today, tomorrow) == 1
+    assert days.day_of(today - timedelta(seconds=1)) < today, "a day begins with its first moment"
 
 
 def test_offset_clock_runs_and_a_frozen_one_does_not() -> None:

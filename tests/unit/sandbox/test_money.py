@@ -9,6 +9,7 @@ import pytest
 
 from libs.brm.flist import Array
 from sandbox.clock import parse_moment
+from sandbox.settings import SandboxSettings
 
 D = Decimal
 
@@ -128,6 +129,12 @@ def test_short_first_cycle_is_merged_into_the_next(brm: Any) -> None:
     assert brm.bill_at("2027-02-01T00:00:00Z").results == 0
     assert brm.bill_at("2027-03-01T00:00:00Z").results == 1
     assert brm.bills(unit)[0]["CURRENT_TOTAL"] == D("25.00") + D("11.61") + D("30.00") - D("0.00")
+
+
+def test_short_first_cycle_is_a_bill_of_its_own_when_the_site_wants_it(make_brm: Any) -> None:
+    brm = make_brm(settings=SandboxSettings(merge_short_first=False))
+    unit = brm.read(brm.account("A-1", ACTG_FUTURE_DOM=10)["BILLINFO"][0]["POID"])
+    assert unit["ACTG_NEXT_T"].date().isoformat() == "2027-01-10"
 
 
 def test_bill_day_31_is_clipped_to_short_months(brm: Any) -> None:

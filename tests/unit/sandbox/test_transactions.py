@@ -10,7 +10,9 @@ import pytest
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
+from sandbox.__main__ import read_switches
 from sandbox.errors import BrmFault
+from sandbox.server import open_instances
 from sandbox.settings import SandboxSettings, changed_settings
 from sandbox.store.sqlite import Tx
 from sandbox.transactions import OpenTransactions
@@ -147,6 +149,19 @@ def test_strict_revisions_refuse_a_write_that_names_an_old_one(txn_brm: Any) -> 
     stale = Poid(present.db, present.type, present.id, present.rev + 1)
     assert brm.refusal("CUST_SET_LOCALE", {"POID": stale, "LOCALES": Array.of({"LOCALE": "x"})}) == ("BAD_VALUE", "POID")
     brm.call("CUST_SET_LOCALE", {"POID": present, "LOCALES": Array.of({"LOCALE": "en_GB"})})
+
+
+def test_switches_of_the_command_line_are_for_every_instance_or_one() -> None:
+    common, own = read_switches(["strict_rev=true", "BRM_02.time_zone=Europe/Berlin", "BRM_02.strict_rev=false"])
+    assert (common.strict_rev, common.time_zone) == (True, "UTC")
+    assert {name: (each.strict_rev, each.time_zone) for name, each in own.items()} == {"BRM_02": (False, "Europe/Berlin")}
+    first, second = open_instances(["BRM_01", "BRM_02"], None, "2027-01-01T00:00:00Z", 0, common, own)
+    assert (first.settings, second.settings) == (common, own["BRM_02"])
+    with pytest.raises(ValueError, match="no instance BRM_02"):
+        open_instances(["BRM_01"], None, "real", 0, common, own)
+    for bad in ("strict_rev", "BRM_02.nonsense=1", "time_zone=Nowhere"):
+        with pytest.raises(ValueError, match=r"NAME=VALUE|no setting|no time zone"):
+            read_switches([bad])
 
 
 def test_switches_are_known_by_name_and_type() -> None:
