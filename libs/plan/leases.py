@@ -99,6 +99,8 @@ class Lease:
     seen: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Holder and expiry of each row as it was looked at; keys without a row are left out."""
     held: bool = False
+    begun: bool = False
+    """Whether it was ever taken: something may have been written under it."""
 
     async def guard(self, tx: Transaction) -> None:
         """Take the rows, or renew them when they are held, as part of ``tx``. Raises :class:`LeaseLost`."""
@@ -112,7 +114,7 @@ class Lease:
             taken += await tx.run(_TAKE_NEW, rows=rows)
         if taken != len(rows):
             raise LeaseLost(self.keys)
-        self.held = True
+        self.held = self.begun = True
 
     async def release(self, tx: Transaction) -> None:
         """Free the rows as part of ``tx``. Raises :class:`LeaseLost` when they had been taken over."""

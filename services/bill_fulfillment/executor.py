@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.db import Transaction
 from libs.errors import O2CError, Reason, Violation
+from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
-from libs.plan.leases import Lease, LeaseLost, Leases
-from libs.plan.locks import KeyLocks
+from libs.plan.leases import Lease
 from libs.plan.model import Ref
 from libs.plan.run import RunResult, StepResult, StepState, run
 from libs.xref.client import XrefPort
@@ -43,14 +42,8 @@ from services.bill_fulfillment.persistence import AssetEntry, LedgerStore, LineE
 MAX_ROUNDS: Final = 3
 """Plans for one request: a step that finds more in BRM than the facts knew asks for a new plan."""
 
-DRAIN_SECONDS: Final = 5.0
-"""How long a stopping service waits for orders whose callers have gone."""
-
 _SYSTEM_CODES: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"})
 """Failures of the world rather than of the order: the call fails, what is done stays done, and the caller tries again."""
-
-
-Guard = Callable[[Transaction], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,91 +64,40 @@ class Executor:
         lookup: Lookup,
         store: LedgerStore,
         journal: Journal,
-        leases: Leases,
+        alone: Alone,
         gateway: BrmGateway,
         xref: XrefPort,
         concurrency: int,
-        lock_wait_seconds: float,
     ) -> None:
         self._lookup = lookup
         self._store = store
         self._journal = journal
-        self._leases = leases
+        self._alone = alone
         self._gateway = gateway
         self._xref = xref
         self._concurrency = concurrency
-        self._locks = KeyLocks()
-        self._lock_wait_seconds = lock_wait_seconds
-        self._at_work: set[asyncio.Task[tuple[Decision, ...]]] = set()
 
     async def execute(self, command: Command, policy: Policy, asked: Asked) -> tuple[Decision, ...]:
         """What became of each line.
-
-        A caller that goes away while it waits is forgotten; once calls are being made the order is brought to its end, so
-        that no outcome is left unknown for want of a listener.
 
         Raises O2CError for failures of the world (BRM_UNAVAILABLE, BRM_OUTCOME_UNKNOWN, XREF_UNAVAILABLE, …), after writing
         down what is done, and LOCK_TIMEOUT while another request, here or in another process, works on the order or one of
         its service accounts.
         """
-        begun = asyncio.Event()
-        work = asyncio.create_task(self._execute(command, policy, asked, begun))
-        self._at_work.add(work)
-        work.add_done_callback(self._ended)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            if not begun.is_set():
-                work.cancel()
-            raise
+        return await self._alone.run(_lock_keys(command), partial(self._execute_alone, command, policy, asked))
 
-    async def drain(self) -> None:
-        """Let orders whose callers have gone come to their end, for a few seconds; the journal heals what does not."""
-        if self._at_work:
-            await asyncio.wait(self._at_work, timeout=DRAIN_SECONDS)
-        left = list(self._at_work)
-        for work in left:
-            work.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    def _ended(self, work: asyncio.Task[tuple[Decision, ...]]) -> None:
-        self._at_work.discard(work)
-        if not work.cancelled():
-            work.exception()  # seen, whether or not anybody still waits for it
-
-    async def _execute(self, command: Command, policy: Policy, asked: Asked, begun: asyncio.Event) -> tuple[Decision, ...]:
-        keys = _lock_keys(command)
-        give_up_at = time.monotonic() + self._lock_wait_seconds
-        async with self._locks.hold(keys, self._lock_wait_seconds):
-            while True:
-                lease = await self._leases.when_free(keys, give_up_at - time.monotonic())
-                try:
-                    return await self._leases.keeping(lease, self._execute_alone(command, policy, asked, lease, begun))
-                except LeaseLost:
-                    if begun.is_set():
-                        raise
-                finally:
-                    await self._leases.release(lease)
-
-    async def _execute_alone(
-        self, command: Command, policy: Policy, asked: Asked, lease: Lease, begun: asyncio.Event
-    ) -> tuple[Decision, ...]:
+    async def _execute_alone(self, command: Command, policy: Policy, asked: Asked, lease: Lease) -> tuple[Decision, ...]:
         """Facts, plan and calls, as long as nobody else works on the same. Raises LeaseLost when somebody does."""
-
-        async def guard(tx: Transaction) -> None:
-            await lease.guard(tx)
-            begun.set()
-
         for _ in range(MAX_ROUNDS):
             facts = await self._lookup.gather(command, {})
             result = plan_fulfillment_order_billing(command, facts, policy)
-            outcome = await self._run(command, facts, result, asked, lease, guard)
+            outcome = await self._run(command, facts, result, asked, lease)
             if not _is_stale(result, outcome):
                 return await self._conclude(command, facts, result, outcome)
         message = f"order {command.ledger_order} changes in {command.system_id} while it is being billed"
         raise O2CError.of(Reason.BRM_CONFLICT, message, retry_after=1.0, key=command.ledger_order)
 
-    async def _run(self, command: Command, facts: Facts, result: Result, asked: Asked, lease: Lease, guard: Guard) -> RunResult:
+    async def _run(self, command: Command, facts: Facts, result: Result, asked: Asked, lease: Lease) -> RunResult:
         def finish(outcome: RunResult) -> Answer | None:
             if _is_stale(result, outcome) or _failures_of_the_world(outcome):
                 return None
@@ -179,7 +121,7 @@ class Executor:
             source_system=command.source_system,
             concurrency=self._concurrency,
             finish=finish,
-            guard=guard,
+            guard=lease.guard,
         )
 
     async def _conclude(self, command: Command, facts: Facts, result: Result, outcome: RunResult) -> tuple[Decision, ...]:

@@ -15,6 +15,7 @@ from libs.db import Database
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.bill_fulfillment.v1.bill_fulfillment_pb2_grpc import add_BillFulfillmentServiceServicer_to_server
+from libs.plan.alone import Alone
 from libs.plan.journal import Journal
 from libs.plan.leases import Leases
 from libs.xref.client import GrpcXref, XrefPort
@@ -67,15 +68,15 @@ async def built(
         journal = await Journal.open(db)
         store, targets = LedgerStore(db), Targets(settings, systems)
         lookup = Lookup(xref, store, journal, targets.codes)
+        alone = Alone(await Leases.open(db), settings.lock_wait_seconds)
         executor = Executor(
             lookup=lookup,
             store=store,
             journal=journal,
-            leases=await Leases.open(db),
+            alone=alone,
             gateway=gateway,
             xref=xref,
             concurrency=settings.max_parallel_calls,
-            lock_wait_seconds=settings.lock_wait_seconds,
         )
         handlers = BillFulfillmentHandlers(
             lookup=lookup,
@@ -92,7 +93,7 @@ async def built(
             "servicers": [(add_BillFulfillmentServiceServicer_to_server, handlers)],
             "service_names": [SERVICE_NAME],
             "ready": db.answers,
-            "on_stop": [executor.drain],
+            "on_stop": [alone.drain],
         }
     finally:
         await db.close()

@@ -8,9 +8,11 @@ from functools import partial
 from typing import Final
 
 from libs.brm.gateway import BrmGateway
+from libs.db import Transaction
 from libs.errors import O2CError
+from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
-from libs.plan.locks import KeyLocks
+from libs.plan.leases import Lease
 from libs.plan.run import How, RunResult, StepResult, StepState, run
 from libs.xref.client import XrefPort
 from services.customer_sync.domain.collation import Collation, collate
@@ -35,8 +37,7 @@ class Executor:
     gateway: BrmGateway
     xref: XrefPort
     lookup: Lookup
-    locks: KeyLocks
-    lock_wait_seconds: float = 30.0
+    alone: Alone
     concurrency: int = 32
 
     async def plan(self, command: Command, policy: Policy) -> Outcome:
@@ -48,21 +49,22 @@ class Executor:
     async def execute(self, command: Command, policy: Policy, answer_of: AnswerOf) -> Outcome:
         """Do what is missing. ``answer_of`` makes the answer to store, once everything is done.
 
-        One request at a time works on an account within this process (customer-sync 2.6); across processes BRM refuses the
-        second of two equal objects, which is then adopted. Raises ``O2CError``: violations of the order, LOCK_TIMEOUT, or a
-        store or xref that cannot be reached. Failing BRM calls are in the outcome.
+        One request at a time works on an account, in all processes (customer-sync 2.6). Raises ``O2CError``: violations of the
+        order, LOCK_TIMEOUT, or a store or xref that cannot be reached. Failing BRM calls are in the outcome.
         """
         collation, _ = collate(command, policy)
-        keys = [f"{policy.system_id}/{account_id}" for account_id in collation.accounts]
-        async with self.locks.hold(keys, self.lock_wait_seconds):
-            return await self._until_settled(command, policy, collation, answer_of)
+        keys = {f"{command.system_id}:order:{command.order_id}"}
+        keys |= {account_key(command.system_id, account_id) for account_id in collation.accounts}
+        return await self.alone.run(keys, partial(self._until_settled, command, policy, collation, answer_of))
 
-    async def _until_settled(self, command: Command, policy: Policy, collation: Collation, answer_of: AnswerOf) -> Outcome:
+    async def _until_settled(
+        self, command: Command, policy: Policy, collation: Collation, answer_of: AnswerOf, lease: Lease
+    ) -> Outcome:
         before: dict[tuple[EntityKind, str], Entity] = {}
         for attempt in range(1, MAX_PLANS + 1):
             facts = await self.lookup.gather(command, collation, thorough=attempt > 1)
             sync = plan_sync_order_customers(command, facts, policy)
-            result = await self._run(sync, command, partial(_closing, sync, before, answer_of))
+            result = await self._run(sync, command, lease, partial(_closing, sync, before, answer_of, lease))
             outcome = _merged(_outcome(sync, result), before)
             if attempt == MAX_PLANS or result.errors or not result.stale:
                 return outcome
@@ -70,7 +72,9 @@ class Executor:
             before |= {(each.kind, each.crm_id): each for each in outcome.entities if each.outcome in _NEWS}
         raise AssertionError("unreachable")
 
-    async def _run(self, sync: SyncPlan, command: Command, finish: Callable[[RunResult], Answer | None]) -> RunResult:
+    async def _run(
+        self, sync: SyncPlan, command: Command, lease: Lease, finish: Callable[[RunResult], Answer | None]
+    ) -> RunResult:
         result = await run(
             sync.plan,
             run_key=f"{command.system_id}/{command.order_id}/{command.revision}",
@@ -80,21 +84,33 @@ class Executor:
             source_system=command.source_system,
             concurrency=self.concurrency,
             finish=finish,
+            guard=lease.guard,
         )
         BRM_CALLS.inc(result.calls)
         return result
 
 
+def account_key(system_id: str, account_id: str) -> str:
+    """What a request holds that works on an account (customer-sync 2.6): one key for orders, updates and special ratings."""
+    return f"{system_id}:account:{account_id}"
+
+
 def _closing(
-    sync: SyncPlan, before: Mapping[tuple[EntityKind, str], Entity], answer_of: AnswerOf, result: RunResult
+    sync: SyncPlan, before: Mapping[tuple[EntityKind, str], Entity], answer_of: AnswerOf, lease: Lease, result: RunResult
 ) -> Answer | None:
-    """What goes into the commit of the last outcomes: the answer if all is done, and who is below whom now."""
+    """What goes into the commit of the last outcomes: the answer and the end of the lease if all is done, and who is below
+    whom now."""
     answer = answer_of(_merged(_outcome(sync, result), before)) if result.complete else None
     done = [each for each in sync.parentings if result.steps[each.step_key].state is StepState.DONE]
     keep = AccountParents.keeping(sync.plan.system_id, done)
-    if keep is None:
-        return answer
-    return replace(answer or Answer("", "", "", b""), also=keep)
+
+    async def also(tx: Transaction) -> None:
+        if keep is not None:
+            await keep(tx)
+        if result.complete:
+            await lease.release(tx)
+
+    return replace(answer or Answer("", "", "", b""), also=also) if answer or keep else None
 
 
 _NEWS: Final = frozenset((EntityOutcome.CREATED, EntityOutcome.LINKED, EntityOutcome.UPDATED))

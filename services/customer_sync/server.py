@@ -14,8 +14,9 @@ from libs.db import Database
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import add_CustomerSyncServiceServicer_to_server
+from libs.plan.alone import Alone
 from libs.plan.journal import Journal
-from libs.plan.locks import KeyLocks
+from libs.plan.leases import Leases
 from libs.xref.client import GrpcXref
 from services.customer_sync.config import Settings
 from services.customer_sync.executor import Executor
@@ -51,13 +52,13 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         stack.push_async_callback(channel.close)
         gateway = await stack.enter_async_context(open_gateway(billing_systems, needs=NEEDS[NAME]))
         journal, parents, xref = await Journal.open(db), await AccountParents.open(db), GrpcXref(channel)
+        alone = Alone(await Leases.open(db), settings.lock_wait_seconds)
         executor = Executor(
             journal=journal,
             gateway=gateway,
             xref=xref,
             lookup=Lookup(xref, gateway, parents, frozenset(system.code for system in billing_systems)),
-            locks=KeyLocks(),
-            lock_wait_seconds=settings.lock_wait_seconds,
+            alone=alone,
             concurrency=settings.concurrency,
         )
         handlers = CustomerSyncServicer(executor, journal, settings.targets(billing_systems))
@@ -67,4 +68,5 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             "servicers": [(add_CustomerSyncServiceServicer_to_server, handlers)],
             "service_names": [SERVICE_NAME],
             "ready": db.answers,
+            "on_stop": [alone.drain],
         }

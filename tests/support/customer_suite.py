@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import pods
 
 from libs.config import BillingSystem, local_settings
 from libs.grpckit.channel import open_channel
@@ -65,8 +69,23 @@ async def running_suite(*codes: str, database_url: str = "sqlite://:memory:", **
 
 
 @asynccontextmanager
-async def another_process(suite: Suite, database_url: str = "sqlite://:memory:") -> AsyncIterator[CustomerSyncServiceStub]:
+async def another_process(
+    suite: Suite, database_url: str = "sqlite://:memory:", **settings: Any
+) -> AsyncIterator[CustomerSyncServiceStub]:
     """A second customer sync over the same cross-references and BRM, with locks (and unless told, a journal) of its own."""
-    own = local_settings(Settings, xref_target=suite.xref_address, database_url=database_url)
+    own = local_settings(Settings, xref_target=suite.xref_address, database_url=database_url, **settings)
     async with running_customer_sync(own, suite.systems) as address, open_channel(address) as channel:
         yield CustomerSyncServiceStub(channel)
+
+
+@asynccontextmanager
+async def pod(
+    suite: Suite, folder: Path, name: str, database_url: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, CustomerSyncServiceStub]]:
+    """Customer sync as a process of its own over the same cross-references and BRM."""
+    settings = {"database_url": database_url, "xref_target": suite.xref_address}
+    async with (
+        pods.pod("customer_sync", folder, name, suite.systems, **settings) as (process, address),
+        open_channel(address) as channel,
+    ):
+        yield process, CustomerSyncServiceStub(channel)

@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import pods
 
 from cli.documents import read_order
 from libs.config import BillingSystem, local_settings
@@ -202,33 +201,11 @@ class Ledger:
             self.effects[key] = self.effects.get(key, 0) + 1
 
 
-@contextlib.asynccontextmanager
-async def pod(
+def pod(
     folder: Path, name: str, database_url: str, settings: dict[str, Any]
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+) -> contextlib.AbstractAsyncContextManager[tuple[asyncio.subprocess.Process, str]]:
     """Orchestration as a process of its own, and its address."""
-    port_file = folder / f"{name}.port"
-    values = {
-        "listen": "127.0.0.1:0",
-        "database_url": database_url,
-        "access_log": "false",
-        "log_level": "ERROR",
-        **settings,
-    }
-    environment = {
-        **os.environ,
-        "O2C_BILLING_SYSTEMS": json.dumps([{"code": system.code} for system in SYSTEMS]),
-        **{f"O2C_ORDER_ORCHESTRATION_{key.upper()}": str(value) for key, value in values.items()},
-    }
-    command = [sys.executable, "-m", "services.order_orchestration", "--port-file", str(port_file)]
-    process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=EXAMPLES.parent)
-    try:
-        await until(port_file.exists, 30)
-        yield process, f"127.0.0.1:{port_file.read_text()}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+    return pods.pod("order_orchestration", folder, name, SYSTEMS, database_url=database_url, **settings)
 
 
 @dataclass
