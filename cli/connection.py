@@ -18,6 +18,7 @@ from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceS
 from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import OrderIntakeServiceStub, OrdersServiceStub
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceStub
 from sandbox.admin_client import AdminClient
+from sandbox.crm.admin_client import CrmAdminClient
 
 STATE_FILE = Path(".o2c/suite.json")
 MAX_MESSAGE = 32 * 1024 * 1024
@@ -41,6 +42,10 @@ class Clients:
     def sandbox(self, system_id: str) -> AdminClient:
         """The admin side of one BRM instance of the sandbox."""
         return AdminClient(self.suite.sandbox, system_id)
+
+    def crm(self) -> CrmAdminClient:
+        """The admin side of the CRM stand-in."""
+        return CrmAdminClient(self.suite.sandbox)
 
     def close(self) -> None:
         for channel in self.channels.values():

@@ -1,4 +1,4 @@
-"""The whole suite as processes on loopback: a sandbox with two BRM instances and the five services.
+"""The whole suite as processes on loopback: a sandbox with two BRM instances and a CRM, and the five services.
 
 Every process is a child of this one, is stopped by its own process id, and ends when this process ends, however it ends.
 """
@@ -55,6 +55,8 @@ class Suite:
     """Base URL of the sandbox."""
     home: str
     """Folder with its databases and logs."""
+    crm: str = ""
+    """Where the sandbox serves the CRM, ``host:port``."""
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,9 +86,10 @@ class Supervisor:
         self.environment = dict(environment or {})
         self.services = services
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        ports = free_ports(2 * len(SERVICES) + 1)
+        ports = free_ports(2 * len(SERVICES) + 2)
         self.addresses = {service: f"127.0.0.1:{next(ports)}" for service in SERVICES}
         self.sandbox = f"127.0.0.1:{next(ports)}"
+        self.crm = f"127.0.0.1:{next(ports)}"
         self.metrics_ports = {service: next(ports) if metrics else 0 for service in SERVICES}
         """Where each service serves ``/metrics``; 0: nowhere."""
 
@@ -107,11 +110,11 @@ class Supervisor:
 
     @property
     def suite(self) -> Suite:
-        return Suite(self.addresses, f"http://{self.sandbox}", str(self.home))
+        return Suite(self.addresses, f"http://{self.sandbox}", str(self.home), self.crm)
 
     def start_sandbox(self) -> None:
         arguments = ["--listen", self.sandbox, "--instances", ",".join(INSTANCES), "--data", str(self.home / "sandbox")]
-        self.spawn("sandbox", "sandbox", *arguments, "--clock", self.clock)
+        self.spawn("sandbox", "sandbox", *arguments, "--clock", self.clock, "--crm", self.crm)
 
     def start_service(self, service: str) -> None:
         self.spawn(service, f"services.{service}")
@@ -137,6 +140,7 @@ class Supervisor:
             "PYTHONUNBUFFERED": "1",
             "O2C_BILLING_SYSTEMS": json.dumps([self.billing_system(code) for code in INSTANCES]),
             "O2C_BILLING_CARE_PAGE_TOKEN_KEY": "a key for this run only: " + self.sandbox,
+            "O2C_CUSTOMER_SYNC_CRM_TARGET": self.crm,
             "O2C_ORDER_ORCHESTRATION_CUSTOMER_SYNC_TARGET": self.addresses["customer_sync"],
             "O2C_ORDER_ORCHESTRATION_BILL_FULFILLMENT_TARGET": self.addresses["bill_fulfillment"],
         }
@@ -157,10 +161,10 @@ class Supervisor:
     def wait_until_serving(self) -> None:
         """Return when the sandbox answers and every service is SERVING; otherwise :class:`SuiteError` with the log's end."""
         deadline = time.monotonic() + START_SECONDS
-        waiting = {"sandbox": self.sandbox} | {service: self.addresses[service] for service in self.services}
+        waiting = {"sandbox": self.sandbox, "crm": self.crm} | {service: self.addresses[service] for service in self.services}
         while waiting:
             for name, address in list(waiting.items()):
-                self.check_alive(name)
+                self.check_alive("sandbox" if name == "crm" else name)
                 if accepts(address) if name == "sandbox" else is_serving(address):
                     del waiting[name]
                     self.report(f"{name} is serving on {address}")

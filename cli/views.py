@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from cli.documents import short_enum
 from cli.output import amount, short_poid, table
+from libs.grpckit.enum_names import short_enum
 from libs.pb.billing_care.v1 import billing_care_pb2 as care
 from libs.pb.common.v1.common_pb2 import Plan
 from libs.pb.order.v1 import order_pb2 as order

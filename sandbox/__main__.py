@@ -1,4 +1,4 @@
-"""``python -m sandbox``: serve BRM instances until told to stop."""
+"""``python -m sandbox``: serve BRM instances, and perhaps a CRM, until told to stop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvloop
 
+from sandbox.crm.server import open_crm
 from sandbox.server import SandboxServer, open_instances
 from sandbox.settings import SandboxSettings, changed_settings
 
@@ -37,6 +38,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         dest="switches",
         help="change a switch, such as strict_xsd=true or BRM_02.time_zone=Europe/Berlin",
     )
+    parser.add_argument("--crm", default="", metavar="HOST:PORT", help="also serve a CRM (o2c.crm.v1, gRPC) at this address")
     parser.add_argument("--port-file", type=Path, metavar="PATH", help="file to write the bound port to once ready")
     options = parser.parse_args(arguments)
     host, _, port = options.listen.rpartition(":")
@@ -72,8 +74,12 @@ async def serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     instances = open_instances(names, data, options.clock, options.seed, options.settings, options.own_settings)
-    async with SandboxServer(instances, options.host, options.port) as server:
-        logging.getLogger("sandbox").info("serving %s at %s", ", ".join(names), server.address)
+    crm = open_crm(data) if options.crm else None
+    async with SandboxServer(instances, options.host, options.port, crm=crm, crm_listen=options.crm) as server:
+        log = logging.getLogger("sandbox")
+        log.info("serving %s at %s", ", ".join(names), server.address)
+        if crm is not None:
+            log.info("serving a CRM at %s", server.crm_address)
         if options.port_file is not None:
             await asyncio.to_thread(write_atomically, options.port_file, str(server.port))
         await stop.wait()

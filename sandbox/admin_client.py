@@ -101,13 +101,18 @@ class AdminClient:
         return rows
 
     def _request(self, method: str, path: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
-        data = json.dumps(content).encode() if content is not None else None
-        request = urllib.request.Request(f"{self.base}/{path}", data, {"Content-Type": "application/json"}, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as response:
-                answer: dict[str, Any] = json.load(response)
-                return answer
-        except urllib.error.HTTPError as error:
-            raise AdminError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from error
-        except (urllib.error.URLError, OSError) as error:
-            raise AdminError(f"{method} {path}: {error}") from error
+        return request_json(method, f"{self.base}/{path}", content, self._timeout)
+
+
+def request_json(method: str, url: str, content: dict[str, Any] | None, timeout: float) -> dict[str, Any]:
+    """One request of an admin interface and its answer. Raises :class:`AdminError`."""
+    data = json.dumps(content).encode() if content is not None else None
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
+    except urllib.error.HTTPError as error:
+        raise AdminError(f"{method} {url}: {error.code} {error.read().decode(errors='replace')}") from error
+    except (urllib.error.URLError, OSError) as error:
+        raise AdminError(f"{method} {url}: {error}") from error

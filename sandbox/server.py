@@ -1,14 +1,16 @@
-"""Composition: instances from options, one HTTP server for all of them."""
+"""Composition: instances from options, one HTTP server for all of them, and perhaps a CRM beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
 from aiohttp import web
 
 from sandbox.clock import VirtualClock
+from sandbox.crm.server import Crm, running_crm
 from sandbox.http.app import make_app
 from sandbox.instance import Instance
 from sandbox.settings import SandboxSettings
@@ -53,11 +55,25 @@ def open_instances(
 class SandboxServer:
     """The running server, as an async context manager."""
 
-    def __init__(self, instances: Sequence[Instance], host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        instances: Sequence[Instance],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        crm: Crm | None = None,
+        crm_listen: str = "127.0.0.1:0",
+    ) -> None:
+        """``crm`` is served at ``crm_listen`` (gRPC) and administered over HTTP like the instances."""
         self.instances = list(instances)
+        self.crm = crm
+        self.crm_address = ""
+        """``host:port`` at which the CRM is served, once running."""
         self._host = host
         self._port = port
+        self._crm_listen = crm_listen
         self._runner: web.AppRunner | None = None
+        self._stack = AsyncExitStack()
 
     @property
     def address(self) -> str:
@@ -73,15 +89,22 @@ class SandboxServer:
     async def __aenter__(self) -> SandboxServer:
         # A caller that has gone takes its request along: a call still held back by a delay is never done.
         self._runner = web.AppRunner(
-            make_app(self.instances), access_log=None, handle_signals=False, shutdown_timeout=0.5, handler_cancellation=True
+            make_app(self.instances, self.crm),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=0.5,
+            handler_cancellation=True,
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
+        if self.crm is not None:
+            self.crm_address = await self._stack.enter_async_context(running_crm(self.crm, self._crm_listen))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._stack.aclose()
         if self._runner is not None:
             await self._runner.cleanup()
         for instance in self.instances:

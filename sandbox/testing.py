@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sandbox.admin_client import AdminClient
+from sandbox.crm.server import Crm, open_crm
 from sandbox.instance import Instance
 from sandbox.server import SandboxServer, open_instances
 from sandbox.settings import SandboxSettings
@@ -109,6 +110,17 @@ class RunningSandbox:
     def admin(self, instance: str = "BRM_01") -> AsyncAdmin:
         return AsyncAdmin(AdminClient(self._server.address, instance))
 
+    @property
+    def crm_address(self) -> str:
+        """``host:port`` of the CRM."""
+        return self._server.crm_address
+
+    @property
+    def crm(self) -> Crm:
+        """The CRM itself: ``crm.store.edit_account(...)``, ``crm.state.calls``."""
+        assert self._server.crm is not None, "start the sandbox with crm=True"
+        return self._server.crm
+
     def instance(self, name: str = "BRM_01") -> Instance:
         """The instance itself, for looking (or reaching) inside."""
         return next(instance for instance in self._server.instances if instance.name == name)
@@ -122,7 +134,12 @@ async def running_sandbox(
     *,
     seed: int = 0,
     settings: SandboxSettings | None = None,
+    crm: bool = False,
 ) -> AsyncIterator[RunningSandbox]:
-    """Serve instances on a free port of 127.0.0.1 in the current loop; in memory unless ``data`` names a folder."""
-    async with SandboxServer(open_instances(instances, data, clock, seed, settings)) as server:
+    """Serve instances, and a CRM if wanted, on free ports of 127.0.0.1 in the current loop.
+
+    In memory unless ``data`` names a folder.
+    """
+    served = open_instances(instances, data, clock, seed, settings)
+    async with SandboxServer(served, crm=open_crm(data) if crm else None) as server:
         yield RunningSandbox(server)

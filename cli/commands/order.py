@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from cli.connection import CALL_SECONDS, connected
-from cli.documents import read_order, short_enum
+from cli.documents import read_order
 from cli.output import JsonFlag, errors_by_name, out, print_json, show, to_dict
 from cli.views import line_state, order_detail, order_state, order_table, state
+from libs.grpckit.enum_names import short_enum
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
 
 app = typer.Typer(no_args_is_help=True, help="Submit orders and see how they do.")

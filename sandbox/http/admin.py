@@ -8,7 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 
 from libs.brm.flist import Flist
@@ -18,6 +17,7 @@ from sandbox.clock import ClockMode, ClockMovedBack, parse_moment
 from sandbox.errors import BrmFault
 from sandbox.faults import FaultSpecError
 from sandbox.fixtures import FIXTURES, load
+from sandbox.http.replies import body_of, json_response, problem
 from sandbox.instance import Instance
 from sandbox.jobs import JOBS, run_job
 from sandbox.money_jobs import inject_usage
@@ -42,25 +42,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("latin-1")
     return value
-
-
-def _json(content: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")
-
-
-def _problem(status: int, text: str) -> web.Response:
-    return _json({"error": text}, status)
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    """The JSON object of a request; 400 for anything else."""
-    try:
-        content = orjson.loads(await request.read() or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise web.HTTPBadRequest(text=f"not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise web.HTTPBadRequest(text="expected a JSON object")
-    return content
 
 
 def _number(request: web.Request, name: str, default: int) -> int:
@@ -105,7 +86,7 @@ class Admin:
     async def capabilities(self, _: web.Request) -> web.Response:
         """Instance, database number, opcodes offered, jobs and extensions."""
         services = {spec.service for spec in OPCODES.values() if spec.name in self._instance.offered}
-        return _json(
+        return json_response(
             {
                 "instance": self._instance.name,
                 "db": self._instance.db,
@@ -118,41 +99,41 @@ class Admin:
 
     async def reset(self, _: web.Request) -> web.Response:
         self._instance.reset()
-        return _json({"reset": True})
+        return json_response({"reset": True})
 
     async def load_fixture(self, request: web.Request) -> web.Response:
         """Reset, then make one of the ready-made sets of customers."""
         name = request.match_info["name"]
         if name not in FIXTURES:
-            return _problem(404, f"no fixture {name}; there are {', '.join(sorted(FIXTURES))}")
-        return _json({"fixture": name, "made": load(self._instance, name)})
+            return problem(404, f"no fixture {name}; there are {', '.join(sorted(FIXTURES))}")
+        return json_response({"fixture": name, "made": load(self._instance, name)})
 
     async def outbox(self, request: web.Request) -> web.Response:
         """Messages after number ``after``, oldest first."""
         found = messages_after(self._instance.reader(), _number(request, "after", 0), _number(request, "limit", _LIMIT))
-        return _json({"messages": [{"seq": seq, **plain(visible(message))} for seq, message in found]})
+        return json_response({"messages": [{"seq": seq, **plain(visible(message))} for seq, message in found]})
 
     async def settings(self, _: web.Request) -> web.Response:
-        return _json(plain(asdict(self._instance.settings)))
+        return json_response(plain(asdict(self._instance.settings)))
 
     async def change_settings(self, request: web.Request) -> web.Response:
         """Change switches: ``{"strict_xsd": true}``; 400 for an unknown name or a value of another type."""
         try:
-            self._instance.change_settings(changed_settings(self._instance.settings, await _body(request)))
+            self._instance.change_settings(changed_settings(self._instance.settings, await body_of(request)))
         except ValueError as error:
-            return _problem(400, str(error))
-        return _json(plain(asdict(self._instance.settings)))
+            return problem(400, str(error))
+        return json_response(plain(asdict(self._instance.settings)))
 
     async def objects(self, request: web.Request) -> web.Response:
         """Objects of a class (and its subclasses) with ``where=FIELD=value`` (repeatable, all must hold)."""
         type_ = request.query.get("class", "")
         if not type_.startswith("/"):
-            return _problem(400, "class is required, such as /account")
+            return problem(400, "class is required, such as /account")
         wanted: list[tuple[tuple[str, ...], str]] = []
         for text in request.query.getall("where", []):
             match = _WHERE.fullmatch(text)
             if match is None:
-                return _problem(400, f"where must be FIELD=value, not {text!r}")
+                return problem(400, f"where must be FIELD=value, not {text!r}")
             wanted.append((tuple(match[1].split(".")), match[2]))
         tx = self._instance.reader()
         exact = [Condition(path, "=", self._keyed(value)) for path, value in wanted if len(path) == 1]
@@ -162,7 +143,7 @@ class Admin:
             for flist in candidates(tx, type_, exact)
             if (flist["POID"].type + "/").startswith(type_.rstrip("/") + "/") and all(_has(flist, *each) for each in wanted)
         ]
-        return _json({"objects": [plain(visible(flist)) for flist in found[:limit]], "total": len(found)})
+        return json_response({"objects": [plain(visible(flist)) for flist in found[:limit]], "total": len(found)})
 
     def _keyed(self, text: str) -> Any:
         poid = _poid(text, self._instance.db)
@@ -173,80 +154,82 @@ class Admin:
         text = request.match_info["poid"]
         poid = _poid(text, self._instance.db)
         if poid is None and not text.isdigit():
-            return _problem(400, f"not a POID: {text!r}")
+            return problem(400, f"not a POID: {text!r}")
         tx = self._instance.reader()
         flist = tx.find(poid) if poid is not None else self._instance.store.read(int(text))
-        return _json(plain(visible(flist))) if flist is not None else _problem(404, f"{text} is not stored")
+        return json_response(plain(visible(flist))) if flist is not None else problem(404, f"{text} is not stored")
 
     async def events(self, request: web.Request) -> web.Response:
         """Events in commit order after number ``since``."""
         rows = self._instance.store.events_since(_number(request, "since", 0), _number(request, "limit", _LIMIT))
-        return _json({"events": [{"seq": seq, **plain(visible(flist))} for seq, flist in rows]})
+        return json_response({"events": [{"seq": seq, **plain(visible(flist))} for seq, flist in rows]})
 
     async def calls(self, request: web.Request) -> web.Response:
         """Opcode calls after number ``since``; ``opcode`` keeps one opcode."""
         records = self._instance.calls.since(_number(request, "since", 0), 10**9)
         opcode = request.query.get("opcode")
         kept = [record for record in records if opcode in (None, record.opcode)]
-        return _json({"calls": [record.to_json() for record in kept[: _number(request, "limit", _LIMIT)]], "total": len(kept)})
+        return json_response(
+            {"calls": [record.to_json() for record in kept[: _number(request, "limit", _LIMIT)]], "total": len(kept)}
+        )
 
     async def clock(self, _: web.Request) -> web.Response:
-        return _json(self._instance.clock.to_json())
+        return json_response(self._instance.clock.to_json())
 
     async def set_clock(self, request: web.Request) -> web.Response:
         """``{"mode": "frozen", "at": "2027-02-01T00:00:00Z", "force": false}``; 409 when time would go back."""
-        content = await _body(request)
+        content = await body_of(request)
         try:
             mode = ClockMode(content.get("mode", ClockMode.FROZEN))
             at = parse_moment(str(content["at"])) if content.get("at") else None
             self._instance.set_clock(mode, at, force=bool(content.get("force", False)))
         except ClockMovedBack as error:
-            return _problem(409, str(error))
+            return problem(409, str(error))
         except ValueError as error:
-            return _problem(400, str(error))
-        return _json(self._instance.clock.to_json())
+            return problem(400, str(error))
+        return json_response(self._instance.clock.to_json())
 
     async def run_job(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in JOBS:
-            return _problem(404, f"no job {name}; there are {', '.join(sorted(JOBS))}")
-        return _json((await run_job(self._instance, name)).to_json())
+            return problem(404, f"no job {name}; there are {', '.join(sorted(JOBS))}")
+        return json_response((await run_job(self._instance, name)).to_json())
 
     async def faults(self, _: web.Request) -> web.Response:
-        return _json({"faults": [fault.to_json() for fault in self._instance.faults.faults]})
+        return json_response({"faults": [fault.to_json() for fault in self._instance.faults.faults]})
 
     async def add_fault(self, request: web.Request) -> web.Response:
         try:
-            fault = self._instance.faults.add(await _body(request))
+            fault = self._instance.faults.add(await body_of(request))
         except FaultSpecError as error:
-            return _problem(400, str(error))
-        return _json(fault.to_json(), 201)
+            return problem(400, str(error))
+        return json_response(fault.to_json(), 201)
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         self._instance.faults.clear()
-        return _json({"faults": []})
+        return json_response({"faults": []})
 
     async def remove_fault(self, request: web.Request) -> web.Response:
         removed = self._instance.faults.remove(int(request.match_info["id"]))
-        return _json({"removed": True}) if removed else _problem(404, "no such fault")
+        return json_response({"removed": True}) if removed else problem(404, "no such fault")
 
     async def usage(self, request: web.Request) -> web.Response:
         """Rate usage: ``{"service": login or POID, "quantity": 120, "amount": "6.00", "resource": 1000101, "start": …}``."""
-        content = await _body(request)
+        content = await body_of(request)
         unknown = set(content) - {"service", "start", "quantity", "amount", "resource", "descr"}
         if unknown or "service" not in content:
-            return _problem(400, f"unknown: {', '.join(sorted(unknown))}" if unknown else "service is required")
+            return problem(400, f"unknown: {', '.join(sorted(unknown))}" if unknown else "service is required")
         try:
             event = inject_usage(self._instance, content)
         except (ValueError, ArithmeticError) as error:
-            return _problem(400, f"not a usage: {error}")
+            return problem(400, f"not a usage: {error}")
         except BrmFault as fault:
-            return _problem(409 if fault.name != "NOT_FOUND" else 404, str(fault))
-        return _json(plain(visible(event)), 201)
+            return problem(409 if fault.name != "NOT_FOUND" else 404, str(fault))
+        return json_response(plain(visible(event)), 201)
 
     async def check_invariants(self, _: web.Request) -> web.Response:
         violations = self._instance.check_invariants()
-        return _json({"ok": not violations, "violations": [violation.to_json() for violation in violations]})
+        return json_response({"ok": not violations, "violations": [violation.to_json() for violation in violations]})
 
 
 def _poid(text: str, db: str) -> Poid | None:

@@ -20,6 +20,10 @@ class Settings(ServiceSettings):
     model_config = from_environment("CUSTOMER_SYNC")
 
     xref_target: str = Field("127.0.0.1:50051", description="Address of the cross-reference service, `host:port`.")
+    crm_target: str = Field(
+        "",
+        description="Address of the CRM (`o2c.crm.v1`), `host:port`; without one, what needs it is refused: CRM_UNAVAILABLE.",
+    )
     concurrency: int = Field(32, ge=1, le=1000, description="BRM calls of one order in flight at once.")
     lock_wait_seconds: float = Field(
         30.0, gt=0, description="How long a request waits for accounts that another one works on, in seconds."

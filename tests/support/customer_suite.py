@@ -16,6 +16,7 @@ from libs.grpckit.channel import open_channel
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceStub
 from libs.xref.client import GrpcXref
+from sandbox.crm.server import Crm
 from sandbox.testing import AsyncAdmin, RunningSandbox, running_sandbox
 from services.customer_sync.config import Settings
 from services.customer_sync.server import running_customer_sync
@@ -34,6 +35,11 @@ class Suite:
     xref: GrpcXref
     xref_address: str
     systems: tuple[BillingSystem, ...]
+
+    @property
+    def crm(self) -> Crm:
+        """The CRM stand-in; its store can be edited."""
+        return self.sandbox.crm
 
     @property
     def brm(self) -> AsyncAdmin:
@@ -55,10 +61,11 @@ class Suite:
 async def running_suite(*codes: str, database_url: str = "sqlite://:memory:", **settings: Any) -> AsyncIterator[Suite]:
     """A suite over fresh BRM instances; ``settings`` are those of customer sync."""
     names = codes or ("BRM_01",)
-    async with running_sandbox(names) as sandbox:
+    async with running_sandbox(names, crm=True) as sandbox:
         systems = tuple(BillingSystem(code=code, endpoint=sandbox.url(code)) for code in names)
         async with running_xref(local_settings(XrefSettings), systems) as xref_address:
-            own = local_settings(Settings, xref_target=xref_address, database_url=database_url, **settings)
+            targets = {"xref_target": xref_address, "crm_target": sandbox.crm_address}
+            own = local_settings(Settings, database_url=database_url, **{**targets, **settings})
             async with (
                 running_customer_sync(own, systems) as address,
                 open_channel(address) as channel,
@@ -73,7 +80,8 @@ async def another_process(
     suite: Suite, database_url: str = "sqlite://:memory:", **settings: Any
 ) -> AsyncIterator[CustomerSyncServiceStub]:
     """A second customer sync over the same cross-references and BRM, with locks (and unless told, a journal) of its own."""
-    own = local_settings(Settings, xref_target=suite.xref_address, database_url=database_url, **settings)
+    targets = {"xref_target": suite.xref_address, "crm_target": suite.sandbox.crm_address}
+    own = local_settings(Settings, database_url=database_url, **{**targets, **settings})
     async with running_customer_sync(own, suite.systems) as address, open_channel(address) as channel:
         yield CustomerSyncServiceStub(channel)
 
@@ -83,7 +91,7 @@ async def pod(
     suite: Suite, folder: Path, name: str, database_url: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, CustomerSyncServiceStub]]:
     """Customer sync as a process of its own over the same cross-references and BRM."""
-    settings = {"database_url": database_url, "xref_target": suite.xref_address}
+    settings = {"database_url": database_url, "xref_target": suite.xref_address, "crm_target": suite.sandbox.crm_address}
     async with (
         pods.pod("customer_sync", folder, name, suite.systems, **settings) as (process, address),
         open_channel(address) as channel,

@@ -6,8 +6,8 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
-from cli.documents import expand_enums
 from libs.dvm import ValueMaps
+from libs.grpckit.enum_names import expand_enums
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.order.v1.order_pb2 import Order
 from services.customer_sync.domain.model import Command, Facts, Policy, SyncPlan

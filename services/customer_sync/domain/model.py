@@ -76,6 +76,8 @@ class Account:
     contact: Contact | None = None
     address: Address | None = None
     currency: str = ""
+    status: str = ""
+    """As the CRM spells it, such as ``Active``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,15 @@ class Profile:
     card: Card | None = None
     debit: Debit | None = None
     is_primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CrmCustomer:
+    """An account with all its billing profiles, as the CRM knows it now."""
+
+    account: Account
+    profiles: tuple[Profile, ...] = ()
+    modified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from services.customer_sync.mappers.answer import to_wire_answer
 from services.customer_sync.mappers.fingerprint import fingerprint_of
+from services.customer_sync.mappers.party import to_domain_customer
 from services.customer_sync.mappers.request import to_domain_command
 
-__all__ = ["fingerprint_of", "to_domain_command", "to_wire_answer"]
+__all__ = ["fingerprint_of", "to_domain_command", "to_domain_customer", "to_wire_answer"]

@@ -16,35 +16,19 @@ from libs.pb.order.v1 import order_pb2
 from services.customer_sync.domain.model import (
     Account,
     Action,
-    Address,
-    Card,
     Command,
-    Contact,
-    Debit,
     Line,
     LineKind,
     Payment,
-    Phone,
     Prior,
     Profile,
 )
+from services.customer_sync.mappers.party import to_domain_account, to_domain_profile
 from services.customer_sync.mappers.walk import unknown_enums
 
 T = TypeVar("T")
 
 _ACTIONS: Final = {order_pb2.LineAction.Value(f"LINE_ACTION_{action}"): action for action in Action}
-_TYPES: Final = {order_pb2.ACCOUNT_TYPE_RESIDENTIAL: "RESIDENTIAL", order_pb2.ACCOUNT_TYPE_BUSINESS: "BUSINESS"}
-_CLASSES: Final = {
-    order_pb2.ACCOUNT_CLASS_CUSTOMER: "CUSTOMER",
-    order_pb2.ACCOUNT_CLASS_SERVICE: "SERVICE",
-    order_pb2.ACCOUNT_CLASS_BILLING: "BILLING",
-}
-_PHONES: Final = {
-    order_pb2.PHONE_TYPE_HOME: "HOME",
-    order_pb2.PHONE_TYPE_WORK: "WORK",
-    order_pb2.PHONE_TYPE_FAX: "FAX",
-    order_pb2.PHONE_TYPE_MOBILE: "MOBILE",
-}
 _KINDS: Final = {
     order_pb2.BILLING_TYPE_SERVICE_BUNDLE: LineKind.SERVICE_BUNDLE,
     order_pb2.BILLING_TYPE_SUBSCRIPTION: LineKind.SUBSCRIPTION,
@@ -113,7 +97,7 @@ def _time(stamp: Timestamp, path: str, violations: list[Violation]) -> datetime 
 def _accounts(order: order_pb2.Order) -> Mapping[str, Account]:
     """Every account named, with the fullest details the order gives; the ``accounts`` list comes first."""
     return _fullest(
-        (_account(reference, path, order.currency) for reference, path in _account_references(order)),
+        (to_domain_account(reference, path, order.currency) for reference, path in _account_references(order)),
         lambda account: account.account_id,
         lambda account: bool(account.contact or account.address or account.type or account.name),
     )
@@ -122,7 +106,7 @@ def _accounts(order: order_pb2.Order) -> Mapping[str, Account]:
 def _profiles(order: order_pb2.Order) -> Mapping[str, Profile]:
     """Every billing profile named, with the fullest details the order gives."""
     return _fullest(
-        (_profile(reference, path) for reference, path in _profile_references(order)),
+        (to_domain_profile(reference, path) for reference, path in _profile_references(order)),
         lambda profile: profile.profile_id,
         lambda profile: bool(profile.contact or profile.address or profile.payment_method or profile.bill_frequency),
     )
@@ -153,73 +137,6 @@ def _profile_references(order: order_pb2.Order) -> Iterator[tuple[order_pb2.Bill
     yield order.billing_profile, "order.billing_profile"
     for index, line in enumerate(order.lines):
         yield line.billing_profile, f"order.lines[{index}].billing_profile"
-
-
-def _account(reference: order_pb2.AccountRef, path: str, currency: str) -> Account:
-    return Account(
-        account_id=reference.account_id.strip(),
-        path=path,
-        name=reference.name.strip(),
-        type=_TYPES.get(reference.type, ""),
-        account_class=_CLASSES.get(getattr(reference, "class"), ""),
-        parent_account_id=reference.parent_account_id.strip(),
-        contact=_contact(reference.primary_contact) if reference.HasField("primary_contact") else None,
-        address=_address(reference.primary_address) if reference.HasField("primary_address") else None,
-        currency=(reference.currency or currency).strip(),
-    )
-
-
-def _contact(contact: order_pb2.Contact) -> Contact:
-    return Contact(
-        contact_id=contact.contact_id.strip(),
-        salutation=contact.salutation.strip(),
-        first_name=contact.first_name.strip(),
-        last_name=contact.last_name.strip(),
-        job_title=contact.job_title.strip(),
-        email=contact.email.strip(),
-        phones=tuple(Phone(_PHONES.get(phone.type, ""), phone.number.strip()) for phone in contact.phones),
-    )
-
-
-def _address(address: order_pb2.Address) -> Address:
-    return Address(
-        address_id=address.address_id.strip(),
-        street=address.street.strip(),
-        city=address.city.strip(),
-        state=address.state.strip(),
-        province=address.province.strip(),
-        country=address.country.strip(),
-        postal_code=address.postal_code.strip(),
-    )
-
-
-def _profile(reference: order_pb2.BillingProfileRef, path: str) -> Profile:
-    return Profile(
-        profile_id=reference.billing_profile_id.strip(),
-        path=path,
-        name=reference.name.strip(),
-        account_id=reference.account_id.strip(),
-        payment_method=reference.payment_method.strip(),
-        bill_frequency=reference.bill_frequency.strip(),
-        billing_day=reference.billing_day,
-        bill_media=reference.bill_media.strip(),
-        email_bill_to=reference.email_bill_to.strip(),
-        contact=_contact(reference.contact) if reference.HasField("contact") else None,
-        address=_address(reference.address) if reference.HasField("address") else None,
-        card=_card(reference.card) if reference.HasField("card") else None,
-        debit=_debit(reference.debit) if reference.HasField("debit") else None,
-        is_primary=reference.is_primary,
-    )
-
-
-def _card(card: order_pb2.CardDetails) -> Card:
-    return Card(card.number.strip(), card.expiry_month, card.expiry_year, card.holder_name.strip(), card.security_code.strip())
-
-
-def _debit(debit: order_pb2.DebitDetails) -> Debit:
-    return Debit(
-        debit.account_number.strip(), debit.routing_number.strip(), debit.account_name.strip(), debit.account_type.strip()
-    )
 
 
 def _line(line: order_pb2.OrderLine, path: str, order: order_pb2.Order) -> Line:

@@ -8,8 +8,9 @@ from pathlib import Path
 import orders
 import pytest
 
-from cli.documents import parse_order, read_order, short_enum
+from cli.documents import parse_order, read_order
 from libs.errors import O2CError
+from libs.grpckit.enum_names import short_enum
 from libs.pb.order.v1 import order_pb2
 
 
