@@ -192,9 +192,9 @@ class Instance:
         tx.commit()
         return made
 
-    def transaction(self, work: Callable[[Tx], Result]) -> Result:
-        """Run ``work`` in a transaction checked like an opcode's (jobs, catalogue)."""
-        tx = Tx(self.store, self.clock.now())
+    def transaction(self, work: Callable[[Tx], Result], at: datetime | None = None) -> Result:
+        """Run ``work`` in a transaction checked like an opcode's (jobs, catalogue), now or as if at another time."""
+        tx = Tx(self.store, at or self.clock.now())
         try:
             result = work(tx)
         except BaseException:

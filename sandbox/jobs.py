@@ -16,11 +16,11 @@ from sandbox.billing.charging import charge_upto
 from sandbox.billing.collections import process
 from sandbox.billing.cycles import catch_up, is_due
 from sandbox.billing.offers import expire_offers
-from sandbox.billing.schedules import PENDING, execute_schedule
 from sandbox.billing.units import ancestors, is_nonpaying
 from sandbox.errors import BrmFault
 from sandbox.instance import Instance
 from sandbox.money_jobs import collect, invoice, to_collect, to_invoice
+from sandbox.opcodes.schedules import due_schedules, execute_schedule, fail, time_of
 from sandbox.outbox import collections_changed
 from sandbox.store.sqlite import Tx
 
@@ -52,7 +52,10 @@ class JobReport:
 
 
 async def _bill(instance: Instance, report: JobReport) -> None:
-    """Nonpaying units first, the deepest before their parents, then the rest."""
+    """What was put off until before now, then nonpaying units, the deepest before their parents, then the rest."""
+    put_off = JobReport("deferred")
+    await _run_schedules(instance, put_off)
+    report.failures += put_off.failures
     tx = instance.reader()
     due = [unit for unit in tx.of_class("/billinfo") if is_due(tx, unit, tx.now)]
     depth = {unit["POID"].id: len(list(ancestors(tx, unit))) for unit in due if is_nonpaying(unit)}
@@ -66,7 +69,7 @@ async def _bill(instance: Instance, report: JobReport) -> None:
 
 
 async def _deferred(instance: Instance, report: JobReport) -> None:
-    """Execute deferred status changes, and charge offers whose future start has come (rule 20)."""
+    """Make the calls whose time has come, and charge offers whose future start has come (rule 20)."""
 
     def charge(poid: Poid) -> int:
         return instance.transaction(lambda tx: _charge_started(tx, poid))
@@ -83,14 +86,19 @@ def _charge_started(tx: Tx, unit: Poid) -> int:
 
 
 async def _run_schedules(instance: Instance, report: JobReport) -> None:
-    """Execute deferred status changes whose time has come."""
-    tx = instance.reader()
-    due = [each["POID"] for each in tx.of_class("/schedule") if each["STATUS"] == PENDING and each["EFFECTIVE_T"] <= tx.now]
+    """Make the calls whose time has come, each at its own time; one that is refused is marked so and not tried again."""
 
     def execute(poid: Poid) -> int:
-        return instance.transaction(lambda tx: execute_schedule(tx, poid, allow_reopen=instance.settings.allow_reopen))
+        tx = instance.reader()
+        at = time_of(tx, tx.get(poid))
+        try:
+            return instance.transaction(lambda tx: execute_schedule(tx, poid, instance.settings), at)
+        except BrmFault as refused:
+            why = str(refused)
+            instance.transaction(lambda tx: fail(tx, poid, why))
+            raise
 
-    await _each(instance, report, due, execute)
+    await _each(instance, report, [each["POID"] for each in due_schedules(instance.reader())], execute)
 
 
 async def _collections(instance: Instance, report: JobReport) -> None:

@@ -45,6 +45,8 @@ def charge_upto(tx: Tx, offer_poid: Poid, as_of: datetime, through: datetime) ->
 
 def _charge_purchase(tx: Tx, offer: Flist) -> list[Flist]:
     offer["_purchase_charged"] = 1
+    if product_of(offer).one_time:
+        offer["STATUS"] = int(OfferStatus.CANCELLED)  # charged once, and over
     moment = offer["PURCHASE_START_T"]
     fee, discount = _fee(offer, "PURCHASE", product_of(offer).purchase_fee, Decimal(0))
     if not fee:

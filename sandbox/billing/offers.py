@@ -10,7 +10,7 @@ from typing import Final
 
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
-from sandbox.billing.charging import charge_arrears, charge_upto, product_of, refund_unused
+from sandbox.billing.charging import charge_arrears, charge_upto, refund_unused
 from sandbox.billing.grants import grant_allowance
 from sandbox.billing.ledger import Debtor, Occurrence, record
 from sandbox.catalogue import DEALS, DISCOUNTS, PRODUCTS, RATE_PLANS, Discount, Product, is_permitted
@@ -58,8 +58,6 @@ def buy_deal(tx: Tx, debtor: Debtor, deal: Flist, when: datetime, program: str) 
         purchase.events += grant_allowance(tx, offer["POID"], tx.now, tx.get(debtor.unit["POID"])["ACTG_NEXT_T"])
     for offer in purchase.products.values():
         purchase.events += charge_upto(tx, offer["POID"], tx.now, tx.get(debtor.unit["POID"])["ACTG_NEXT_T"])
-        if product_of(offer).one_time and tx.get(offer["POID"]).get("_purchase_charged"):
-            tx.edit(offer["POID"])["STATUS"] = int(OfferStatus.CANCELLED)
     return purchase
 
 

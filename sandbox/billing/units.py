@@ -8,6 +8,7 @@ from typing import Final
 
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
+from sandbox.billing.limits import set_limits
 from sandbox.catalogue import CURRENCIES
 from sandbox.codes import ActgType, ItemStatus, PayType, State
 from sandbox.errors import BrmFault
@@ -180,10 +181,10 @@ def create_group(tx: Tx, account: Flist, unit: Flist, name: str | None, given: F
             "BILLINFO_OBJ": unit["POID"],
             "NAME": name or given.get("NAME") or "Balance Group",
             "EFFECTIVE_T": given.get("EFFECTIVE_T") or tx.now,
-            "LIMIT": given.get("LIMIT"),
             "BALANCES": Array(),
         },
     )
+    set_limits(group, {resource: limit or {} for resource, limit in (given.get("LIMIT") or {}).items()})
     if unit.get("BAL_GRP_OBJ") is None:
         tx.edit(unit["POID"])["BAL_GRP_OBJ"] = group["POID"]
     return group

@@ -10,6 +10,7 @@ from typing import Final
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from sandbox.billing.ledger import Debtor, Impact, Occurrence, is_valid, pending_item, post_to
+from sandbox.billing.limits import check_limits, in_order_of_use
 from sandbox.billing.sharing import Share, Source, sources_of
 from sandbox.catalogue import PRODUCTS
 from sandbox.codes import OfferStatus
@@ -38,7 +39,8 @@ def rate(tx: Tx, service: Flist, usage: Usage) -> Flist:
     """Post one usage event of a service; the event.
 
     Balances are tried in the order of :func:`~sandbox.billing.sharing.sources_of`. What no grant covers costs its share of
-    ``amount``; each sponsor pays its part of what the sponsors before it left, the service's own group the rest.
+    ``amount``; each sponsor pays its part of what the sponsors before it left, the service's own group the rest. Raises
+    CREDIT_LIMIT_EXCEEDED.
     """
     debtor = Debtor.of_group(tx, service["ACCOUNT_OBJ"], service["POID"], service["BAL_GRP_OBJ"])
     sources = sources_of(tx, service)
@@ -75,22 +77,23 @@ def rate(tx: Tx, service: Flist, usage: Usage) -> Flist:
     item = tx.edit(item["POID"])
     item["ITEM_TOTAL"] += own
     item["DUE"] += own
+    check_limits(tx, [event])
     return event
 
 
 def _cover(tx: Tx, source: Source, usage: Usage, left: Decimal) -> tuple[list[Impact], Decimal]:
-    """Use grants valid at the time of use up, those that end first before the others; what is left uncovered."""
+    """Use grants valid at the time of use up, by the group's consumption rule; what is left uncovered."""
     group = tx.get(source.balance_group)
     balance = (group.get("BALANCES") or {}).get(usage.resource)
     impacts: list[Impact] = []
     if balance is None:
         return impacts, left
     grants = [each for each in balance["SUB_BALANCES"].values() if each["CURRENT_BAL"] < 0 and is_valid(each, usage.start)]
-    for grant in sorted(grants, key=lambda each: each.get("VALID_TO") or datetime.max.replace(tzinfo=usage.start.tzinfo)):
+    for grant in in_order_of_use(group, usage.resource, grants):
         part = min(left, -grant["CURRENT_BAL"])
         if part > 0:
-            window = {"valid_from": grant.get("VALID_FROM"), "valid_to": grant.get("VALID_TO")}
-            impacts.append(Impact(usage.resource, part, group=group["POID"], **window))
+            start, end = grant.get("VALID_FROM"), grant.get("VALID_TO")
+            impacts.append(Impact(usage.resource, part, group=group["POID"], valid_from=start, valid_to=end))
             left -= part
     return impacts, left
 

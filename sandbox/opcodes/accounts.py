@@ -8,7 +8,6 @@ from typing import Final
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 from sandbox.billing.ledger import Occurrence, record
-from sandbox.billing.status import set_status
 from sandbox.billing.units import check_currency, create_unit, default_unit, units_of
 from sandbox.catalogue import PLAN_DEALS
 from sandbox.codes import PayType, State
@@ -28,6 +27,8 @@ from sandbox.opcodes.registry import (
     required_array,
     results,
 )
+from sandbox.opcodes.schedules import defer, future
+from sandbox.opcodes.status import SET_STATUS, apply_statuses, with_results
 from sandbox.store.pack import copied
 from sandbox.store.sqlite import Tx
 
@@ -186,7 +187,10 @@ def modify_customer(ctx: Context, flist: Flist) -> Flist:
 
 @opcode("PCM_OP_CUST_UPDATE_CUSTOMER")
 def update_customer(ctx: Context, flist: Flist) -> Flist:
-    """Change names, locale, bill units, payment records and status in one transaction; fields not given stay."""
+    """Change names, locale, bill units, payment records and status in one transaction; fields not given stay.
+
+    With END_T in the future the status waits in a schedule, as with SET_STATUS; everything else is changed now.
+    """
     tx, program = ctx.tx, program_of(flist)
     account = tx.edit(account_of(tx, flist)["POID"])
     poid = account["POID"]
@@ -211,12 +215,14 @@ def update_customer(ctx: Context, flist: Flist) -> Flist:
     units = _update_units(tx, links, flist)
     if links.payinfos or units:
         changed("billinfo")
-    for given in elements(flist, "STATUSES").values():
-        allow = ctx.settings.allow_reopen
-        events += set_status(
-            tx, tx.get(poid), required(given, "STATUS"), given.get("STATUS_FLAGS") or 0, program, allow_reopen=allow
-        )
     answer: Flist = {"POID": poid, "RESULTS": results(events)}
+    if flist.get("STATUSES"):
+        statuses: Flist = {"POID": poid, "PROGRAM_NAME": program, "STATUSES": Array(elements(flist, "STATUSES"))}
+        if (when := future(tx, flist)) is not None:
+            answer = with_results(answer, events, [defer(tx, SET_STATUS, account, statuses, when)])
+        else:
+            changes, waiting = apply_statuses(ctx, poid, statuses["STATUSES"], program)
+            answer = with_results(answer, events + changes, waiting)
     if units:
         answer["BILLINFO"] = units
     if links.payinfos:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from sandbox.billing.ledger import Occurrence, record
+from sandbox.billing.limits import set_limits
 from sandbox.billing.offers import offers_of
 from sandbox.codes import OfferStatus
 from sandbox.errors import BrmFault
@@ -53,7 +54,9 @@ def set_bal_grp(ctx: Context, flist: Flist) -> Flist:
 
 
 def _rename(tx: Tx, group: Flist, given: Flist) -> bool:
-    wanted = {name: copied(given[name]) for name in ("NAME", "LIMIT", "EFFECTIVE_T") if given.get(name) is not None}
+    wanted: Flist = {name: given[name] for name in ("NAME", "EFFECTIVE_T") if given.get(name) is not None}
+    wanted["LIMIT"] = copied(group.get("LIMIT"))
+    set_limits(wanted, elements(given, "LIMIT"))
     changes = {name: value for name, value in wanted.items() if group.get(name) != value}
     if changes:
         tx.edit(group["POID"]).update(changes)

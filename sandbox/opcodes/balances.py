@@ -8,6 +8,7 @@ from typing import Final
 
 from libs.brm.flist import Array, Flist
 from sandbox.billing.ledger import Occurrence, is_valid, record, total_at
+from sandbox.billing.limits import set_limits, set_rules
 from sandbox.billing.units import groups_of_unit, units_of
 from sandbox.errors import BrmFault
 from sandbox.money import ZERO
@@ -19,7 +20,6 @@ _WITH_PARTS: Final = 1
 """Flag of BAL_GET_BALANCES: show sub-balances."""
 _ANY_VALIDITY: Final = 2
 """Flag of BAL_GET_BALANCES: show sub-balances that do not count at the time asked about too."""
-_LIMIT_FIELDS: Final = ("CREDIT_LIMIT", "CREDIT_FLOOR", "CREDIT_THRESHOLDS", "CREDIT_THRESHOLDS_FIXED")
 DEFAULT_GROUP: Final = 1
 """Flag of a balance group that is its bill unit's default."""
 
@@ -35,13 +35,13 @@ def get_balances(ctx: Context, flist: Flist) -> Flist:
     shown = Array()
     limits, rules = group.get("LIMIT") or {}, group.get("RULES") or {}
     balances = group.get("BALANCES") or {}
-    for resource in sorted({*balances, *limits}, key=int):
+    for resource in sorted({*balances, *limits, *rules}, key=int):
         if "*" in wanted or resource in wanted:
             balance = balances.get(resource) or {"SUB_BALANCES": Array(), "RESERVED_AMOUNT": ZERO}
             shown[resource] = {
                 "CURRENT_BAL": total_at(balance["SUB_BALANCES"], moment),
                 "RESERVED_AMOUNT": balance["RESERVED_AMOUNT"],
-                **{name: value for name, value in (limits.get(resource) or {}).items() if name in _LIMIT_FIELDS},
+                **(limits.get(resource) or {}),
                 **(rules.get(resource) or {}),
                 **_parts(balance["SUB_BALANCES"], moment, flags),
             }
@@ -131,13 +131,17 @@ def change_validity(ctx: Context, flist: Flist) -> Flist:
 
 @opcode("PCM_OP_BILL_SET_LIMIT_AND_CR")
 def set_limit_and_cr(ctx: Context, flist: Flist) -> Flist:
-    """Set credit limits and consumption rules by resource on a balance group."""
+    """Set credit limits and consumption rules by resource on a balance group; the same again changes nothing."""
     tx, program = ctx.tx, program_of(flist)
-    group = tx.edit(_group(tx, flist)["POID"])
-    for name, fields in (("LIMIT", _LIMIT_FIELDS), ("RULES", ("CONSUMPTION_RULE",))):
-        for resource, given in elements(flist, name).items():
-            kept = {field: given[field] for field in fields if given.get(field) is not None}
-            group.setdefault(name, Array()).setdefault(resource, {}).update(copied(kept))
+    stored = _group(tx, flist)
+    wanted = copied(stored)
+    set_limits(wanted, elements(flist, "LIMIT"))
+    set_rules(wanted, elements(flist, "RULES"))
+    changes = {name: wanted[name] for name in ("LIMIT", "RULES") if wanted.get(name) != stored.get(name)}
+    if not changes:
+        return {"POID": stored["POID"]}
+    group = tx.edit(stored["POID"])
+    group.update(changes)
     what = Occurrence("/event/billing/limit", "Changed limits", tx.now, tx.now, program)
     event = record(tx, group["ACCOUNT_OBJ"], None, what)
     return done(group["POID"], [event])

@@ -15,6 +15,7 @@ from sandbox.catalogue import RATE_PLANS
 from sandbox.codes import OfferStatus, StatusFlag
 from sandbox.errors import BrmFault
 from sandbox.opcodes.registry import Context, account_of, done, effective_time, opcode, program_of, required, required_array
+from sandbox.opcodes.schedules import defer_each, deferred, future
 from sandbox.store.sqlite import Tx
 
 _SETTABLE: Final = (
@@ -24,6 +25,18 @@ _SETTABLE: Final = (
     "RATE_PLAN_NAME",
     "PURCHASED_BUNDLE_OBJ",
 )
+_CANCEL: Final = {
+    "PRODUCTS": "PCM_OP_SUBSCRIPTION_CANCEL_PRODUCT",
+    "DISCOUNTS": "PCM_OP_SUBSCRIPTION_CANCEL_DISCOUNT",
+}
+_SET_INFO: Final = {
+    "PRODUCTS": "PCM_OP_SUBSCRIPTION_SET_PRODINFO",
+    "DISCOUNTS": "PCM_OP_SUBSCRIPTION_SET_DISCOUNTINFO",
+}
+_SET_STATUS: Final = {
+    "PRODUCTS": "PCM_OP_SUBSCRIPTION_SET_PRODUCT_STATUS",
+    "DISCOUNTS": "PCM_OP_SUBSCRIPTION_SET_DISCOUNT_STATUS",
+}
 _LISTED: Final = (
     "SERVICE_OBJ",
     "PRODUCT_OBJ",
@@ -54,7 +67,20 @@ def _named_offers(ctx: Context, flist: Flist, array: str) -> Iterator[tuple[Flis
         yield given, tx.get(offer["POID"])
 
 
+def _defer_all(ctx: Context, flist: Flist, array: str, opcode_name: str) -> Flist | None:
+    """The answer to a change of the future, which waits in one schedule per offer; ``None`` for one of the present."""
+    when = future(ctx.tx, flist)
+    if when is None:
+        return None
+    program_of(flist)
+    elements_in_order = list(required_array(flist, array))
+    offers = dict(zip(elements_in_order, (offer for _, offer in _named_offers(ctx, flist, array)), strict=True))
+    return deferred(flist["POID"], defer_each(ctx.tx, opcode_name, flist, array, offers, when))
+
+
 def _cancel_all(ctx: Context, flist: Flist, array: str) -> Flist:
+    if (waits := _defer_all(ctx, flist, array, _CANCEL[array])) is not None:
+        return waits
     program, when = program_of(flist), effective_time(ctx.tx, flist)
     events: list[Flist] = []
     already = False
@@ -67,19 +93,21 @@ def _cancel_all(ctx: Context, flist: Flist, array: str) -> Flist:
     return answer
 
 
-@opcode("PCM_OP_SUBSCRIPTION_CANCEL_PRODUCT")
+@opcode(_CANCEL["PRODUCTS"])
 def cancel_product(ctx: Context, flist: Flist) -> Flist:
     """Cancel products, wholly or in part; cancelling again succeeds and changes nothing."""
     return _cancel_all(ctx, flist, "PRODUCTS")
 
 
-@opcode("PCM_OP_SUBSCRIPTION_CANCEL_DISCOUNT")
+@opcode(_CANCEL["DISCOUNTS"])
 def cancel_discount(ctx: Context, flist: Flist) -> Flist:
     """Cancel discounts; cancelling again succeeds and changes nothing."""
     return _cancel_all(ctx, flist, "DISCOUNTS")
 
 
 def _set_all(ctx: Context, flist: Flist, array: str) -> Flist:
+    if (waits := _defer_all(ctx, flist, array, _SET_INFO[array])) is not None:
+        return waits
     program = program_of(flist)
     tx = ctx.tx
     events: list[Flist] = []
@@ -121,19 +149,21 @@ def _set_terms(tx: Tx, offer: Flist, given: Flist) -> None:
         offer["STATUS_FLAGS"] = int(kept | flags)
 
 
-@opcode("PCM_OP_SUBSCRIPTION_SET_PRODINFO")
+@opcode(_SET_INFO["PRODUCTS"])
 def set_prodinfo(ctx: Context, flist: Flist) -> Flist:
     """Change dates, prices, discounts or promotion of purchased products. Prices apply from the next charge on."""
     return _set_all(ctx, flist, "PRODUCTS")
 
 
-@opcode("PCM_OP_SUBSCRIPTION_SET_DISCOUNTINFO")
+@opcode(_SET_INFO["DISCOUNTS"])
 def set_discountinfo(ctx: Context, flist: Flist) -> Flist:
     """Change dates, terms or promotion of purchased discounts."""
     return _set_all(ctx, flist, "DISCOUNTS")
 
 
 def _set_statuses(ctx: Context, flist: Flist, array: str) -> Flist:
+    if (waits := _defer_all(ctx, flist, array, _SET_STATUS[array])) is not None:
+        return waits
     program = program_of(flist)
     events: list[Flist] = []
     for given, offer in _named_offers(ctx, flist, array):
@@ -144,13 +174,13 @@ def _set_statuses(ctx: Context, flist: Flist, array: str) -> Flist:
     return done(flist["POID"], events)
 
 
-@opcode("PCM_OP_SUBSCRIPTION_SET_PRODUCT_STATUS")
+@opcode(_SET_STATUS["PRODUCTS"])
 def set_product_status(ctx: Context, flist: Flist) -> Flist:
     """Suspend (2), resume (1) or cancel (3) products."""
     return _set_statuses(ctx, flist, "PRODUCTS")
 
 
-@opcode("PCM_OP_SUBSCRIPTION_SET_DISCOUNT_STATUS")
+@opcode(_SET_STATUS["DISCOUNTS"])
 def set_discount_status(ctx: Context, flist: Flist) -> Flist:
     """Suspend (2), resume (1) or cancel (3) discounts."""
     return _set_statuses(ctx, flist, "DISCOUNTS")

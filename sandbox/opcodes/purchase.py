@@ -8,6 +8,7 @@ from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 from sandbox.billing.cycles import catch_up
 from sandbox.billing.ledger import Debtor, Occurrence, record
+from sandbox.billing.limits import check_limits
 from sandbox.billing.offers import Purchase, buy_deal, check_owners_active
 from sandbox.codes import CALCULATE_ONLY, OfferStatus, State
 from sandbox.errors import BrmFault
@@ -22,7 +23,8 @@ from sandbox.store.sqlite import Tx
 def purchase_deal(ctx: Context, flist: Flist) -> Flist:
     """Buy an ad-hoc or catalogue deal for a service, or for the account when no service is named.
 
-    With opcode flag 128 nothing is written; TOTAL then holds the balance impacts per resource.
+    With opcode flag 128 nothing is written; TOTAL then holds the balance impacts per resource. Otherwise a balance that would
+    go beyond its credit limit refuses the whole purchase: CREDIT_LIMIT_EXCEEDED.
     """
     tx, program = ctx.tx, program_of(flist)
     account = account_of(tx, flist)
@@ -30,12 +32,12 @@ def purchase_deal(ctx: Context, flist: Flist) -> Flist:
     when = effective_time(tx, flist)
     service = flist.get("SERVICE_OBJ")
     if service is not None and not service.is_new:
-        bought = _buy(tx, _debtor_of_service(tx, account, service), deal, when, program)
+        bought = _buy(ctx, _debtor_of_service(tx, account, service), deal, when, program)
     else:
         bought = buy_at_account_level(ctx, account, deal, when, program, flist)
     answer: Flist = {"POID": account["POID"], "PACKAGE_ID": bought.package_id}
-    ctx.discard = bool(ctx.flags & CALCULATE_ONLY)
-    if ctx.discard:
+    if ctx.flags & CALCULATE_ONLY:
+        ctx.discard = True
         return {**answer, "TOTAL": _totals(bought.events)}
     return {**answer, **purchased(tx, bought), "RESULTS": results(bought.events)}
 
@@ -49,11 +51,15 @@ def _debtor_of_service(tx: Tx, account: Flist, poid: Poid) -> Debtor:
     return Debtor.of_group(tx, account["POID"], service["POID"], service["BAL_GRP_OBJ"])
 
 
-def _buy(tx: Tx, debtor: Debtor, deal: Flist, when: datetime, program: str) -> Purchase:
+def _buy(ctx: Context, debtor: Debtor, deal: Flist, when: datetime, program: str) -> Purchase:
+    tx = ctx.tx
     _check_owners(tx, debtor, deal)
     catch_up(tx, debtor.unit["POID"])
     fresh = Debtor.of_group(tx, debtor.account, debtor.service, debtor.group)
-    return buy_deal(tx, fresh, deal, when, program)
+    bought = buy_deal(tx, fresh, deal, when, program)
+    if not ctx.flags & CALCULATE_ONLY:
+        check_limits(tx, bought.events)
+    return bought
 
 
 def _check_owners(tx: Tx, debtor: Debtor, deal: Flist) -> None:
@@ -76,7 +82,7 @@ def buy_at_account_level(
     group = group or tx.get(account["POID"])["BAL_GRP_OBJ"]
     if tx.get(group, "BAL_GRP_OBJ")["ACCOUNT_OBJ"] != account["POID"]:
         raise BrmFault("BAD_VALUE", "BILLINFO_OBJ", "the bill unit belongs to another account")
-    return _buy(tx, Debtor.of_group(tx, account["POID"], None, group), deal, when, program)
+    return _buy(ctx, Debtor.of_group(tx, account["POID"], None, group), deal, when, program)
 
 
 def purchased(tx: Tx, bought: Purchase) -> Flist:
@@ -116,7 +122,7 @@ def create_service(ctx: Context, links: Links, given: Flist, program: str, when:
         events.append(record(tx, account["POID"], service["POID"], what))
     answer: Flist = {"SERVICE_OBJ": service["POID"], "LOGIN": service["LOGIN"], "BAL_GRP_OBJ": service["BAL_GRP_OBJ"]}
     for deal in elements(given, "DEALS").values():
-        bought = _buy(tx, _debtor_of_service(tx, account, service["POID"]), deal, when, program)
+        bought = _buy(ctx, _debtor_of_service(tx, account, service["POID"]), deal, when, program)
         events += bought.events
         for name, offers in purchased(tx, bought).items():
             known = answer.setdefault(name, Array())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from libs.brm.flist import Array, Flist
 from sandbox.billing.cycles import catch_up
 from sandbox.billing.ledger import Occurrence, record
-from sandbox.billing.offers import offers_of
-from sandbox.billing.status import set_status
-from sandbox.codes import OfferStatus
 from sandbox.errors import BrmFault
-from sandbox.opcodes.registry import Context, account_of, elements, opcode, program_of, required, required_array, results
+from sandbox.opcodes.balance_groups import move_service
+from sandbox.opcodes.registry import Context, account_of, elements, opcode, program_of, required, required_array
+from sandbox.opcodes.schedules import defer_each, future
+from sandbox.opcodes.status import apply_statuses, with_results
 from sandbox.store.pack import copied
 from sandbox.store.sqlite import Tx
+
+UPDATE_SERVICES: Final = "PCM_OP_CUST_UPDATE_SERVICES"
 
 
 @opcode("PCM_OP_ACT_FIND")
@@ -25,26 +29,44 @@ def act_find(ctx: Context, flist: Flist) -> Flist:
     raise BrmFault("NOT_FOUND", "LOGIN", f"no {type_} with login {flist['LOGIN']!r}")
 
 
-@opcode("PCM_OP_CUST_UPDATE_SERVICES")
+@opcode(UPDATE_SERVICES)
 def update_services(ctx: Context, flist: Flist) -> Flist:
-    """Change services of an account; suspending, resuming and closing cascade to their offers."""
+    """Change services of an account; suspending, resuming and closing cascade to their offers. With END_T in the future all of
+    it waits in schedules, one per service."""
     tx, program = ctx.tx, program_of(flist)
     account = account_of(tx, flist)
-    answer, events = Array(), []
-    for element, given in required_array(flist, "SERVICES").items():
-        poid = given.get("SERVICE_OBJ") or required(given, "POID")
-        service = tx.get(poid, "SERVICE_OBJ", "NOT_FOUND")
-        if service["ACCOUNT_OBJ"] != account["POID"]:
-            raise BrmFault("NOT_FOUND", "SERVICE_OBJ", f"{poid} belongs to another account")
+    given_services = required_array(flist, "SERVICES")
+    services = {element: _owned(tx, account, given) for element, given in given_services.items()}
+    answer, events, schedules = Array(), list[Flist](), list[Flist]()
+    if (when := future(tx, flist)) is not None:
+        schedules = defer_each(tx, UPDATE_SERVICES, flist, "SERVICES", services, when)
+        return with_results({"POID": account["POID"], "SERVICES": _shown(services)}, events, schedules)
+    for element, given in given_services.items():
+        service = services[element]
         catch_up(tx, tx.get(service["BAL_GRP_OBJ"])["BILLINFO_OBJ"])
         events += _change(tx, service, given, program)
-        for status in elements(given, "STATUSES").values():
-            flags = status.get("STATUS_FLAGS") or 0
-            events += set_status(tx, tx.get(service["POID"]), required(status, "STATUS"), flags, program)
-        current = tx.get(service["POID"])
-        shown = {"POID": current["POID"], "SERVICE_OBJ": current["POID"]}
-        answer[element] = {**shown, "LOGIN": current["LOGIN"], "STATUS": current["STATUS"]}
-    return {"POID": account["POID"], "SERVICES": answer, **({"RESULTS": results(events)} if events else {})}
+        changed, waiting = apply_statuses(ctx, service["POID"], Array(elements(given, "STATUSES")), program)
+        events += changed
+        schedules += waiting
+        answer.update(_shown({element: tx.get(service["POID"])}))
+    return with_results({"POID": account["POID"], "SERVICES": answer}, events, schedules)
+
+
+def _owned(tx: Tx, account: Flist, given: Flist) -> Flist:
+    poid = given.get("SERVICE_OBJ") or required(given, "POID")
+    service = tx.get(poid, "SERVICE_OBJ", "NOT_FOUND")
+    if service["ACCOUNT_OBJ"] != account["POID"]:
+        raise BrmFault("NOT_FOUND", "SERVICE_OBJ", f"{poid} belongs to another account")
+    return service
+
+
+def _shown(services: dict[int | str, Flist]) -> Array:
+    return Array(
+        {
+            element: {"POID": each["POID"], "SERVICE_OBJ": each["POID"], "LOGIN": each["LOGIN"], "STATUS": each["STATUS"]}
+            for element, each in services.items()
+        }
+    )
 
 
 def _change(tx: Tx, service: Flist, given: Flist, program: str) -> list[Flist]:
@@ -58,16 +80,9 @@ def _change(tx: Tx, service: Flist, given: Flist, program: str) -> list[Flist]:
     changed = tx.edit(service["POID"])
     changed.update(copied(changes))
     if moves and group is not None:
-        _move(tx, changed, tx.get(group, "BAL_GRP_OBJ"))
+        target = tx.get(group, "BAL_GRP_OBJ")
+        if target["ACCOUNT_OBJ"] != changed["ACCOUNT_OBJ"]:
+            raise BrmFault("BAD_VALUE", "BAL_GRP_OBJ", f"{target['POID']} belongs to another account")
+        move_service(tx, changed, target)
     what = Occurrence("/event/customer/service/modify", f"Service {changed['LOGIN']}", tx.now, tx.now, program)
     return [record(tx, changed["ACCOUNT_OBJ"], changed["POID"], what)]
-
-
-def _move(tx: Tx, service: Flist, group: Flist) -> None:
-    """The service and its offers charge the new group from now on; old balances stay behind."""
-    if group["ACCOUNT_OBJ"] != service["ACCOUNT_OBJ"]:
-        raise BrmFault("BAD_VALUE", "BAL_GRP_OBJ", f"{group['POID']} belongs to another account")
-    service["BAL_GRP_OBJ"] = group["POID"]
-    for offer in offers_of(tx, service):
-        if offer["STATUS"] != OfferStatus.CANCELLED:
-            tx.edit(offer["POID"]).update(BAL_GRP_OBJ=group["POID"], BILLINFO_OBJ=group["BILLINFO_OBJ"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 from sandbox.billing.cycles import catch_up
@@ -22,8 +24,10 @@ from sandbox.opcodes.registry import (
     required,
     required_array,
 )
+from sandbox.opcodes.schedules import defer, deferred, future
 from sandbox.store.sqlite import Tx
 
+CANCEL_SUBSCRIPTION: Final = "PCM_OP_SUBSCRIPTION_CANCEL_SUBSCRIPTION"
 _NOTICE = "/event/notification/service_balgrp_transfer/data"
 
 
@@ -132,7 +136,7 @@ def _members(tx: Tx, service: Flist) -> list[Flist]:
     return [each for each in tx.by_key("/service.SUBSCRIPTION_OBJ", service["POID"]) if each["STATUS"] != State.CLOSED]
 
 
-@opcode("PCM_OP_SUBSCRIPTION_CANCEL_SUBSCRIPTION")
+@opcode(CANCEL_SUBSCRIPTION)
 def cancel_subscription(ctx: Context, flist: Flist) -> Flist:
     """Close a subscription service, the services that belong to it, and all their offers; again it is a success."""
     tx, program = ctx.tx, program_of(flist)
@@ -140,6 +144,8 @@ def cancel_subscription(ctx: Context, flist: Flist) -> Flist:
     service = tx.get(required(flist, "SERVICE_OBJ"), "SERVICE_OBJ", "NOT_FOUND")
     if service["ACCOUNT_OBJ"] != account["POID"]:
         raise BrmFault("NOT_FOUND", "SERVICE_OBJ", f"{service['POID']} belongs to another account")
+    if (when := future(tx, flist)) is not None:
+        return deferred(account["POID"], [defer(tx, CANCEL_SUBSCRIPTION, service, flist, when)])
     catch_up(tx, tx.get(service["BAL_GRP_OBJ"])["BILLINFO_OBJ"])
     if service["STATUS"] == State.CLOSED:
         return {"POID": account["POID"], "DESCR": "already cancelled"}

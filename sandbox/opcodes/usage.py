@@ -8,6 +8,7 @@ from typing import Any, Final
 from libs.brm.flist import Flist
 from sandbox.billing.cycles import catch_up
 from sandbox.billing.ledger import Debtor, Impact, Occurrence, post
+from sandbox.billing.limits import check_limits
 from sandbox.errors import BrmFault
 from sandbox.money import is_currency, rounded
 from sandbox.opcodes.actions import debtor_of_call
@@ -44,7 +45,7 @@ def bill_debit(ctx: Context, flist: Flist) -> Flist:
 
 @opcode("PCM_OP_ACT_USAGE")
 def act_usage(ctx: Context, flist: Flist) -> Flist:
-    """Store an event of any class with its pre-rated balance impacts."""
+    """Store an event of any class with its pre-rated balance impacts; CREDIT_LIMIT_EXCEEDED when they go beyond one."""
     tx, program = ctx.tx, program_of(flist)
     given = required(flist, "EVENT")
     poid = required(given, "POID")
@@ -70,6 +71,7 @@ def act_usage(ctx: Context, flist: Flist) -> Flist:
     )
     item_type = next((item for prefix, item in _ITEM_OF_EVENT if poid.type.startswith(prefix)), "/item/misc")
     event = post(tx, debtor, what, impacts, item_type)
+    check_limits(tx, [event])
     for name in ("CALLING_FROM", "CALLED_TO", "UNIT"):
         if given.get(name) is not None:
             event[name] = given[name]

@@ -209,26 +209,3 @@ def test_the_price_list_shows_both_prices_of_everything(brm: Any) -> None:
     (row,) = brm.call("PRICE_GET_PRICE_LIST", {"POID": brm.poid("/ 0"), **wanted})["PRODUCTS"].values()
     fees = {each["RATE_PLAN_NAME"]: each["AMOUNT"] for each in row["CYCLE_FEES"].values()}
     assert fees == {"Standard": D(45), "Premium Consumer": D(54)}
-
-
-def test_a_status_change_waits_for_its_time_and_is_checked_again_then(brm: Any) -> None:
-    from libs.brm.flist import Flist
-    from sandbox.clock import parse_moment
-
-    account = brm.account()
-    first, second = (brm.service(account, login, 20011)["SERVICE_OBJ"] for login in "12")
-    later: Flist = {"STATUSES": Array.of({"STATUS": 10102, "STATUS_FLAGS": 4}), "END_T": parse_moment("2027-01-10T00:00:00Z")}
-    for service in (first, second):
-        brm.call("CUST_SET_STATUS", {"POID": service, **later})
-    assert brm.job("deferred").results == 0
-    assert brm.read(first)["STATUS"] == 10100
-    brm.status(second, 10103)
-    brm.clock("2027-01-10T00:00:00Z")
-    brm.job("deferred")
-    assert (brm.read(first)["STATUS"], brm.read(second)["STATUS"]) == (10102, 10103)
-    tx = brm.instance.reader()
-    assert [each["STATUS"] for each in tx.of_class("/schedule")] == [1, 2], "the second one had become pointless"
-    brm.status(first, 10100)
-    brm.job("deferred")
-    assert brm.read(first)["STATUS"] == 10100, "once only"
-    assert brm.broken() == set()
