@@ -10,7 +10,9 @@ from typing import Any
 
 from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database
+from libs.dvm import standard_maps
 from libs.grpckit.server import running_server, serve
+from libs.pb.xref.v1.value_maps_pb2_grpc import add_ValueMapServiceServicer_to_server
 from libs.pb.xref.v1.xref_pb2_grpc import add_XrefServiceServicer_to_server
 from libs.xref.tables import standard_tables
 from services.xref.answers import purge_answers
@@ -20,9 +22,11 @@ from services.xref.persistence import XrefRepository
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
+from services.xref.value_map_handlers import ValueMapHandlers
+from services.xref.value_map_store import ValueMapStore, ValueMapVersionRecord
 
 NAME = "xref"
-SERVICE_NAME = "o2c.xref.v1.XrefService"
+SERVICE_NAMES = ("o2c.xref.v1.XrefService", "o2c.xref.v1.ValueMapService")
 
 
 async def start(port_file: Path | None) -> None:
@@ -52,7 +56,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
     """What the kit serves: handlers over an open database in which the standard tables are registered."""
     db = await Database.open(settings.database_url)
     try:
-        await db.create_tables(MODELS)
+        await db.create_tables([*MODELS, ValueMapVersionRecord])
         registry = Registry(db)
         await registry.load()
         if settings.standard_tables:
@@ -60,11 +64,17 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             await registry.register(standard_tables(codes, settings.crm_systems))
         await purge_answers(db, settings.answer_days)
 
+        value_maps = ValueMapStore(db)
+        await value_maps.deliver(standard_maps())
+
         handlers = XrefHandlers(XrefRepository(db, registry, RowIds(db)), registry)
         yield {
             "name": NAME,
-            "servicers": [(add_XrefServiceServicer_to_server, handlers)],
-            "service_names": [SERVICE_NAME],
+            "servicers": [
+                (add_XrefServiceServicer_to_server, handlers),
+                (add_ValueMapServiceServicer_to_server, ValueMapHandlers(value_maps)),
+            ],
+            "service_names": list(SERVICE_NAMES),
             "ready": db.answers,
         }
     finally:

@@ -66,7 +66,7 @@ def test_the_wire_enum_has_every_reason_and_every_reason_a_grpc_code() -> None:
 
 def broken(change: str) -> FileDescriptorSet:
     image = FileDescriptorSet.FromString(IMAGE.SerializeToString())
-    xref = next(file for file in image.file if file.package == "o2c.xref.v1")
+    xref = next(file for file in image.file if file.name == "o2c/xref/v1/xref.proto")
     messages = {message.name: message for message in xref.message_type}
     message, _, name = change.partition(".")
     field = next(field for field in messages[message].field if field.name == name)
