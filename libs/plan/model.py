@@ -45,6 +45,8 @@ class XrefLink:
     crm_id: str
     kind: str = ""
     """Object type inside a one-to-many column (``SERVICE``, ``PRODUCT``, …); empty for one-to-one columns."""
+    moves: bool = False
+    """Whether the id takes the place of the one that is cross-referenced now."""
 
 
 @dataclass(frozen=True, slots=True)

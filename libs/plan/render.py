@@ -64,7 +64,8 @@ def _yield_text(output: Yield) -> str:
     if link is None:
         return f"<{output.name}> from {output.path}"
     kind = f" as {link.kind}" if link.kind else ""
-    return f"<{output.name}> from {output.path}, kept in {link.table} {link.crm_id}{kind}"
+    verb = "replacing the one" if link.moves else "kept"
+    return f"<{output.name}> from {output.path}, {verb} in {link.table} {link.crm_id}{kind}"
 
 
 def _flist_lines(flist: Mapping[str, Any], indent: str) -> Iterator[str]:

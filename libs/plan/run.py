@@ -33,7 +33,7 @@ from libs.brm.gateway import BrmGateway
 from libs.errors import O2CError, Reason
 from libs.plan.journal import Answer, Entry, EntryState, Journal, fingerprint_of
 from libs.plan.model import Plan, PlanError, Step, Yield, bind, dependencies, refs_in, waves
-from libs.xref.model import XrefKey, XrefWrite
+from libs.xref.model import Mode, XrefKey, XrefWrite
 
 if TYPE_CHECKING:
     from libs.db import Transaction
@@ -338,6 +338,7 @@ class _Runner:
                 ref_value=output.link.crm_id,
                 column=self.plan.system_id,
                 value=str(outputs[output.name]),
+                mode=Mode.UPDATE if output.link.moves else Mode.LINK,
                 kind=output.link.kind,
             )
             for output in step.yields

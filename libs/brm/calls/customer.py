@@ -113,10 +113,22 @@ def update_customer(
 ) -> BrmCall:
     """Change several parts of an account at once. Only what is given changes; ``names`` goes by contact slot (1 = first).
 
+    A bill unit may come with a new payment method, which takes the place of its present one. Output: ``PAYINFO[n].POID``,
+    first those of ``payinfos``, then the new ones in the order of their bill units.
+
     Beware: BRM may ignore the bill unit part without an error [MOS 2187812.1]; read it back.
 
-    Repeating: no further effect. Source: [recall], [MOS 2187812.1].
+    Repeating: no further effect, but that a new payment method would be made again; it is found by the pay type of its unit.
+    Source: [recall], [MOS 2187812.1].
     """
+    methods = [payinfo.flist(db) for payinfo in payinfos]
+    units = []
+    for unit in bill_units:
+        fields = unit.flist(db)
+        if isinstance(unit.payinfo, PayInfo):
+            fields["PAYINFO"] = Array({len(methods): None})
+            methods.append(unit.payinfo.flist(db))
+        units.append(fields)
     return BrmCall(
         "PCM_OP_CUST_UPDATE_CUSTOMER",
         merged(
@@ -126,8 +138,8 @@ def update_customer(
             _arrays(
                 NAMEINFO=Array({slot: name.flist() for slot, name in (names or {}).items()}),
                 LOCALES=Array({1: {"LOCALE": locale}}) if locale else Array(),
-                BILLINFO=Array.of(*(unit.flist(db) for unit in bill_units)),
-                PAYINFO=Array.of(*(payinfo.flist(db) for payinfo in payinfos)),
+                BILLINFO=Array.of(*units),
+                PAYINFO=Array.of(*methods),
             ),
         ),
     )

@@ -46,6 +46,8 @@ class NameInfo:
     email: str = ""
     contact_type: str = ""
     phones: tuple[Phone, ...] = ()
+    emptied: tuple[str, ...] = ()
+    """For a change: fields to empty, by BRM's names, such as ``SALUTATION``."""
 
     def flist(self) -> Flist:
         """``NAMEINFO`` element."""
@@ -64,6 +66,7 @@ class NameInfo:
             EMAIL_ADDR=self.email,
             CONTACT_TYPE=self.contact_type,
         )
+        fields |= dict.fromkeys(self.emptied, "")
         if self.phones:
             fields["PHONES"] = Array.of(*({"PHONE": phone.number, "TYPE": phone.type} for phone in self.phones))
         return fields
@@ -106,6 +109,8 @@ class PayInfo:
     country: str = ""
     email: str = ""
     payment_term: int | None = None
+    emptied: tuple[str, ...] = ()
+    """For a change: fields of the method's own part to empty, by BRM's names, such as ``EMAIL_ADDR``."""
     poid: PoidLike | None = None
     """The existing record to change; ``None`` creates one."""
 
@@ -128,7 +133,7 @@ class PayInfo:
             COUNTRY=self.country,
             EMAIL_ADDR=self.email,
         )
-        return {self.part: Array.of(base | self.details())}
+        return {self.part: Array.of(base | dict.fromkeys(self.emptied, "") | self.details())}
 
     def flist(self, db: str) -> Flist:
         """``PAYINFO`` element."""

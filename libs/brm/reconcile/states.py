@@ -8,7 +8,6 @@ from typing import Final
 from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array, Flist
-from libs.brm.reconcile.generic import repeat
 from libs.brm.reconcile.match import as_poid, contains, same
 from libs.brm.reconcile.scene import Finder, Scene
 
@@ -77,6 +76,22 @@ async def _set_billinfo(scene: Scene, call: BrmCall) -> Flist | None:
     return {"POID": account, "BILLINFO": units}
 
 
+async def _update_customer(scene: Scene, call: BrmCall) -> Flist | None:
+    """Repeating changes nothing more, unless a bill unit gets a new payment method: that shows in the unit's pay type."""
+    payinfos = Array()
+    for unit in (call.input.get("BILLINFO") or {}).values():
+        for element in unit.get("PAYINFO") or {}:
+            stored = await scene.read(unit["POID"])
+            if stored is None or not contains(stored, {"PAY_TYPE": unit["PAY_TYPE"]}) or not stored.get("PAYINFO_OBJ"):
+                return None
+            payinfos[element] = {"POID": stored["PAYINFO_OBJ"]}
+    if not payinfos:
+        return None
+    given = call.input["PAYINFO"]
+    known = {element: {"POID": as_poid(given[element]["POID"], scene.db)} for element in given if element not in payinfos}
+    return {"POID": as_poid(call.input["POID"], scene.db), "PAYINFO": Array(known | payinfos)}
+
+
 _NEXT_CYCLE: Final = ("BILL_WHEN", "ACTG_FUTURE_DOM")
 """Changes of frequency and day take effect, and so show, at the next cycle only."""
 
@@ -95,7 +110,7 @@ async def units_applied(scene: Scene, call: BrmCall) -> bool:
 FINDERS: Final[Mapping[str, Finder]] = {
     "PCM_OP_CUST_SET_STATUS": _set_status,
     "PCM_OP_CUST_SET_BILLINFO": _set_billinfo,
-    "PCM_OP_CUST_UPDATE_CUSTOMER": repeat,
+    "PCM_OP_CUST_UPDATE_CUSTOMER": _update_customer,
     "PCM_OP_CUST_UPDATE_SERVICES": _update_services,
     "PCM_OP_BILL_GROUP_CREATE": _group_create,
     "PCM_OP_BILL_GROUP_ADD_MEMBER": _add_member,

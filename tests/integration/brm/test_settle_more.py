@@ -21,6 +21,11 @@ Make = Callable[[dict[str, Poid]], BrmCall]
 
 CALLS: dict[str, Make] = {
     "create_acct": lambda o: calls.create_acct(calls.AccountInfo(account_no="1-BARE"), names=[NAME]),
+    "update_customer": lambda o: calls.update_customer(
+        o["account"],
+        names={1: calls.NameInfo(last_name="Smith", emptied=("SALUTATION",))},
+        bill_units=[calls.BillUnit(poid=o["unit"], payinfo=calls.CardPayInfo(number="4111111111111111", expiry="0130"))],
+    ),
     "create_service": lambda o: calls.create_service(o["account"], "/service/telco/gsm", "5559999"),
     "set_nameinfo": lambda o: calls.set_nameinfo(o["account"], {1: calls.NameInfo(last_name="Smith", city="Shelbyville")}),
     "set_business_type": lambda o: calls.set_business_type(o["account"], BusinessType.BUSINESS),
@@ -79,6 +84,25 @@ async def test_a_lost_call_is_known_as_done_only_when_it_was(
     assert found is not None
     assert found["POID"].is_new is ("PROFILES" in found)
     assert await sandbox.admin().check_invariants() == []
+
+
+async def test_a_new_payment_method_takes_the_place_of_the_old_one_and_is_found_again(
+    gateway: SoapGateway, objects: dict[str, Poid]
+) -> None:
+    before = await gateway.call("BRM_01", calls.read_obj(objects["unit"]))
+    call = CALLS["update_customer"](objects)
+    output = await gateway.call("BRM_01", call)
+    after = await gateway.call("BRM_01", calls.read_obj(objects["unit"]))
+    assert get(output, "PAYINFO[0].POID") == after["PAYINFO_OBJ"] != before["PAYINFO_OBJ"]
+    assert get(await gateway.settle("BRM_01", call) or {}, "PAYINFO[0].POID") == after["PAYINFO_OBJ"]
+
+
+async def test_a_field_can_be_emptied(gateway: SoapGateway, objects: dict[str, Poid]) -> None:
+    for salutation, stored in (("Mr.", "Mr."), ("", None)):
+        name = calls.NameInfo(last_name="Lee", salutation=salutation, emptied=() if salutation else ("SALUTATION",))
+        await gateway.call("BRM_01", calls.update_customer(objects["account"], names={1: name}))
+        account = await gateway.call("BRM_01", calls.read_obj(objects["account"]))
+        assert (get(account, "NAMEINFO[1].SALUTATION") or None) == stored
 
 
 async def test_an_order_of_groups_is_told_by_its_entries(gateway: SoapGateway, objects: dict[str, Poid]) -> None:

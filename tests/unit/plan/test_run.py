@@ -264,6 +264,14 @@ async def test_a_cancelled_run_leaves_only_the_call_in_flight_to_be_settled(worl
     assert all((await world.linked("a", "b", "c", "d")).values())
 
 
+async def test_an_id_that_moves_takes_the_place_of_the_one_cross_referenced_before(world: World) -> None:
+    await world.run(plan(step("a")))
+    known = (await world.linked("a"))["a"]
+    moving = Yield("thing(new)", "POID", XrefLink(ACCOUNTS, "a", moves=True))
+    result = await world.run(Plan("BRM_01", (Step("new", "replace", BrmCall("OP", {"KEY": "new"}), (moving,)),)))
+    assert await world.linked("a") == {"a": str(result.bindings["thing(new)"])} != {"a": known}
+
+
 async def test_ids_that_could_not_be_linked_are_linked_by_the_next_attempt_without_a_call(world: World) -> None:
     populate = world.xref.populate
 
