@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ssl import SSLContext
 from typing import Any, Final
 
-import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-
 from libs.brm.auth import Auth, NoAuth
 from libs.brm.dialect import Dialect
+from libs.brm.http import HttpError, Origin, Pool, Reply, request_bytes, split
 from libs.brm.specs import Timeout
-from libs.brm.xml import MAX_BYTES
+
+__all__ = ["Instance", "PoolExhausted", "Reply", "Transport", "TransportFailure"]
 
 AVOID_SECONDS: Final = 10.0
 """How long an endpoint that could not be reached is tried last."""
@@ -58,14 +56,6 @@ class Instance:
         return cls(system_id=system_id, endpoints=endpoints, dialect=dialect, **options)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back."""
-
-    status: int
-    body: bytes
-
-
 class TransportFailure(Exception):
     """No usable answer. ``sent`` is false only when the request provably never left."""
 
@@ -89,13 +79,11 @@ class Transport:
         self._clock = clock
         self._avoid_until: dict[str, float] = {}
         self._slots = asyncio.Semaphore(instance.max_connections)
-        self._session: aiohttp.ClientSession | None = None
+        self._pool = Pool(instance.tls, instance.connect_timeout)
 
     async def close(self) -> None:
         """Close the pool."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._pool.close()
 
     async def take_slot(self, wait: float) -> None:
         """Take a place in the pool, to be given back with :meth:`free_slot`; :class:`PoolExhausted` after ``wait`` seconds."""
@@ -112,27 +100,26 @@ class Transport:
         """Give back a place taken with :meth:`take_slot`."""
         self._slots.release()
 
-    async def post(self, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:
+    def post(self, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Coroutine[Any, Any, Reply]:
         """Post to the first endpoint that can be reached within ``timeout`` seconds; raises :class:`TransportFailure`.
 
         Moves on to the next endpoint only when nothing was executed: connection refused, or 503.
         """
-        return await self._send("POST", path, timeout, body, headers)
+        return self._send("POST", path, timeout, body, headers)
 
-    async def get(self, path: str, timeout: float) -> Reply:
+    def get(self, path: str, timeout: float) -> Coroutine[Any, Any, Reply]:
         """Like :meth:`post`, for WSDLs."""
-        return await self._send("GET", path, timeout, None, {})
+        return self._send("GET", path, timeout, b"", {})
 
-    async def _send(self, method: str, path: str, timeout: float, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+    async def _send(self, method: str, path: str, timeout: float, body: bytes, headers: Mapping[str, str]) -> Reply:
         ends = self._clock() + timeout
+        left = timeout
         failure: TransportFailure | None = None
         reply: Reply | None = None
-        for endpoint in self._in_order():
-            left = ends - self._clock()
-            if left <= 0:
-                break
+        for endpoint in self._in_order() if self._avoid_until else self._instance.endpoints:
             try:
-                reply = await self._once(method, _join(endpoint, path), left, body, headers)
+                origin, where = _join(endpoint, path)
+                reply = await self._once(method, origin, where, left, body, headers)
             except TransportFailure as error:
                 if error.sent:
                     raise
@@ -141,98 +128,60 @@ class Transport:
                 if reply.status != 503:
                     return reply
             self._avoid_until[endpoint] = self._clock() + AVOID_SECONDS
+            left = ends - self._clock()
+            if left <= 0:
+                break
         if reply is not None:
             return reply
         raise failure or TransportFailure("no time left to send", sent=False, timed_out=True)
 
     async def _once(
-        self, method: str, url: str, timeout: float, body: bytes | None, headers: Mapping[str, str], refresh: bool = False
+        self,
+        method: str,
+        origin: Origin,
+        path: str,
+        timeout: float,
+        body: bytes,
+        headers: Mapping[str, str],
+        refresh: bool = False,
     ) -> Reply:
-        started = self._clock()
-        data = None if body is None else _Body(body)
+        ends = self._clock() + timeout
         auth = self._instance.auth
         authorization = auth.header(refresh=refresh)
-        limits = _limits(timeout, min(self._instance.connect_timeout, timeout))
+        if authorization:
+            headers = {**headers, "Authorization": authorization}
         try:
-            async with self._open().request(
-                method,
-                url,
-                data=data,
-                headers={**headers, "Authorization": authorization} if authorization else headers,
-                timeout=limits,
-                allow_redirects=False,
-            ) as response:
-                reply = Reply(response.status, await _read(response))
+            request = request_bytes(method, origin, path, headers, body)
+        except ValueError as error:  # a token with a line break, say
+            raise TransportFailure(str(error), sent=False) from None
+        sent = False
+        try:
+            connection = await self._pool.take(origin, timeout)
+            try:
+                left = ends - self._clock()
+                if left <= 0:
+                    raise TimeoutError
+                sent = True
+                reply = await connection.exchange(request, left)
+            finally:
+                self._pool.give(origin, connection)
         except TimeoutError as error:
-            raise TransportFailure(f"no answer within {timeout:.1f} s", sent=_was_sent(data, error), timed_out=True) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise TransportFailure(f"{type(error).__name__}: {error}"[:200], sent=_was_sent(data, error)) from error
+            raise TransportFailure(f"no answer within {timeout:.1f} s", sent=sent, timed_out=True) from error
+        except (HttpError, OSError) as error:
+            raise TransportFailure(f"{type(error).__name__}: {error}"[:200], sent=sent) from error
         if reply.status == 401 and auth.can_refresh and not refresh:
-            left = timeout - (self._clock() - started)
-            return await self._once(method, url, left, body, headers, refresh=True) if left > 0 else reply
+            left = ends - self._clock()
+            return await self._once(method, origin, path, left, body, headers, refresh=True) if left > 0 else reply
         return reply
 
     def _in_order(self) -> Sequence[str]:
-        if not self._avoid_until:
-            return self._instance.endpoints
         now = self._clock()
         return sorted(self._instance.endpoints, key=lambda endpoint: self._avoid_until.get(endpoint, 0.0) > now)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # The slots bound the connections; a second bound here would only hide the waiting.
-            connector = aiohttp.TCPConnector(limit=0, ssl=self._instance.tls if self._instance.tls is not None else True)
-            self._session = aiohttp.ClientSession(
-                connector=connector, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._session
 
-
-class _Body(aiohttp.BytesPayload):
-    """The bytes of one request, and whether any of them may have left.
-
-    aiohttp holds the headers back until it writes the body, so that nothing was sent before. A trace would tell the same, but
-    makes every request dearer: it is called at each step, not only at this one.
-    """
-
-    def __init__(self, value: bytes) -> None:
-        super().__init__(value)
-        self.sent = False
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        self.sent = True
-        await super().write_with_length(writer, content_length)
-
-
-def _was_sent(body: _Body | None, error: Exception) -> bool:
-    """Whether a failed request may have reached the server; without a body to watch, whatever got a connection counts."""
-    if body is not None:
-        return body.sent
-    return not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-
-
-@lru_cache(maxsize=32)  # without a deadline it is always the same
-def _limits(total: float, connect: float) -> aiohttp.ClientTimeout:
-    # By default limits above 5 s are rounded up to whole seconds, past the caller's deadline.
-    return aiohttp.ClientTimeout(total=total, sock_connect=connect, ceil_threshold=math.inf)
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    size = response.content_length
-    if (size or 0) > MAX_BYTES:
-        raise TransportFailure(f"answer larger than {MAX_BYTES} bytes", sent=True)
-    if size is not None and "Content-Encoding" not in response.headers:
-        return await response.read()  # cannot become longer than it said
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise TransportFailure(f"answer larger than {MAX_BYTES} bytes", sent=True)
-    return bytes(body)
-
-
-@lru_cache(maxsize=256)
-def _join(endpoint: str, path: str) -> str:
+@lru_cache(maxsize=1024)
+def _join(endpoint: str, path: str) -> tuple[Origin, str]:
     """Endpoint and path, whether or not the endpoint already contains the path's directory."""
-    base, directory = endpoint.rstrip("/"), path.rpartition("/")[0]
-    return base + (path.removeprefix(directory) if directory and base.endswith(directory) else path)
+    origin, base = split(endpoint)
+    base, directory = base.rstrip("/"), path.rpartition("/")[0]
+    return origin, base + (path.removeprefix(directory) if directory and base.endswith(directory) else path)

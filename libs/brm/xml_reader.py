@@ -31,10 +31,9 @@ _SPELLINGS: Final = 4
 """Namespaces per table whose tags are remembered; a site uses one."""
 _ELEMENT_IDS: Final = {str(number): number for number in range(1000)}
 """The usual ids, read by a look-up."""
+_NO_GROUP: Final = Group(())
 
 ReadText = Callable[[str], Any]
-_Entry = tuple[str, ReadText | None, bool, Group | None]
-"""Field name, how to read a scalar (``None`` for a group), whether the group is an array, its members."""
 
 
 class _Remembering(dict[str, Any]):
@@ -57,16 +56,26 @@ class _Remembering(dict[str, Any]):
         return value
 
 
-class _Table:
-    """The elements one group may hold, by tag."""
+class _Table(dict[str, "_Entry | None"]):
+    """The elements one group may hold, by tag as it stands in the document; a new tag is looked up once."""
 
-    __slots__ = ("by_tag", "group", "limit")
+    __slots__ = ("_group", "_limit", "_reader")
 
-    def __init__(self, group: Group) -> None:
-        self.group = group
-        """Kept, because tables are found by its identity."""
-        self.by_tag: dict[str, _Entry] = {}
-        self.limit = _SPELLINGS * max(64, len(group.fields))
+    def __init__(self, group: Group, reader: Reader) -> None:
+        super().__init__()
+        self._group = group
+        self._reader = reader
+        self._limit = _SPELLINGS * max(64, len(group.fields))
+
+    def __missing__(self, tag: str) -> _Entry | None:
+        entry = self._reader.entry(tag.rpartition("}")[2], self._group)
+        if len(self) < self._limit:
+            self[tag] = entry
+        return entry
+
+
+_Entry = tuple[str, ReadText | None, bool, _Table]
+"""Field name, how to read a scalar (``None`` for a group), whether the group is an array, its members."""
 
 
 class Reader:
@@ -76,25 +85,31 @@ class Reader:
 
     def __init__(self, db_no: str, strict: bool) -> None:
         self._strict = strict
-        self._tables: dict[int, _Table] = {}
+        self._tables: dict[int, tuple[Group, _Table]] = {}
         self._values: dict[FieldType, ReadText] = {
             **_READERS,
             FieldType.POID: _Remembering(partial(_read_poid, db_no)).__getitem__,
         }
 
-    def group(self, element: Any, group: Group, depth: int = 0) -> Flist:
+    def table(self, group: Group) -> _Table:
+        """The table of a group, to be given to :meth:`read`."""
+        # By identity, and therefore kept together with the group: comparing groups field by field would take too long.
+        known = self._tables.get(id(group))
+        if known is None:
+            known = self._tables[id(group)] = group, _Table(group, self)
+        return known[1]
+
+    def group(self, element: Any, group: Group) -> Flist:
         """The children of ``element`` as an flist; raises :class:`CodecError` with the path of the bad one."""
-        if depth > MAX_DEPTH:
-            raise CodecError(f"nested deeper than {MAX_DEPTH} levels")
-        table = self._tables.get(id(group))
-        if table is None:
-            table = self._tables[id(group)] = _Table(group)
-        by_tag = table.by_tag
+        return self.read(element, self.table(group))
+
+    def read(self, element: Any, table: _Table, depth: int = 0) -> Flist:
+        """Like :meth:`group`, for whoever keeps the table."""
         flist: Flist = {}
         for child in element:
-            entry = by_tag.get(child.tag) or self._learn(table, child)
+            entry = table[child.tag]
             if entry is None:
-                _keep(flist.setdefault(EXTRA, {}), local_name(child), child, depth)
+                self._keep(flist, child, depth)
                 continue
             name, read, is_array, members = entry
             try:
@@ -103,8 +118,12 @@ class Reader:
                         raise CodecError("text is expected, not elements")
                     flist[name] = read(child.text or "")
                     continue
-                assert members is not None
-                body = self.group(child, members, depth + 1) if len(child) else None
+                if not len(child):
+                    body = None
+                elif depth == MAX_DEPTH:
+                    raise CodecError(f"nested deeper than {MAX_DEPTH} levels")
+                else:
+                    body = self.read(child, members, depth + 1)
                 if is_array:
                     array = flist.get(name)
                     if array is None:
@@ -116,18 +135,17 @@ class Reader:
                 raise error.within(name) from None
         return flist
 
-    def _learn(self, table: _Table, child: Any) -> _Entry | None:
-        """What to do with an element of a tag not seen in this group before; ``None`` when nobody knows it."""
-        name = local_name(child)
-        spec: FieldSpec | None = table.group.find(name) or (None if self._strict else field_spec(name))
+    def _keep(self, flist: Flist, child: Any, depth: int) -> None:
+        if self._strict:
+            raise CodecError("unknown field", local_name(child))
+        _keep(flist.setdefault(EXTRA, {}), local_name(child), child, depth)
+
+    def entry(self, name: str, group: Group) -> _Entry | None:
+        """What to do with a field in a group; ``None`` when nobody knows it."""
+        spec: FieldSpec | None = group.find(name) or (None if self._strict else field_spec(name))
         if spec is None:
-            if self._strict:
-                raise CodecError("unknown field", name)
             return None
-        entry = (spec.name, self._values.get(spec.type), spec.type is FieldType.ARRAY, spec.group)
-        if len(table.by_tag) < table.limit:
-            table.by_tag[child.tag] = entry
-        return entry
+        return spec.name, self._values.get(spec.type), spec.type is FieldType.ARRAY, self.table(spec.group or _NO_GROUP)
 
 
 @lru_cache(maxsize=64)

@@ -29,7 +29,7 @@ class BillingSystem(BaseModel):
         "", description="Database number in its POIDs, such as `0.0.0.1`; empty follows the code: BRM_02 is 0.0.0.2."
     )
     dialect_file: str = Field(
-        "", description="TOML file with what is particular to its web services: dialect, login, TLS, stored searches."
+        "", description="TOML file with what is particular to its web services: dialect, login, TLS, limits, stored searches."
     )
     enabled: bool = Field(True, description="Whether orders may go there.")
     read_only: bool = Field(False, description="Whether it only answers queries.")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from libs.brm import calls
 from libs.brm.auth import BasicAuth, BearerToken, BearerTokenFile
 from libs.brm.call import BrmCall
 from libs.brm.client import WRITES, SoapGateway
-from libs.brm.codec import Dialect, EBuf, encode_client_fault, encode_fault, encode_response
+from libs.brm.codec import Dialect, encode_client_fault, encode_response
 from libs.brm.codes import Status
 from libs.brm.errors import BrmError, BrmOutcomeUnknown
 from libs.brm.flist import Array
@@ -24,92 +23,13 @@ from libs.brm.poid import Poid
 from libs.brm.specs import Timeout
 from libs.brm.transport import Instance
 from libs.errors import Reason
-
-ACCOUNT = Poid("0.0.0.1", "/account", 10_000)
-READ = calls.read_obj(ACCOUNT)
-WRITE = calls.set_status(ACCOUNT, Status.INACTIVE)
-OUTPUT = {"POID": ACCOUNT}
-
-Act = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from tests.support.front import ACCOUNT, OUTPUT, READ, WRITE, Act, Front, fault, hang_up, slow, status
 
 
 @pytest.fixture(autouse=True)
 def no_waiting() -> Iterator[None]:
     with retry.testing(attempts=5):
         yield
-
-
-@dataclass
-class Front:
-    """Answers each request with the next act; ends with answering properly."""
-
-    acts: list[Act] = field(default_factory=list)
-    requests: list[web.Request] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    busy: int = 0
-    busiest: int = 0
-    address: str = ""
-
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(request)
-        self.bodies.append(await request.read())
-        self.busy += 1
-        self.busiest = max(self.busy, self.busiest)
-        try:
-            return await (self.acts.pop(0) if self.acts else proper)(request)
-        finally:
-            self.busy -= 1
-
-    def instance(self, **options: object) -> Instance:
-        return Instance.of("BRM_01", self.address, "0.0.0.1", settle_delays=(0.0,), **options)
-
-
-async def proper(request: web.Request) -> web.Response:
-    opcode = READ.opcode if "BRMRead" in request.path else WRITE.opcode
-    return web.Response(body=encode_response(opcode, OUTPUT, Dialect()), content_type="text/xml")
-
-
-def status(code: int, text: str = "<html>sorry</html>") -> Act:
-    async def act(request: web.Request) -> web.Response:
-        return web.Response(status=code, text=text, content_type="text/html")
-
-    return act
-
-
-def fault(error: str) -> Act:
-    async def act(request: web.Request) -> web.Response:
-        return web.Response(status=500, body=encode_fault(EBuf(error=f"PIN_ERR_{error}"), Dialect()), content_type="text/xml")
-
-    return act
-
-
-def slow(seconds: float) -> Act:
-    async def act(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(seconds)
-        return await proper(request)
-
-    return act
-
-
-async def hang_up(request: web.Request) -> web.Response:
-    assert request.transport
-    request.transport.abort()
-    return web.Response()
-
-
-@pytest.fixture
-async def front() -> AsyncIterator[Front]:
-    served = Front()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", served.serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    served.address = f"http://{host}:{port}"
-    yield served
-    await runner.cleanup()
 
 
 @pytest.fixture

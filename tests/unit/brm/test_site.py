@@ -33,6 +33,7 @@ kind = "bearer"
 token_file = "token"
 [limits]
 max_connections = 8
+settle_delays = [0, 1.5, 30]
 [timeouts]
 long = 300
 [stored_searches]
@@ -55,6 +56,7 @@ def test_a_dialect_file_says_all_that_is_particular_to_an_instance(tmp_path: Pat
     assert isinstance(instance.auth, BearerTokenFile)
     assert instance.auth.header() == "Bearer t-1"
     assert instance.max_connections == 8
+    assert instance.settle_delays == (0.0, 1.5, 30.0)
     assert (instance.timeouts[Timeout.LONG], instance.timeouts[Timeout.READ]) == (300.0, 10.0)
     assert instance.stored_searches == {"select X from /account where F1 = V1": 1001}
 
@@ -62,6 +64,7 @@ def test_a_dialect_file_says_all_that_is_particular_to_an_instance(tmp_path: Pat
 def test_without_a_file_the_defaults_hold() -> None:
     instance = instance_of(BillingSystem(code="BRM_01", endpoint="http://a"))
     assert isinstance(instance.auth, NoAuth)
+    assert instance.settle_delays == (0.0, 0.5, 2.0)
     assert instance.dialect.path(opcode("PCM_OP_BILL_FIND")) == "/metro/jaxws/BRMBillServices_v2"
 
 
@@ -81,7 +84,17 @@ def test_a_password_stands_in_a_file_of_its_own(tmp_path: Path) -> None:
         ("[stored_searches]\nall = 1", "no such search: all"),
         ('[auth]\nkind = "bearer"\ntoken = "x"', "auth takes"),
         ("[limits]\nmax = 1", "no such limit: max"),
+        ('[limits]\nmax_connections = "8"', "max_connections: '8' is no number of connections"),
+        ("[limits]\nmax_connections = 0", "max_connections: 0 is no number of connections"),
+        ("[limits]\npool_wait = -1", "pool_wait: -1 is no number of seconds"),
+        ("[limits]\nsettle_delays = 2", "settle_delays: a list of seconds is expected"),
+        ("[limits]\nsettle_delays = []", "settle_delays: a list of seconds is expected"),
+        ('[limits]\nsettle_delays = [0, "1"]', "settle_delays: '1' is no number of seconds"),
+        ("[limits]\nsettle_delays = [-1]", "settle_delays: -1 is no number of seconds"),
+        ("[limits]\nsettle_delays = [nan]", "settle_delays: nan is no number of seconds"),
+        ("[limits]\nsettle_delays = [301]", "no look may wait longer than 300 seconds"),
         ("[timeouts]\nshort = 1", "short"),
+        ("[timeouts]\nread = 0", "read: 0 is no number of seconds"),
         ('[tls]\nca_file = "absent.pem"', "No such file"),
         ("[dialect", "Expected"),
     ],
@@ -91,6 +104,11 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_name(tmp_path: Path, tex
     with pytest.raises(SettingsError, match=why) as refused:
         open_gateway([system])
     assert "site.toml" in str(refused.value)
+
+
+def test_an_address_that_is_none_is_refused_at_the_start() -> None:
+    with pytest.raises(SettingsError, match="endpoint of BRM_01: 'brm1:8080' is no http address"):
+        open_gateway([BillingSystem(code="BRM_01", endpoint="http://a, brm1:8080")])
 
 
 def test_the_example_of_the_manual_can_be_read(tmp_path: Path) -> None:
