@@ -240,6 +240,7 @@ class Reason(StrEnum):
     XREF_VERSION_CONFLICT = "XREF_VERSION_CONFLICT"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    SYNC_NOT_FOUND = "SYNC_NOT_FOUND"
 
 
 CODES: dict[Reason, str] = {
@@ -475,5 +476,6 @@ CODES: dict[Reason, str] = {
     Reason.XREF_VERSION_CONFLICT: "ABORTED",
     Reason.INTERNAL_ERROR: "INTERNAL",
     Reason.SERVICE_UNAVAILABLE: "UNAVAILABLE",
+    Reason.SYNC_NOT_FOUND: "NOT_FOUND",
 }
 """gRPC code name of each reason."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from libs.config import BillingSystem, ServiceSettings, from_environment
 from libs.dvm import ValueMaps
 from services.customer_sync.domain.model import Policy
+from services.customer_sync.domain.replies import ReplyRules
 from services.customer_sync.domain.targets import Targets
 
 
@@ -39,6 +40,12 @@ class Settings(ServiceSettings):
     compat_release: Literal["11.3", "12.x"] = Field(
         "11.3", description="Release to follow: 12.x collates sponsorship lines, too."
     )
+    respond_business_errors: bool = Field(
+        True, description="Whether callers are told of refused requests; false answers SUPPRESSED, as the original does."
+    )
+    respond_system_errors: bool = Field(
+        True, description="Whether callers are told of failures of BRM, CRM and the like; false answers SUPPRESSED."
+    )
     value_maps_file: Path | None = Field(None, description="TOML file with value maps that replace the delivered ones.")
 
     def targets(self, systems: Sequence[BillingSystem]) -> Targets:
@@ -49,6 +56,10 @@ class Settings(ServiceSettings):
             disabled=frozenset(system.code for system in systems if not system.enabled),
             read_only=frozenset(system.code for system in systems if system.read_only),
         )
+
+    def reply_rules(self) -> ReplyRules:
+        """Which errors are replied."""
+        return ReplyRules(business=self.respond_business_errors, system=self.respond_system_errors)
 
     def _policy(self, system: BillingSystem, maps: ValueMaps) -> Policy:
         return Policy(

@@ -26,7 +26,8 @@ from services.customer_sync.persistence import AccountParents
 MAX_PLANS: Final = 3
 """How often to plan again when BRM turns out to hold more than the cross-references told."""
 
-AnswerOf = Callable[[Outcome], Answer | None]
+AnswerOf = Callable[[Outcome], Answer]
+"""What to write with the last outcomes of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +65,17 @@ class Executor:
         for attempt in range(1, MAX_PLANS + 1):
             facts = await self.lookup.gather(command, collation, thorough=attempt > 1)
             sync = plan_sync_order_customers(command, facts, policy)
-            result = await self._run(sync, command, lease, partial(_closing, sync, before, answer_of, lease))
-            outcome = _merged(_outcome(sync, result), before)
-            if attempt == MAX_PLANS or result.errors or not result.stale:
-                return outcome
+            last = attempt == MAX_PLANS
+            closing = _Closing(sync, before, answer_of, lease, last)
+            result = await self._run(sync, command, lease, closing)
+            if closing.is_final(result):
+                return closing.outcome(result)
             REPLANS.inc()
-            before |= {(each.kind, each.crm_id): each for each in outcome.entities if each.outcome in _NEWS}
+            news = (each for each in closing.outcome(result).entities if each.outcome in _NEWS)
+            before |= {(each.kind, each.crm_id): each for each in news}
         raise AssertionError("unreachable")
 
-    async def _run(
-        self, sync: SyncPlan, command: Command, lease: Lease, finish: Callable[[RunResult], Answer | None]
-    ) -> RunResult:
+    async def _run(self, sync: SyncPlan, command: Command, lease: Lease, finish: Callable[[RunResult], Answer]) -> RunResult:
         result = await run(
             sync.plan,
             run_key=f"{command.system_id}/{command.order_id}/{command.revision}",
@@ -95,22 +96,37 @@ def account_key(system_id: str, account_id: str) -> str:
     return f"{system_id}:account:{account_id}"
 
 
-def _closing(
-    sync: SyncPlan, before: Mapping[tuple[EntityKind, str], Entity], answer_of: AnswerOf, lease: Lease, result: RunResult
-) -> Answer | None:
-    """What goes into the commit of the last outcomes: the answer and the end of the lease if all is done, and who is below
-    whom now."""
-    answer = answer_of(_merged(_outcome(sync, result), before)) if result.complete else None
-    done = [each for each in sync.parentings if result.steps[each.step_key].state is StepState.DONE]
-    keep = AccountParents.keeping(sync.plan.system_id, done)
+@dataclass(frozen=True, slots=True)
+class _Closing:
+    """What goes into the commit of a plan's last outcomes: who is below whom now; and when the request ends with it, its
+    record, what to answer when it is repeated, and the end of the lease."""
 
-    async def also(tx: Transaction) -> None:
-        if keep is not None:
-            await keep(tx)
-        if result.complete:
-            await lease.release(tx)
+    sync: SyncPlan
+    before: Mapping[tuple[EntityKind, str], Entity]
+    answer_of: AnswerOf
+    lease: Lease
+    last: bool
+    """Whether no other plan will be made, whatever comes of this one."""
 
-    return replace(answer or Answer("", "", "", b""), also=also) if answer or keep else None
+    def __call__(self, result: RunResult) -> Answer:
+        done = [each for each in self.sync.parentings if result.steps[each.step_key].state is StepState.DONE]
+        keep = AccountParents.keeping(self.sync.plan.system_id, done)
+        if not self.is_final(result):
+            return Answer("", "", "", b"", also=keep)
+        answer = self.answer_of(self.outcome(result))
+
+        async def also(tx: Transaction) -> None:
+            for part in (keep, answer.also, self.lease.release):
+                if part is not None:
+                    await part(tx)
+
+        return replace(answer, also=also)
+
+    def is_final(self, result: RunResult) -> bool:
+        return self.last or bool(result.errors) or not result.stale
+
+    def outcome(self, result: RunResult) -> Outcome:
+        return _merged(_outcome(self.sync, result), self.before)
 
 
 _NEWS: Final = frozenset((EntityOutcome.CREATED, EntityOutcome.LINKED, EntityOutcome.UPDATED))

@@ -1,21 +1,23 @@
-"""The servicer: check, map, hand over, map. Raises O2CError; the kit renders it."""
+"""The servicers: check, map, hand over, map. Raise O2CError; the kit renders it."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import grpc.aio
 
+from libs.errors import O2CError, Reason
+from libs.grpckit.pages import FROM_THE_START, from_token, page_size, to_token
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.pb.customer_sync.v1 import inspection_pb2
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceServicer
-from libs.plan.journal import Answer, Journal
+from libs.pb.customer_sync.v1.inspection_pb2_grpc import CustomerInspectionServiceServicer
 from services.customer_sync import mappers
-from services.customer_sync.domain.outcome import Outcome
 from services.customer_sync.domain.targets import Targets
 from services.customer_sync.executor import Executor
-from services.customer_sync.metrics import REPLAYS
-
-METHOD: Final = "SyncOrderCustomers"
+from services.customer_sync.mappers import Asked
+from services.customer_sync.persistence import Records
+from services.customer_sync.replies import Replies
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -23,39 +25,58 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class CustomerSyncServicer(CustomerSyncServiceServicer):
     """The RPCs of o2c.customer_sync.v1.CustomerSyncService."""
 
-    def __init__(self, executor: Executor, journal: Journal, targets: Targets) -> None:
+    def __init__(self, executor: Executor, replies: Replies, targets: Targets) -> None:
         self._executor = executor
-        self._journal = journal
+        self._replies = replies
         self._targets = targets
 
     async def SyncOrderCustomers(
         self, request: pb.SyncOrderCustomersRequest, context: _Context
     ) -> pb.SyncOrderCustomersResponse:
         """Create what is missing of the order's customers in one BRM instance (guide ch. 10)."""
+        if request.validate_only:
+            policy = self._targets.policy_of(request.target_system_id)
+            command = mappers.to_domain_command(request, policy.system_id)
+            return mappers.to_wire_answer(await self._executor.plan(command, policy), request.request_id)
+        asked = mappers.to_asked_order(request)
+        return await self._replies.give(asked, self._sync_order(request, asked), pb.SyncOrderCustomersResponse)
+
+    async def _sync_order(self, request: pb.SyncOrderCustomersRequest, asked: Asked) -> pb.SyncOrderCustomersResponse:
         policy = self._targets.policy_of(request.target_system_id)
         command = mappers.to_domain_command(request, policy.system_id)
-        if request.validate_only:
-            return mappers.to_wire_answer(await self._executor.plan(command, policy), request.request_id)
-        mark = mappers.fingerprint_of(request)
-        stored = await self._stored(request.request_id, mark)
+        stored = await self._replies.stored(asked, pb.SyncOrderCustomersResponse)
         if stored is not None:
             return stored
-        outcome = await self._executor.execute(command, policy, lambda done: _answer(done, request.request_id, mark))
-        return mappers.to_wire_answer(outcome, request.request_id)
-
-    async def _stored(self, request_id: str, mark: str) -> pb.SyncOrderCustomersResponse | None:
-        """The answer of an earlier call with this id; IDEMPOTENCY_CONFLICT when that had other content (I6)."""
-        body = await self._journal.answer(METHOD, request_id, mark) if request_id else None
-        if body is None:
-            return None
-        REPLAYS.inc()
-        response = pb.SyncOrderCustomersResponse.FromString(body)
-        response.replayed = True
-        return response
+        outcome = await self._executor.execute(
+            command,
+            policy,
+            lambda done: self._replies.keeping(asked, mappers.to_wire_answer(done, asked.request_id, asked.sync_id)),
+        )
+        return mappers.to_wire_answer(outcome, asked.request_id, asked.sync_id)
 
 
-def _answer(outcome: Outcome, request_id: str, mark: str) -> Answer | None:
-    """What to keep for a repeated request; a call without id is never a repetition."""
-    if not request_id:
-        return None
-    return Answer(METHOD, request_id, mark, mappers.to_wire_answer(outcome, request_id).SerializeToString())
+class CustomerInspectionServicer(CustomerInspectionServiceServicer):
+    """The RPCs of o2c.customer_sync.v1.CustomerInspectionService."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def GetSync(self, request: inspection_pb2.GetSyncRequest, context: _Context) -> inspection_pb2.GetSyncResponse:
+        """One synchronisation."""
+        record = await self._records.get(request.sync_id)
+        if record is None:
+            message = f"there is no synchronisation {request.sync_id[:64]}"
+            raise O2CError.of(Reason.SYNC_NOT_FOUND, message, field="sync_id", kind="sync", id=request.sync_id[:64])
+        return inspection_pb2.GetSyncResponse(sync=mappers.to_wire_record(record))
+
+    async def ListSyncs(self, request: inspection_pb2.ListSyncsRequest, context: _Context) -> inspection_pb2.ListSyncsResponse:
+        """A page of synchronisations, newest first."""
+        selection = mappers.to_domain_selection(request)
+        at, sync_id = from_token(request.page_token, [FROM_THE_START, ""], selection)
+        size = page_size(request.page_size)
+        found = await self._records.page(selection, (at, sync_id), size + 1)
+        last = found[size - 1] if len(found) > size else None
+        return inspection_pb2.ListSyncsResponse(
+            syncs=[mappers.to_wire_record(record) for record in found[:size]],
+            next_page_token=to_token([last.ended_at, last.sync_id], selection) if last else "",
+        )

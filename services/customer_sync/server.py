@@ -14,18 +14,20 @@ from libs.db import Database
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import add_CustomerSyncServiceServicer_to_server
+from libs.pb.customer_sync.v1.inspection_pb2_grpc import add_CustomerInspectionServiceServicer_to_server
 from libs.plan.alone import Alone
 from libs.plan.journal import Journal
 from libs.plan.leases import Leases
 from libs.xref.client import GrpcXref
 from services.customer_sync.config import Settings
 from services.customer_sync.executor import Executor
-from services.customer_sync.handlers import CustomerSyncServicer
+from services.customer_sync.handlers import CustomerInspectionServicer, CustomerSyncServicer
 from services.customer_sync.lookup import Lookup
-from services.customer_sync.persistence import AccountParents
+from services.customer_sync.persistence import AccountParents, Records
+from services.customer_sync.replies import Replies
 
 NAME: Final = "customer_sync"
-SERVICE_NAME: Final = "o2c.customer_sync.v1.CustomerSyncService"
+SERVICE_NAMES: Final = ("o2c.customer_sync.v1.CustomerSyncService", "o2c.customer_sync.v1.CustomerInspectionService")
 
 
 async def start(port_file: Path | None) -> None:
@@ -61,12 +63,17 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             alone=alone,
             concurrency=settings.concurrency,
         )
-        handlers = CustomerSyncServicer(executor, journal, settings.targets(billing_systems))
+        records = await Records.open(db)
+        replies = Replies(journal, records, settings.reply_rules())
+        handlers = CustomerSyncServicer(executor, replies, settings.targets(billing_systems))
 
         yield {
             "name": NAME,
-            "servicers": [(add_CustomerSyncServiceServicer_to_server, handlers)],
-            "service_names": [SERVICE_NAME],
+            "servicers": [
+                (add_CustomerSyncServiceServicer_to_server, handlers),
+                (add_CustomerInspectionServiceServicer_to_server, CustomerInspectionServicer(records)),
+            ],
+            "service_names": SERVICE_NAMES,
             "ready": db.answers,
             "on_stop": [alone.drain],
         }

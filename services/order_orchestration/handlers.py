@@ -10,11 +10,11 @@ from typing import Any
 import grpc.aio
 
 from libs.errors import O2CError, Reason
+from libs.grpckit.pages import FROM_THE_START, from_token, page_size, to_token
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as pb
 from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import OrderIntakeServiceServicer, OrdersServiceServicer
 from services.order_orchestration.domain.states import FINAL_ORDERS, OrderState
 from services.order_orchestration.intake import Intake
-from services.order_orchestration.mappers.pages import from_token, page_size, to_token
 from services.order_orchestration.mappers.views import (
     ORDER_STATES,
     to_wire_change,
@@ -68,8 +68,9 @@ class OrdersHandlers(OrdersServiceServicer):
         """A page of orders."""
         states = [_state_name(number) for number in request.states]
         size = page_size(request.page_size)
-        found = await self._store.list_orders(states, from_token(request.page_token, states), size + 1)
-        token = to_token(found[size - 1].intake_sequence, states) if len(found) > size else ""
+        (before,) = from_token(request.page_token, [FROM_THE_START], sorted(states))
+        found = await self._store.list_orders(states, before, size + 1)
+        token = to_token([found[size - 1].intake_sequence], sorted(states)) if len(found) > size else ""
         return pb.ListOrdersResponse(orders=[to_wire_head(head) for head in found[:size]], next_page_token=token)
 
     async def WatchOrder(self, request: pb.WatchOrderRequest, context: _Context) -> AsyncIterator[pb.WatchOrderResponse]:

@@ -15,6 +15,7 @@ from libs.config import BillingSystem, local_settings
 from libs.grpckit.channel import open_channel
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceStub
+from libs.pb.customer_sync.v1.inspection_pb2_grpc import CustomerInspectionServiceStub
 from libs.xref.client import GrpcXref
 from sandbox.crm.server import Crm
 from sandbox.testing import AsyncAdmin, RunningSandbox, running_sandbox
@@ -31,6 +32,7 @@ class Suite:
     """The service under test and what it works on."""
 
     stub: CustomerSyncServiceStub
+    inspection: CustomerInspectionServiceStub
     sandbox: RunningSandbox
     xref: GrpcXref
     xref_address: str
@@ -71,8 +73,8 @@ async def running_suite(*codes: str, database_url: str = "sqlite://:memory:", **
                 open_channel(address) as channel,
                 open_channel(xref_address) as xref_channel,
             ):
-                stub = CustomerSyncServiceStub(channel)
-                yield Suite(stub, sandbox, GrpcXref(xref_channel), xref_address, systems)
+                stub, inspection = CustomerSyncServiceStub(channel), CustomerInspectionServiceStub(channel)
+                yield Suite(stub, inspection, sandbox, GrpcXref(xref_channel), xref_address, systems)
 
 
 @asynccontextmanager

@@ -1,8 +1,31 @@
-"""Between the wire and the domain: the request in, the answer out."""
+"""Between the wire and the domain: the request in, the answer out, and the record of both."""
 
 from services.customer_sync.mappers.answer import to_wire_answer
-from services.customer_sync.mappers.fingerprint import fingerprint_of
 from services.customer_sync.mappers.party import to_domain_customer
+from services.customer_sync.mappers.records import (
+    Asked,
+    to_asked_order,
+    to_domain_errors,
+    to_domain_selection,
+    to_record,
+    to_refusal_record,
+    to_replay,
+    to_suppressed,
+    to_wire_record,
+)
 from services.customer_sync.mappers.request import to_domain_command
 
-__all__ = ["fingerprint_of", "to_domain_command", "to_domain_customer", "to_wire_answer"]
+__all__ = [
+    "Asked",
+    "to_asked_order",
+    "to_domain_command",
+    "to_domain_customer",
+    "to_domain_errors",
+    "to_domain_selection",
+    "to_record",
+    "to_refusal_record",
+    "to_replay",
+    "to_suppressed",
+    "to_wire_answer",
+    "to_wire_record",
+]

@@ -18,14 +18,15 @@ _KINDS: Final = {kind: pb.EntityKind.Value(f"ENTITY_KIND_{kind}") for kind in En
 _OUTCOMES: Final = {outcome: pb.EntityOutcome.Value(f"ENTITY_OUTCOME_{outcome}") for outcome in EntityOutcome}
 
 
-def to_wire_answer(outcome: Outcome, request_id: str) -> pb.SyncOrderCustomersResponse:
-    """The answer of a request: what happened, or with ``validate_only`` the plan."""
+def to_wire_answer(outcome: Outcome, request_id: str, sync_id: str = "") -> pb.SyncOrderCustomersResponse:
+    """The answer of a request: what happened, or with ``validate_only`` (which is not recorded) the plan."""
     return pb.SyncOrderCustomersResponse(
         outcome=_verdict(outcome),
         entities=[_entity(entity, outcome.system_id) for entity in outcome.entities],
         warnings=[_notice(notice) for notice in outcome.warnings],
         errors=[to_status(error, request_id) for error in outcome.errors],
         plan=to_wire_plan(outcome.plan, SERVICE) if outcome.plan is not None else None,
+        sync_id=sync_id,
     )
 
 

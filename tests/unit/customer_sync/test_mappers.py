@@ -7,7 +7,8 @@ import pytest
 from customers import bundle, order, profile, request
 
 from libs.errors import O2CError, Reason
-from services.customer_sync.mappers import fingerprint_of, to_domain_command
+from services.customer_sync.mappers import to_domain_command
+from services.customer_sync.mappers.fingerprint import fingerprint_of
 
 
 def test_unknown_enum_numbers_are_named_with_field_and_value() -> None:

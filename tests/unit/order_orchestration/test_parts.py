@@ -11,7 +11,6 @@ from libs.errors import O2CError, Reason
 from libs.pb.order.v1 import order_pb2 as pb
 from services.order_orchestration.engine import InProcessEngine
 from services.order_orchestration.mappers.order import SentLine, to_component_order, to_domain_order
-from services.order_orchestration.mappers.pages import FROM_THE_START, from_token, page_size, to_token
 from services.order_orchestration.mappers.sensitive import extract, restore, unknown_enums
 from services.order_orchestration.persistence.store import DueOrder
 from services.order_orchestration.vault import Vault
@@ -79,16 +78,6 @@ def test_a_component_gets_what_its_lines_inherit_and_details_that_stood_on_other
     assert (sent.lines[0].service_account.account_id, sent.lines[0].price_list) == ("A", "Gold")
     assert (sent.lines[0].target_system_id, sent.priority) == ("BRM_01", 7)
     assert [account.name for account in sent.accounts] == ["Denise"]
-
-
-def test_page_tokens_belong_to_their_filter() -> None:
-    token = to_token(17, ["QUEUED"])
-    assert from_token(token, ["QUEUED"]) == 17 and from_token("", []) == FROM_THE_START
-    for wrong, states in ((token, []), ("rubbish", []), ("%%%", [])):
-        with pytest.raises(O2CError) as refusal:
-            from_token(wrong, states)
-        assert refusal.value.violations[0].reason is Reason.PAGE_TOKEN_INVALID
-    assert (page_size(0), page_size(7), page_size(9999)) == (50, 7, 500)
 
 
 async def nothing_due(overdue: float, most: int) -> list[DueOrder]:

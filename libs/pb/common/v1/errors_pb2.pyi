@@ -490,6 +490,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL; access. Metadata: method."""
     ERROR_REASON_SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 232
     """UNAVAILABLE; access. Metadata: service; RetryInfo."""
+    ERROR_REASON_SYNC_NOT_FOUND: _ErrorReason.ValueType  # 233
+    """NOT_FOUND; unknown object. Metadata: kind, id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why something was refused, failed or is worth a notice. Wire form in ErrorInfo.reason is the name without prefix."""
@@ -960,4 +962,6 @@ ERROR_REASON_INTERNAL_ERROR: ErrorReason.ValueType  # 231
 """INTERNAL; access. Metadata: method."""
 ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 232
 """UNAVAILABLE; access. Metadata: service; RetryInfo."""
+ERROR_REASON_SYNC_NOT_FOUND: ErrorReason.ValueType  # 233
+"""NOT_FOUND; unknown object. Metadata: kind, id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

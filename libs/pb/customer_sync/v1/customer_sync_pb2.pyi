@@ -182,10 +182,13 @@ class SyncOrderCustomersResponse(_message.Message):
     ERRORS_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
+    SYNC_ID_FIELD_NUMBER: _builtins.int
     outcome: Global___SyncOutcome.ValueType
     """How it ended."""
     replayed: _builtins.bool
     """Whether this is the stored answer of an earlier call."""
+    sync_id: _builtins.str
+    """Id of the record that is kept of the call, for CustomerInspectionService.GetSync; empty with validate_only."""
     @_builtins.property
     def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___SyncedEntity]:
         """Every account, bill unit and payment record the order needs."""
@@ -211,10 +214,11 @@ class SyncOrderCustomersResponse(_message.Message):
         errors: _abc.Iterable[_status_pb2.Status] | None = ...,
         replayed: _builtins.bool = ...,
         plan: _common_pb2.Plan | None = ...,
+        sync_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities", "errors", b"errors", "outcome", b"outcome", "plan", b"plan", "replayed", b"replayed", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities", "errors", b"errors", "outcome", b"outcome", "plan", b"plan", "replayed", b"replayed", "sync_id", b"sync_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

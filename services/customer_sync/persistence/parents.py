@@ -1,4 +1,4 @@
-"""What customer sync remembers by itself: which account was put below which.
+"""Which account was put below which.
 
 Cross-references tell which objects exist, not how accounts are arranged. With this table an order for customers that are in
 place needs no question to BRM; a row that is missing is answered by BRM.
