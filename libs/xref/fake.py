@@ -9,6 +9,7 @@ from libs.errors import O2CError, Violation
 from libs.ids import new_id
 from libs.xref import rules
 from libs.xref.model import COMMON, Mode, XrefCell, XrefKey, XrefRow, XrefTable, XrefWrite
+from libs.xref.rows import CellAdded, Rows, StoredRow
 from libs.xref.tables import standard_tables
 
 
@@ -18,7 +19,7 @@ class FakeXref:
     def __init__(self, tables: Iterable[XrefTable] | None = None) -> None:
         known = standard_tables(("BRM_01", "BRM_02")) if tables is None else tables
         self.tables: dict[str, XrefTable] = {table.name: table for table in known}
-        self.rows = rules.Rows()
+        self.rows = Rows()
         self.calls: list[str] = []
         """Names of the port methods called, in order: what a test counts round trips with."""
         self._row_ids = count(1)
@@ -39,11 +40,11 @@ class FakeXref:
     def _value_of(self, key: XrefKey, column: str) -> str:
         row = self.rows.find(key)
         if row is None:
-            row = rules.StoredRow(next(self._row_ids), key.table, [XrefCell(key.ref_column, key.ref_value)])
+            row = StoredRow(next(self._row_ids), key.table, [XrefCell(key.ref_column, key.ref_value)])
             self.rows.put(row)
         cells = row.of(column)
         if not cells:
-            self.rows.apply([rules.CellAdded(row.row_id, key.table, XrefCell(column, new_id()), 0)], row)
+            self.rows.apply([CellAdded(row.row_id, key.table, XrefCell(column, new_id()), 0)], row)
             cells = row.of(column)
         return cells[0].value
 
@@ -66,7 +67,7 @@ class FakeXref:
             found = rules.write_violations(self.tables, item, prefix)
             if not found:
                 try:
-                    changes = rules.decide(self.tables, self.rows, item, lambda: next(self._row_ids), prefix)
+                    changes = rules.decide(self.rows, item, lambda: next(self._row_ids), prefix)
                     self.rows.apply(changes, self.rows.find(item.key))
                 except O2CError as refusal:
                     found.extend(refusal.violations)
@@ -81,6 +82,6 @@ class FakeXref:
             for column, value in others:
                 write = XrefWrite(table, ref_column, ref_value, column, value, mode)
                 O2CError.raise_all(rules.write_violations(self.tables, write))
-                changes = rules.decide(self.tables, self.rows, write, lambda: next(self._row_ids))
+                changes = rules.decide(self.rows, write, lambda: next(self._row_ids))
                 self.rows.apply(changes, self.rows.find(write.key))
                 mode = Mode.LINK

@@ -92,7 +92,11 @@ class XrefWrite:
     idempotent: bool = True
     """On LINK: the same value already linked to the same row is success."""
     kind: str = ""
-    """Object type, on one-to-many columns only."""
+    """Object type, on one-to-many columns only; naming one asks for ``one_to_many``."""
+    one_to_many: bool = False
+    """Append to a one-to-many column, whatever it holds."""
+    expected_version: int = 0
+    """When given, the row must be at this version, else XREF_VERSION_CONFLICT."""
 
     @property
     def key(self) -> XrefKey:
@@ -103,3 +107,35 @@ class XrefWrite:
     def target(self) -> XrefKey:
         """The row that holds the value already, if any does."""
         return XrefKey(self.table, self.column, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class XrefDelete:
+    """Move a value to the deleted store; a row left with one value goes with it."""
+
+    table: str
+    column: str
+    value: str
+    one_of_many: bool = False
+    """Whether the column may hold others, which stay."""
+    expected_version: int = 0
+    """When given, the row must be at this version, else XREF_VERSION_CONFLICT."""
+
+    @property
+    def key(self) -> XrefKey:
+        """The row deleted from."""
+        return XrefKey(self.table, self.column, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Why a change is made, as its caller says; kept with every change."""
+
+    service: str = ""
+    """Who calls; where the service authenticates its callers, it keeps that name instead."""
+    flow: str = ""
+    """Flow or operation, such as ``F1``."""
+    message_id: str = ""
+    """Message or order that caused it."""
+    reason: str = ""
+    """In words."""

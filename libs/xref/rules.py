@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from libs.errors import O2CError, Reason, Violation
-from libs.xref.model import COMMON, MAX_BATCH, Mode, XrefCell, XrefKey, XrefRow, XrefTable, XrefWrite
+from libs.xref.model import COMMON, MAX_BATCH, Mode, Origin, XrefCell, XrefDelete, XrefKey, XrefTable, XrefWrite
+from libs.xref.rows import CellAdded, CellRemoved, CellReplaced, Change, Rows, StoredRow
 
 MAX_VALUE_LENGTH = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -20,77 +20,6 @@ Tables = Mapping[str, XrefTable]
 
 Check = Callable[[Tables], list[Violation]]
 """What is wrong with a call, given the tables."""
-
-
-@dataclass(slots=True)
-class StoredRow:
-    """A row as it is known while deciding."""
-
-    row_id: int
-    table: str
-    cells: list[XrefCell]
-
-    def frozen(self, table: XrefTable) -> XrefRow:
-        """The row as readers get it: cells in the order of the table's columns, one-to-many values in insertion order."""
-        rank = {column: index for index, column in enumerate(table.columns)}
-        return XrefRow(tuple(sorted(self.cells, key=lambda cell: rank[cell.column])))
-
-    def of(self, column: str) -> list[XrefCell]:
-        """Cells of one column, in insertion order."""
-        return [cell for cell in self.cells if cell.column == column]
-
-
-@dataclass(frozen=True, slots=True)
-class CellAdded:
-    """A cell to insert. ``slot`` is its position in its column of the row: 0 for one-to-one, 0, 1, 2 … for one-to-many."""
-
-    row_id: int
-    table: str
-    cell: XrefCell
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class CellReplaced:
-    """A cell whose value changes from ``old`` to ``new``."""
-
-    row_id: int
-    table: str
-    column: str
-    old: str
-    new: str
-
-
-Change = CellAdded | CellReplaced
-
-
-@dataclass(slots=True)
-class Rows:
-    """Rows by every value they hold. Each value of a column is in one row only (X1)."""
-
-    by_value: dict[XrefKey, StoredRow] = field(default_factory=dict)
-
-    def find(self, key: XrefKey) -> StoredRow | None:
-        return self.by_value.get(key)
-
-    def put(self, row: StoredRow) -> None:
-        """Know this row."""
-        for cell in row.cells:
-            self.by_value[XrefKey(row.table, cell.column, cell.value)] = row
-
-    def apply(self, changes: Sequence[Change], near: StoredRow | None = None) -> None:
-        """Make the changes; ``near`` is the existing row they concern, ``None`` when they make a new one."""
-        row = near
-        for change in changes:
-            row = row or StoredRow(change.row_id, change.table, [])
-            if isinstance(change, CellAdded):
-                row.cells.append(change.cell)
-                self.by_value[XrefKey(change.table, change.cell.column, change.cell.value)] = row
-            else:
-                at = next(i for i, cell in enumerate(row.cells) if (cell.column, cell.value) == (change.column, change.old))
-                row.cells[at] = row.cells[at]._replace(value=change.new)
-                del self.by_value[XrefKey(change.table, change.column, change.old)]
-                self.by_value[XrefKey(change.table, change.column, change.new)] = row
 
 
 # --- checks of the input -------------------------------------------------------------------------------------------------
@@ -127,6 +56,20 @@ def column_violations(tables: Tables, table: str, columns: Sequence[tuple[str, s
     ]
 
 
+def table_violations(tables: Tables, names: Sequence[str], path: str = "") -> list[Violation]:
+    """X5: these tables are registered; ``path`` names the field of a single one, else they are ``tables[n]``."""
+    return [
+        Violation(
+            Reason.XREF_TABLE_UNKNOWN,
+            f"no table {name!r} is registered",
+            path or f"tables[{index}]",
+            {"table": name, "column": "", "value": ""},
+        )
+        for index, name in enumerate(names)
+        if name not in tables
+    ]
+
+
 def key_violations(tables: Tables, key: XrefKey, prefix: str = "", wanted: Sequence[tuple[str, str]] = ()) -> list[Violation]:
     """What is wrong with a reference, and with the (field name, column) pairs wanted from its row."""
     found = column_violations(tables, key.table, [("ref_column", key.ref_column), *wanted], prefix)
@@ -149,14 +92,52 @@ def batch_lookup_violations(tables: Tables, keys: Sequence[XrefKey], columns: Se
     return found
 
 
+def populated_violations(tables: Tables, key: XrefKey, columns: Sequence[str]) -> list[Violation]:
+    """What is wrong with a reference named ``column`` and ``value``, and with the columns wanted of its row."""
+    wanted = [("column", key.ref_column), *((f"columns[{index}]", column) for index, column in enumerate(columns))]
+    found = column_violations(tables, key.table, wanted, "")
+    return found + value_violations(key.ref_value, "value", key.table, key.ref_column)
+
+
+def values_violations(tables: Tables, table: str, ref_column: str, column: str, values: Sequence[str]) -> list[Violation]:
+    """What is wrong with looking up one column for many values of another."""
+    found = column_violations(tables, table, [("ref_column", ref_column), ("column", column)], "")
+    if _values_surely_right(values):
+        return found
+    return found + [
+        wrong
+        for index, value in enumerate(values)
+        for wrong in value_violations(value, f"ref_values[{index}]", table, ref_column)
+    ]
+
+
+def batch_get_or_create_violations(tables: Tables, keys: Sequence[XrefKey], column: str) -> list[Violation]:
+    """What is wrong with many keys to get or create."""
+    pairs = {(key.table, key.ref_column) for key in keys}
+    columns_right = all(
+        table in tables and {column, ref} <= set(tables[table].columns) and ref != column for table, ref in pairs
+    )
+    if columns_right and _values_surely_right([key.ref_value for key in keys]):
+        return []
+    return [
+        found
+        for index, key in enumerate(keys)
+        for found in get_or_create_violations(tables, key, column, f"keys[{index}].", "column")
+    ]
+
+
 def _surely_right(tables: Tables, keys: Sequence[XrefKey]) -> bool:
     """Whether a glance shows that nothing is wrong with any key: a tenth of the cost of looking at them one by one."""
     columns_known = all(
         table in tables and column in tables[table].columns for table, column in {(key.table, key.ref_column) for key in keys}
     )
-    lengths = {len(key.ref_value) for key in keys}
-    lengths_right = not lengths or 0 < min(lengths) <= max(lengths) <= MAX_VALUE_LENGTH
-    return columns_known and lengths_right and "".join([key.ref_value for key in keys]).isprintable()
+    return columns_known and _values_surely_right([key.ref_value for key in keys])
+
+
+def _values_surely_right(values: Sequence[str]) -> bool:
+    """Whether a glance shows that nothing is wrong with any value; one with rare characters needs a second look."""
+    lengths = set(map(len, values))
+    return (not lengths or 0 < min(lengths) <= max(lengths) <= MAX_VALUE_LENGTH) and "".join(values).isprintable()
 
 
 def get_or_create_violations(tables: Tables, key: XrefKey, column: str, prefix: str, column_path: str) -> list[Violation]:
@@ -193,13 +174,16 @@ def write_violations(tables: Tables, write: XrefWrite, prefix: str = "") -> list
     if write.mode is None:
         message = "the mode is one of ADD, LINK and UPDATE"
         found.append(Violation(Reason.XREF_MODE_INVALID, message, f"{prefix}mode", {**details, "field": f"{prefix}mode"}))
-    elif write.mode is Mode.UPDATE and one_to_many:
-        message = f"column {write.column} is one-to-many, which has no UPDATE"
+    elif write.mode is Mode.UPDATE and (one_to_many or write.one_to_many):
+        message = f"column {write.column} is one-to-many, which has no UPDATE" if one_to_many else "one-to-many has no UPDATE"
         found.append(Violation(Reason.XREF_MODE_INVALID, message, f"{prefix}mode", {**details, "field": f"{prefix}mode"}))
     elif write.mode is Mode.UPDATE and write.column == COMMON:
         message = "a COMMON id is never changed"
         metadata = {**details, "entity": write.table, "field": f"{prefix}column", "value": write.value}
         found.append(Violation(Reason.FIELD_IMMUTABLE, message, f"{prefix}column", metadata))
+    if write.one_to_many and table is not None and write.column in table.columns and not one_to_many:
+        message = f"column {write.column} holds one value per row; Populate without one-to-many fills it"
+        found.append(Violation(Reason.XREF_MODE_INVALID, message, f"{prefix}column", {**details, "field": f"{prefix}column"}))
     if write.kind and table is not None and not one_to_many:
         message = f"column {write.column} is one-to-one and has no kinds"
         found.append(Violation(Reason.XREF_VALUE_INVALID, message, f"{prefix}kind", {**details, "field": f"{prefix}kind"}))
@@ -207,6 +191,18 @@ def write_violations(tables: Tables, write: XrefWrite, prefix: str = "") -> list
         message = "a new row needs two columns: reference and target are the same"
         found.append(Violation(Reason.XREF_COLUMN_UNKNOWN, message, f"{prefix}column", {**details, "field": f"{prefix}column"}))
     return found
+
+
+def delete_violations(tables: Tables, delete: XrefDelete, prefix: str = "") -> list[Violation]:
+    """What is wrong with a deletion before any row is looked at."""
+    found = column_violations(tables, delete.table, [("column", delete.column)], prefix)
+    return found + value_violations(delete.value, f"{prefix}value", delete.table, delete.column)
+
+
+def origin_violations(origin: Origin, prefix: str = "origin.") -> list[Violation]:
+    """What a caller says of itself follows the rules of values, except that it may be empty."""
+    said = {"service": origin.service, "flow": origin.flow, "message_id": origin.message_id, "reason": origin.reason}
+    return [found for name, text in said.items() if text for found in value_violations(text, f"{prefix}{name}", "", "")]
 
 
 # --- the state matrix ------------------------------------------------------------------------------------------------------
@@ -218,7 +214,7 @@ def _refusal(reason: Reason, message: str, write: XrefWrite, prefix: str, *, on:
     return O2CError(Violation(reason, message, f"{prefix}{on}", metadata))
 
 
-def decide(tables: Tables, rows: Rows, write: XrefWrite, new_row_id: Callable[[], int], prefix: str = "") -> tuple[Change, ...]:
+def decide(rows: Rows, write: XrefWrite, new_row_id: Callable[[], int], prefix: str = "") -> tuple[Change, ...]:
     """What a checked write changes; nothing when it holds already. Raises the refusal of the state matrix.
 
     ========  ================  =================  ===============================
@@ -229,7 +225,8 @@ def decide(tables: Tables, rows: Rows, write: XrefWrite, new_row_id: Callable[[]
     UPDATE    REF_NOT_FOUND     TARGET_EMPTY       replace
     ========  ================  =================  ===============================
 
-    In every mode a value that sits in the column of another row is XREF_VALUE_NOT_UNIQUE.
+    In every mode a value that sits in the column of another row is XREF_VALUE_NOT_UNIQUE, as is a COMMON id that was deleted.
+    A column that holds several values takes more of them by a one-to-many write only, else XREF_MULTIPLE_VALUES.
     """
     row = rows.find(write.key)
     if write.mode is Mode.ADD:
@@ -238,7 +235,7 @@ def decide(tables: Tables, rows: Rows, write: XrefWrite, new_row_id: Callable[[]
         message = f"no row of {write.table} has {write.ref_column} = {write.ref_value!r}"
         raise _refusal(Reason.XREF_REF_NOT_FOUND, message, write, prefix, on="ref_value")
     if write.mode is Mode.LINK:
-        return _link(tables, rows, write, row, prefix)
+        return _link(rows, write, row, prefix)
     return _update(rows, write, row, prefix)
 
 
@@ -246,6 +243,8 @@ def _add(rows: Rows, write: XrefWrite, row: StoredRow | None, new_row_id: Callab
     if row is not None:
         message = f"{write.table} has a row with {write.ref_column} = {write.ref_value!r} already"
         raise _refusal(Reason.XREF_REF_EXISTS, message, write, prefix, on="ref_value")
+    _require_version(0, write, prefix)
+    _require_unused(rows, write.key, write, prefix, on="ref_value")
     _require_unique(rows, write, None, prefix)
     row_id = new_row_id()
     return (
@@ -254,15 +253,20 @@ def _add(rows: Rows, write: XrefWrite, row: StoredRow | None, new_row_id: Callab
     )
 
 
-def _link(tables: Tables, rows: Rows, write: XrefWrite, row: StoredRow, prefix: str) -> tuple[Change, ...]:
+def _link(rows: Rows, write: XrefWrite, row: StoredRow, prefix: str) -> tuple[Change, ...]:
     present = row.of(write.column)
+    appends = write.one_to_many or bool(write.kind)
+    if len(present) > 1 and not appends:
+        raise several_values(present, write.table, write.column, write.ref_value, f"{prefix}column")
     if write.idempotent and XrefCell(write.column, write.value, write.kind) in present:
         return ()
-    if present and write.column not in tables[write.table].one_to_many:
+    if present and not appends:
         message = f"{write.column} of this row of {write.table} holds {present[0].value!r} already"
         raise _refusal(Reason.XREF_TARGET_OCCUPIED, message, write, prefix, on="value")
+    _require_version(row.version, write, prefix)
     _require_unique(rows, write, None, prefix)
-    return (CellAdded(row.row_id, write.table, XrefCell(write.column, write.value, write.kind), len(present)),)
+    slot = row.next_slot(write.column)
+    return (CellAdded(row.row_id, write.table, XrefCell(write.column, write.value, write.kind), slot),)
 
 
 def _update(rows: Rows, write: XrefWrite, row: StoredRow, prefix: str) -> tuple[Change, ...]:
@@ -273,6 +277,7 @@ def _update(rows: Rows, write: XrefWrite, row: StoredRow, prefix: str) -> tuple[
     old = present[0].value
     if old == write.value:
         return ()
+    _require_version(row.version, write, prefix)
     _require_unique(rows, write, row, prefix)
     return (CellReplaced(row.row_id, write.table, write.column, old, write.value),)
 
@@ -282,20 +287,60 @@ def _require_unique(rows: Rows, write: XrefWrite, own: StoredRow | None, prefix:
     if owner is not None and owner is not own:
         message = f"{write.value!r} is in column {write.column} of {write.table} already"
         raise _refusal(Reason.XREF_VALUE_NOT_UNIQUE, message, write, prefix, on="value")
+    _require_unused(rows, write.target, write, prefix, on="value")
+
+
+def _require_unused(rows: Rows, key: XrefKey, write: XrefWrite, prefix: str, *, on: str) -> None:
+    if key in rows.retired:
+        message = f"{key.ref_value!r} was the COMMON id of a row that is deleted; such ids are never used again"
+        raise _refusal(Reason.XREF_VALUE_NOT_UNIQUE, message, write, prefix, on=on)
+
+
+def _require_version(version: int, write: XrefWrite | XrefDelete, prefix: str) -> None:
+    if write.expected_version and write.expected_version != version:
+        message = "the row has changed since the version that was expected"
+        key = write.key
+        metadata = {"key": f"{key.table}/{key.ref_column}/{key.ref_value}"}
+        raise O2CError(Violation(Reason.XREF_VERSION_CONFLICT, message, f"{prefix}expected_version", metadata))
+
+
+def decide_delete(rows: Rows, delete: XrefDelete, prefix: str = "") -> tuple[Change, ...]:
+    """What a checked deletion removes: the value, and the last one left beside it (X2).
+
+    Raises XREF_VALUE_NOT_FOUND; XREF_MULTIPLE_VALUES where the column holds several and not one of them was asked for;
+    FIELD_IMMUTABLE for the COMMON id of a row that would go on without it (X4).
+    """
+    row = rows.find(delete.key)
+    path = f"{prefix}value"
+    if row is None:
+        raise no_value(delete.key, delete.column, path)
+    present = row.of(delete.column)
+    if len(present) > 1 and not delete.one_of_many:
+        raise several_values(present, delete.table, delete.column, delete.value, path)
+    _require_version(row.version, delete, prefix)
+    at = row.at(delete.column, delete.value)
+    removed = [at] if len(row.cells) > 2 else [at, *(i for i in range(len(row.cells)) if i != at)]
+    if delete.column == COMMON and len(removed) < len(row.cells):
+        message = "the COMMON id of a row that goes on is never deleted"
+        metadata = {"table": delete.table, "column": COMMON, "entity": delete.table, "field": path, "value": delete.value}
+        raise O2CError(Violation(Reason.FIELD_IMMUTABLE, message, path, metadata))
+    return tuple(CellRemoved(row.row_id, row.table, row.cells[i], row.slots[i]) for i in removed)
+
+
+def several_values(cells: Sequence[XrefCell], table: str, column: str, value: str, path: str) -> O2CError:
+    """The error of a single-valued call that meets several values."""
+    message = f"column {column} of {table} holds {len(cells)} values in this row; Lookup1M returns them"
+    return O2CError(Violation(Reason.XREF_MULTIPLE_VALUES, message, path, {"table": table, "column": column, "value": value}))
 
 
 def single_value(cells: Sequence[XrefCell], table: str, column: str, ref_value: str, path: str) -> str:
     """The only value among ``cells``, empty when there is none; several raise XREF_MULTIPLE_VALUES."""
     if len(cells) > 1:
-        message = f"column {column} of {table} holds {len(cells)} values in this row; BatchLookup returns them"
-        metadata = {"table": table, "column": column, "value": ref_value}
-        raise O2CError(Violation(Reason.XREF_MULTIPLE_VALUES, message, path, metadata))
+        raise several_values(cells, table, column, ref_value, path)
     return cells[0].value if cells else ""
 
 
-def no_value(key: XrefKey, column: str) -> O2CError:
+def no_value(key: XrefKey, column: str, path: str = "ref_value") -> O2CError:
     """The error of a lookup that must find something."""
     message = f"no {column} for {key.ref_column} = {key.ref_value!r} in {key.table}"
-    return O2CError.of(
-        Reason.XREF_VALUE_NOT_FOUND, message, field="ref_value", table=key.table, column=column, value=key.ref_value
-    )
+    return O2CError.of(Reason.XREF_VALUE_NOT_FOUND, message, field=path, table=key.table, column=column, value=key.ref_value)

@@ -1,4 +1,4 @@
-"""Answers kept by request id, so that a populate that comes again is answered as before instead of being refused."""
+"""Answers kept by request id, so that a write that comes again is answered as before instead of being refused."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ import orjson
 
 from libs.db import Database, Statement, Transaction
 from libs.errors import O2CError, Reason, Violation
-from services.xref.domain.model import Populated, PopulateItem
+from libs.xref.model import XrefCell
+from services.xref.domain.model import WriteItem, Written
 
 _FIND = Statement(
     sqlite="SELECT fingerprint, answer FROM xref_answer WHERE request_id = :request_id",
     postgresql="SELECT fingerprint, answer FROM xref_answer WHERE request_id = :request_id",
 )
-_KEEP = Statement(
-    sqlite="INSERT INTO xref_answer (request_id, fingerprint, answer, answered_at) "
-    "VALUES (:request_id, :fingerprint, :answer, :now) ON CONFLICT DO NOTHING",
-    postgresql="INSERT INTO xref_answer (request_id, fingerprint, answer, answered_at) "
-    "VALUES (:request_id, :fingerprint, :answer, :now) ON CONFLICT DO NOTHING",
+_CLAIM_TEXT = (
+    "INSERT INTO xref_answer (request_id, fingerprint, answer, answered_at) "
+    "VALUES (:request_id, :fingerprint, '', :now) ON CONFLICT DO NOTHING"
 )
+_CLAIM = Statement(sqlite=_CLAIM_TEXT, postgresql=_CLAIM_TEXT)
+_KEEP_TEXT = "UPDATE xref_answer SET answer = :answer WHERE request_id = :request_id"
+_KEEP = Statement(sqlite=_KEEP_TEXT, postgresql=_KEEP_TEXT)
 _PURGE = Statement(
     sqlite="DELETE FROM xref_answer WHERE answered_at < :before",
     postgresql="DELETE FROM xref_answer WHERE answered_at < :before",
@@ -37,7 +39,7 @@ class AnswerKey:
     fingerprint: str
 
 
-def answer_key(request_id: str, items: Sequence[PopulateItem]) -> AnswerKey | None:
+def answer_key(request_id: str, items: Sequence[WriteItem]) -> AnswerKey | None:
     """The key of a call with a request id; calls without one are not kept."""
     if not request_id:
         return None
@@ -45,7 +47,7 @@ def answer_key(request_id: str, items: Sequence[PopulateItem]) -> AnswerKey | No
     return AnswerKey(request_id, hashlib.sha256(text).hexdigest())
 
 
-async def find_answer(db: Database, key: AnswerKey) -> tuple[Populated, ...] | None:
+async def find_answer(db: Database, key: AnswerKey) -> tuple[Written, ...] | None:
     """The answer given before, ``None`` for a new call. Another content under the same id raises IDEMPOTENCY_CONFLICT."""
     row = await db.one(_FIND, request_id=key.request_id)
     if row is None:
@@ -55,22 +57,37 @@ async def find_answer(db: Database, key: AnswerKey) -> tuple[Populated, ...] | N
         message = "this request id was used for a call with other content"
         raise O2CError.of(Reason.IDEMPOTENCY_CONFLICT, message, field="request_id", request_id=key.request_id)
     return tuple(
-        Populated(value, changed, tuple(Violation(Reason(reason), *rest) for reason, *rest in refusal))
-        for value, changed, refusal in orjson.loads(answer)
+        Written(
+            value,
+            changed,
+            tuple(Violation(Reason(reason), *rest) for reason, *rest in refusal),
+            version,
+            tuple(XrefCell(*cell) for cell in removed),
+        )
+        for value, changed, refusal, version, removed in orjson.loads(answer)
     )
 
 
-async def keep_answer(tx: Transaction, key: AnswerKey, outcomes: Sequence[Populated]) -> bool:
-    """Keep the answer with the changes it reports; false when the same id has been answered meanwhile."""
+async def claim_answer(tx: Transaction, key: AnswerKey) -> bool:
+    """Begin a transaction that will be answered under this id; false when it has been answered meanwhile."""
+    now = time.time_ns() // 1000
+    kept = await tx.run(_CLAIM, request_id=key.request_id, fingerprint=key.fingerprint, now=now)
+    return kept > 0
+
+
+async def keep_answer(tx: Transaction, key: AnswerKey, outcomes: Sequence[Written]) -> None:
+    """Keep the answer of a claimed id with the changes it reports."""
     plain = [
-        (outcome.value, outcome.changed, [(v.reason, v.message, v.field, dict(v.metadata)) for v in outcome.refusal])
+        (
+            outcome.value,
+            outcome.changed,
+            [(v.reason, v.message, v.field, dict(v.metadata)) for v in outcome.refusal],
+            outcome.version,
+            [tuple(cell) for cell in outcome.removed],
+        )
         for outcome in outcomes
     ]
-    now = time.time_ns() // 1000
-    kept = await tx.run(
-        _KEEP, request_id=key.request_id, fingerprint=key.fingerprint, answer=orjson.dumps(plain).decode(), now=now
-    )
-    return kept > 0
+    await tx.run(_KEEP, request_id=key.request_id, answer=orjson.dumps(plain).decode())
 
 
 async def purge_answers(db: Database, days: int) -> int:

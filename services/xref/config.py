@@ -20,3 +20,15 @@ class Settings(ServiceSettings):
     answer_days: int = Field(
         30, ge=1, description="Days for which the answer to a populate with a request id is kept, for the same call again."
     )
+    history_days: int = Field(
+        400, ge=1, description="Days for which deleted and replaced values, and moments of the past, are kept (Q23)."
+    )
+    purge_minutes: float = Field(60.0, gt=0, description="How often what is older than the days above is forgotten.")
+    watch_poll_seconds: float = Field(
+        0.1,
+        gt=0,
+        description="How often a watch looks for changes committed by other processes; those of its own come at once.",
+    )
+    watch_heartbeat_seconds: float = Field(
+        10.0, gt=0, description="After how long without changes a watch gives a sign of life."
+    )

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 
 from libs.db import Database, Row, Statement, Transaction, UniqueViolation
 from libs.errors import O2CError, Reason
 from libs.ids import new_id
-from libs.xref.model import COMMON, XrefCell, XrefKey
-from libs.xref.rules import CellAdded, CellReplaced, Change, Rows, StoredRow
-from services.xref.answers import AnswerKey, find_answer, keep_answer
-from services.xref.domain.model import Audit, Obtained, Populated, PopulateItem, PopulatePlan
-from services.xref.domain.planner import plan_populates
-from services.xref.metrics import CELLS_ADDED, CELLS_REPLACED, COMMON_IDS_CREATED, RACES_LOST
+from libs.xref.model import COMMON, XrefCell, XrefDelete, XrefKey
+from libs.xref.rows import CellAdded, CellRemoved, CellReplaced, Change, Rows, StoredRow
+from services.xref.answers import AnswerKey, claim_answer, find_answer, keep_answer
+from services.xref.domain.model import Audit, Obtained, WriteItem, WritePlan, Written
+from services.xref.domain.planner import plan_writes
+from services.xref.ledger import Entry, Ledger
+from services.xref.metrics import CELLS_ADDED, CELLS_REMOVED, CELLS_REPLACED, COMMON_IDS_CREATED, RACES_LOST
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
 from services.xref.schema import CellRecord
@@ -59,6 +60,15 @@ _VALUES = Statement(
     "JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id = k.wanted ORDER BY k.n, t.slot",
     columns={**_KEYS, "wanted": "bigint"},
 )
+_COLUMN_VALUES = Statement(
+    sqlite="SELECT k.key, t.value, t.kind FROM json_each(:ref_values) AS k "
+    "JOIN xref_cell AS r ON r.column_id = :ref_column AND r.value = k.value "
+    "JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id = :wanted",
+    postgresql="SELECT k.n::int - 1, t.value, t.kind FROM unnest(:ref_values::text[]) WITH ORDINALITY AS k(value, n) "
+    "JOIN xref_cell AS r ON r.column_id = :ref_column AND r.value = k.value "
+    "JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id = :wanted",
+)
+"""The cells of one column per value of another."""
 _ADD_CELLS = Statement(
     batch="INSERT INTO xref_cell (column_id, value, row_id, slot, kind) "
     "SELECT k.column_id, k.value, k.row_id, k.slot, k.kind FROM {rows} AS k WHERE true ORDER BY k.n "
@@ -77,19 +87,26 @@ _REPLACE = Statement(
     sqlite="UPDATE xref_cell SET value = :new WHERE column_id = :column_id AND value = :old AND row_id = :row_id",
     postgresql="UPDATE xref_cell SET value = :new WHERE column_id = :column_id AND value = :old AND row_id = :row_id",
 )
-_ADD_CHANGES = Statement(
-    batch="INSERT INTO xref_change (changed_at, who, request_id, row_id, column_id, old_value, new_value) "
-    "SELECT k.changed_at, k.who, k.request_id, k.row_id, k.column_id, k.old_value, k.new_value FROM {rows} AS k ORDER BY k.n",
-    columns={
-        "changed_at": "bigint",
-        "who": "text",
-        "request_id": "text",
-        "row_id": "bigint",
-        "column_id": "bigint",
-        "old_value": "text",
-        "new_value": "text",
-    },
+_REMOVE = Statement(
+    batch="DELETE FROM xref_cell WHERE (row_id, column_id, slot, value) IN "
+    "(SELECT k.row_id, k.column_id, k.slot, k.value FROM {rows} AS k)",
+    columns={"row_id": "bigint", "column_id": "bigint", "slot": "bigint", "value": "text"},
 )
+_CELLS_OF = Statement(
+    batch="SELECT t.row_id, t.column_id, t.slot, t.value, t.kind FROM {rows} AS k JOIN xref_cell AS t ON t.row_id = k.row_id",
+    columns={"row_id": "bigint"},
+)
+"""What rows hold now, by their ids."""
+_VERSIONS = Statement(
+    batch="SELECT k.row_id, (SELECT max(e.seq) FROM xref_event AS e WHERE e.row_id = k.row_id) FROM {rows} AS k",
+    columns={"row_id": "bigint"},
+)
+_RETIRED = Statement(
+    batch="SELECT DISTINCT p.column_id, p.value FROM {rows} AS k "
+    "JOIN xref_past_cell AS p ON p.column_id = k.column_id AND p.value = k.value",
+    columns=_KEYS,
+)
+"""Values that were in a column before."""
 
 _new_tuple = tuple.__new__
 """Makes a named tuple in half the time of calling its class, for the thousands of a batch."""
@@ -97,8 +114,20 @@ _id_of = itemgetter(0)
 _value_of = itemgetter(2)
 _Numbered = list[tuple[int, XrefKey]]
 """Keys with their column ids, as a batch statement counts them."""
-_Ledger = list[tuple[int, int, str, str]]
-"""What was changed: (row id, column id, old value, new value)."""
+
+
+class FoundRow(NamedTuple):
+    """A row as it is read: its id and its cells, in the order of columns and slots."""
+
+    row_id: int
+    cells: list[XrefCell]
+
+
+class FoundValues(NamedTuple):
+    """One value per key, empty where there is none, and by position the cells of keys that have several."""
+
+    values: list[str]
+    several: list[tuple[int, list[XrefCell]]]
 
 
 class _Raced(Exception):
@@ -112,6 +141,7 @@ class XrefRepository:
     db: Database
     registry: Registry
     row_ids: RowIds
+    ledger: Ledger
 
     async def cells(self, key: XrefKey, column: str) -> list[XrefCell]:
         """The cells of one column of one row, in insertion order."""
@@ -120,29 +150,53 @@ class XrefRepository:
         rows = await self.db.all(_POINT, ref_column=ref_column, ref_value=key.ref_value, wanted=wanted)
         return [XrefCell(column, value, kind) for value, kind in rows]
 
-    async def rows(self, keys: Iterable[XrefKey]) -> Rows:
-        """The rows of all keys that have one, in one query, for deciding on them."""
+    async def rows(self, keys: Iterable[XrefKey], *, versions: bool = False) -> Rows:
+        """The rows of all keys that have one, in one query, for deciding on them; with their versions on demand."""
+        keys = set(keys)
         _, found = await self._read(keys)
         names = self.registry.names
         stored: dict[int, StoredRow] = {}
-        for column_id, _, value, kind, row_id in dict.fromkeys(row[1:] for row in found):  # two keys may lead to one row
+        for column_id, slot, value, kind, row_id in dict.fromkeys(row[1:] for row in found):  # two keys may lead to one row
             table, column = names[column_id]
-            if row_id not in stored:
-                stored[row_id] = StoredRow(row_id, table, [])
-            stored[row_id].cells.append(XrefCell(column, value, kind))
+            row = stored.get(row_id)
+            if row is None:
+                row = stored[row_id] = StoredRow(row_id, table, [])
+            row.cells.append(XrefCell(column, value, kind))
+            row.slots.append(slot)
+        if versions:
+            for row_id, version in await self.versions(stored):
+                stored[row_id].version = version or 0
         rows = Rows()
         for row in stored.values():
             rows.put(row)
+        common = [key for key in keys if key.ref_column == COMMON and key not in rows.by_value]
+        rows.retired = await self._retired(self.db, common) if common else set()
         return rows
 
-    async def filled(self, keys: Iterable[XrefKey]) -> dict[XrefKey, list[XrefCell]]:
+    async def versions(self, row_ids: Iterable[int]) -> list[Row]:
+        """(row id, sequence of its last change) for each row."""
+        wanted = [(row_id,) for row_id in sorted(row_ids)]
+        return await self.db.all(_VERSIONS, rows=wanted) if wanted else []
+
+    async def _retired(self, db: Database | Transaction, keys: Iterable[XrefKey]) -> set[XrefKey]:
+        """Those of the values that were deleted or replaced once."""
+        numbered = self._sorted(keys)
+        found = await db.all(_RETIRED, rows=[(column_id, key.ref_value) for column_id, key in numbered])
+        names = self.registry.names
+        return {XrefKey(*names[column_id], value) for column_id, value in found}
+
+    async def filled(self, keys: Iterable[XrefKey]) -> dict[XrefKey, FoundRow]:
         """Every filled cell of each key's row, in one query; keys without a row are left out."""
         numbered, found = await self._read(keys)
         columns = {column_id: column for column_id, (_, column) in self.registry.names.items()}
-        cells: list[list[XrefCell]] = [[] for _ in numbered]
-        for n, column_id, _, value, kind, _ in found:
-            cells[n].append(_new_tuple(XrefCell, (columns[column_id], value, kind)))
-        return {key: row for (_, key), row in zip(numbered, cells, strict=True) if row}
+        rows: dict[XrefKey, FoundRow] = {}
+        last, cells = -1, list[XrefCell]()
+        for n, column_id, _, value, kind, row_id in found:
+            if n != last:
+                last, cells = n, []
+                rows[numbered[n][1]] = _new_tuple(FoundRow, (row_id, cells))
+            cells.append(_new_tuple(XrefCell, (columns[column_id], value, kind)))
+        return rows
 
     async def _read(self, keys: Iterable[XrefKey]) -> tuple[_Numbered, list[Row]]:
         """The keys as numbered in the query, and READ_ROWS by number, column and slot."""
@@ -161,6 +215,27 @@ class XrefRepository:
         wanted = [(column_id, key.ref_value, self.registry.ids[key.table, column]) for column_id, key in numbered]
         return self._by_key(numbered, column, await self.db.all(_VALUES, rows=wanted) if wanted else [])
 
+    async def column_values(self, table: str, ref_column: str, column: str, values: Sequence[str]) -> FoundValues:
+        """One column for many values of another, in one query that carries nothing but values."""
+        ids = self.registry.ids
+        found = [""] * len(values)
+        several: dict[int, list[XrefCell]] = {}
+        at_once = await self.db.all(
+            _COLUMN_VALUES, ref_column=ids[table, ref_column], wanted=ids[table, column], ref_values=values
+        )
+        for n, value, kind in at_once:
+            if found[n] or n in several:
+                several.setdefault(n, [XrefCell(column, found[n])]).append(XrefCell(column, value, kind))
+                found[n] = ""
+            else:
+                found[n] = value
+        return FoundValues(found, list(several.items()))
+
+    async def version(self, row_id: int) -> int:
+        """Sequence of a row's last change."""
+        ((_, version),) = await self.versions([row_id])
+        return version or 0
+
     async def create(self, keys: Sequence[XrefKey], column: str, audit: Audit) -> dict[XrefKey, Obtained]:
         """The value of ``column`` per key, made where it is absent, in one commit.
 
@@ -172,93 +247,137 @@ class XrefRepository:
         await self.row_ids.reserve(len(numbered))
         references = [(column_id, key.ref_value, self.row_ids.take(), 0, "") for column_id, key in numbered]
         targets = [(column_id, key.ref_value, ids[key.table, column], new_id()) for column_id, key in numbered]
+        wanted = [target[:3] for target in targets]
         for attempt in range(ATTEMPTS):
             try:
                 async with self.db.begin() as tx:
                     new = await tx.all(_ADD_CELLS, rows=references)
                     made = await tx.all(_ADD_BESIDE, rows=targets)
-                    kept = await tx.all(_VALUES, rows=[target[:3] for target in targets])
-                    await self._record(tx, [(row_id, at, "", value) for at, value, row_id in (*new, *made)], audit)
-            except O2CError as error:
+                    if new or made:
+                        await self.ledger.lock(tx)
+                        await self._refuse_retired(tx, new)
+                    kept = self._by_key(numbered, column, await tx.all(_VALUES, rows=wanted))
+                    if len(kept) < len(numbered):  # a row was deleted between the statements
+                        raise _Raced
+                    entries = [Entry(row_id, at, 0, "", "", value) for at, value, row_id in (*new, *made)]
+                    await self.ledger.record(tx, entries, audit)
+            except (_Raced, O2CError) as error:
                 await self._lost(attempt, error)
                 continue
+            if entries:
+                self.ledger.announce()
             created = {value for _, value, _ in made}
-            CELLS_ADDED.inc(len(new) + len(made))
+            CELLS_ADDED.inc(len(entries))
             if column == COMMON:
                 COMMON_IDS_CREATED.inc(len(made))
-            found = self._by_key(numbered, column, kept)
-            return {key: Obtained(cells[0].value, cells[0].value in created) for key, cells in found.items()}
+            return {key: Obtained(cells[0].value, cells[0].value in created) for key, cells in kept.items()}
         raise _conflict()
 
-    async def populate(
-        self, items: Sequence[PopulateItem], audit: Audit, answer_key: AnswerKey | None, *, validate_only: bool
-    ) -> tuple[Populated, ...]:
+    async def _refuse_retired(self, tx: Transaction, new: Sequence[Row]) -> None:
+        """A COMMON id that was deleted makes no row again."""
+        names = self.registry.names
+        common = [XrefKey(*names[at], value) for at, value, _ in new if names[at][1] == COMMON]
+        for key in await self._retired(tx, common) if common else ():
+            message = f"{key.ref_value!r} was the COMMON id of a row that is deleted; such ids are never used again"
+            raise O2CError.of(
+                Reason.XREF_VALUE_NOT_UNIQUE, message, field="ref_value", table=key.table, column=COMMON, value=key.ref_value
+            )
+
+    async def write(
+        self, items: Sequence[WriteItem], audit: Audit, answer_key: AnswerKey | None, *, validate_only: bool
+    ) -> tuple[Written, ...]:
         """Decide and write all items in one commit; decide again on fresh rows when another writer came in between."""
         keys = self._readable(items)
+        versions = any(item.write.expected_version for item in items)
         for attempt in range(ATTEMPTS):
             answer = await find_answer(self.db, answer_key) if answer_key else None
             if answer is not None:
                 return answer
-            rows = await self.rows(keys)
+            rows = await self.rows(keys, versions=versions)
             await self.row_ids.reserve(len(items))
-            plan = plan_populates(self.registry.tables, rows, items, self.row_ids.take)
+            plan = plan_writes(self.registry.tables, rows, items, self.row_ids.take)
             if validate_only or not plan.changes:
                 return plan.outcomes
             try:
-                await self._apply(plan, audit, answer_key)
+                outcomes = await self._apply(plan, audit, answer_key)
             except (_Raced, UniqueViolation, O2CError) as error:
                 await self._lost(attempt, error)
                 continue
-            return plan.outcomes
+            self.ledger.announce()
+            return outcomes
         raise _conflict()
 
-    def _readable(self, items: Sequence[PopulateItem]) -> set[XrefKey]:
+    def _readable(self, items: Sequence[WriteItem]) -> set[XrefKey]:
         """Every row the items may concern: that of the reference, and that which holds the value. Faulty ones are left out."""
-        keys = {key for item in items for key in (item.write.key, item.write.target)}
+        keys = {item.write.key for item in items}
+        keys |= {item.write.target for item in items if not isinstance(item.write, XrefDelete)}
         return {key for key in keys if (key.table, key.ref_column) in self.registry.ids and "\0" not in key.ref_value}
 
-    async def _apply(self, plan: PopulatePlan, audit: Audit, answer_key: AnswerKey | None) -> None:
+    async def _apply(self, plan: WritePlan, audit: Audit, answer_key: AnswerKey | None) -> tuple[Written, ...]:
         async with self.db.begin() as tx:
-            if answer_key is not None and not await keep_answer(tx, answer_key, plan.outcomes):
+            if answer_key is not None and not await claim_answer(tx, answer_key):
                 raise _Raced
-            ledger: _Ledger = []
-            added: list[CellAdded] = []
+            same: list[Change] = []
             for change in plan.changes:  # a replacement may free a value for, or need one from, its neighbours: keep the order
-                if isinstance(change, CellAdded):
-                    added.append(change)
-                else:
-                    await self._add(tx, added)
-                    added = []
-                    await self._replace(tx, change)
-                ledger.append(self._entry(change))
-            await self._add(tx, added)
-            await self._record(tx, ledger, audit)
-        replaced = sum(isinstance(change, CellReplaced) for change in plan.changes)
-        CELLS_REPLACED.inc(replaced)
-        CELLS_ADDED.inc(len(plan.changes) - replaced)
+                if same and type(same[0]) is not type(change):
+                    await self._perform(tx, same)
+                    same = []
+                same.append(change)
+            await self._perform(tx, same)
+            await self.ledger.lock(tx)
+            await self._verify(tx, plan)
+            versions = await self.ledger.record(tx, [self._entry(change) for change in plan.changes], audit)
+            outcomes = tuple(
+                replace(outcome, version=versions[outcome.row_id]) if outcome.row_id in versions else outcome
+                for outcome in plan.outcomes
+            )
+            if answer_key is not None:
+                await keep_answer(tx, answer_key, outcomes)
+        for kind, counter in ((CellAdded, CELLS_ADDED), (CellReplaced, CELLS_REPLACED), (CellRemoved, CELLS_REMOVED)):
+            counter.inc(sum(isinstance(change, kind) for change in plan.changes))
+        return outcomes
 
-    async def _add(self, tx: Transaction, changes: Sequence[CellAdded]) -> None:
-        if not changes:
-            return
+    async def _perform(self, tx: Transaction, changes: Sequence[Change]) -> None:
+        """Make changes of one kind; whatever is not as it was decided on is a lost race."""
         ids = self.registry.ids
-        rows = sorted((ids[c.table, c.cell.column], c.cell.value, c.row_id, c.slot, c.cell.kind) for c in changes)
-        if len(await tx.all(_ADD_CELLS, rows=rows)) != len(rows):
+        added = [c for c in changes if isinstance(c, CellAdded)]
+        if added:
+            rows = sorted((ids[c.table, c.cell.column], c.cell.value, c.row_id, c.slot, c.cell.kind) for c in added)
+            if len(await tx.all(_ADD_CELLS, rows=rows)) != len(rows):
+                raise _Raced
+        removed = [c for c in changes if isinstance(c, CellRemoved)]
+        if removed:
+            gone = sorted((c.row_id, ids[c.table, c.cell.column], c.slot, c.cell.value) for c in removed)
+            if await tx.run(_REMOVE, rows=gone) != len(gone):
+                raise _Raced
+        for change in changes:
+            if isinstance(change, CellReplaced):
+                at = ids[change.table, change.column]
+                if not await tx.run(_REPLACE, column_id=at, old=change.old, new=change.new, row_id=change.row_id):
+                    raise _Raced
+
+    async def _verify(self, tx: Transaction, plan: WritePlan) -> None:
+        """Behind the ledger's lock: the changed rows hold what was planned and nothing else, so the decision still stands."""
+        ids = self.registry.ids
+        planned = {
+            (row.row_id, ids[row.table, cell.column], slot, cell.value, cell.kind)
+            for row in plan.old_rows
+            for cell, slot in zip(row.cells, row.slots, strict=True)
+        }
+        if plan.old_rows:
+            there = await tx.all(_CELLS_OF, rows=sorted((row.row_id,) for row in plan.old_rows))
+            if planned != {tuple(row) for row in there}:
+                raise _Raced
+        common = [c for c in plan.changes if isinstance(c, CellAdded) and c.cell.column == COMMON]
+        if common and await self._retired(tx, [XrefKey(c.table, COMMON, c.cell.value) for c in common]):
             raise _Raced
 
-    async def _replace(self, tx: Transaction, change: CellReplaced) -> None:
-        column_id = self.registry.ids[change.table, change.column]
-        if not await tx.run(_REPLACE, column_id=column_id, old=change.old, new=change.new, row_id=change.row_id):
-            raise _Raced
-
-    def _entry(self, change: Change) -> tuple[int, int, str, str]:
-        if isinstance(change, CellAdded):
-            return change.row_id, self.registry.ids[change.table, change.cell.column], "", change.cell.value
-        return change.row_id, self.registry.ids[change.table, change.column], change.old, change.new
-
-    async def _record(self, tx: Transaction, ledger: _Ledger, audit: Audit) -> None:
-        if ledger:
-            now = time.time_ns() // 1000
-            await tx.run(_ADD_CHANGES, rows=[(now, audit.who, audit.request_id, *entry) for entry in ledger])
+    def _entry(self, change: Change) -> Entry:
+        ids = self.registry.ids
+        if isinstance(change, CellReplaced):
+            return Entry(change.row_id, ids[change.table, change.column], 0, "", change.old, change.new)
+        old, new = ("", change.cell.value) if isinstance(change, CellAdded) else (change.cell.value, "")
+        return Entry(change.row_id, ids[change.table, change.cell.column], change.slot, change.cell.kind, old, new)
 
     async def _lost(self, attempt: int, error: Exception) -> None:
         """Step back after a lost race or a deadlock; anything else is not ours to repeat."""

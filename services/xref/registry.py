@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 
@@ -11,6 +11,8 @@ from libs.errors import Reason, Violation
 from libs.xref.model import XrefTable
 from libs.xref.rules import Check, Tables
 from services.xref.domain import rules
+from services.xref.domain.model import Audit
+from services.xref.ledger import Entry, Ledger
 from services.xref.schema import ColumnRecord
 
 _UNKNOWN = frozenset({Reason.XREF_TABLE_UNKNOWN, Reason.XREF_COLUMN_UNKNOWN})
@@ -19,7 +21,8 @@ _columns = ColumnRecord.__table__  # type: ignore[attr-defined]
 _ALL = Statement(select(_columns.c.id, _columns.c.table_name, _columns.c.name, _columns.c.one_to_many).order_by(_columns.c.id))
 _ADD = Statement(
     batch="INSERT INTO xref_column (table_name, name, one_to_many) "
-    "SELECT k.table_name, k.name, k.one_to_many FROM {rows} AS k WHERE true ORDER BY k.n ON CONFLICT DO NOTHING",
+    "SELECT k.table_name, k.name, k.one_to_many FROM {rows} AS k WHERE true ORDER BY k.n ON CONFLICT DO NOTHING "
+    "RETURNING id, name",
     columns={"table_name": "text", "name": "text", "one_to_many": "boolean"},
 )
 
@@ -57,7 +60,12 @@ class Registry:
             found = violations_in(self.tables)
         return found
 
-    async def register(self, tables: Sequence[XrefTable]) -> None:
+    async def know(self, column_ids: Iterable[int]) -> None:
+        """Make sure that these columns have names here: another process may have added them."""
+        if not self.names.keys() >= set(column_ids):
+            await self.load()
+
+    async def register(self, tables: Sequence[XrefTable], audit: Audit, ledger: Ledger) -> None:
         """Add the missing tables and columns in one commit; nothing is written when all are there."""
         missing = [
             (table.name, column, one_to_many)
@@ -67,5 +75,8 @@ class Registry:
         if not missing:
             return
         async with self._db.begin() as tx:
-            await tx.run(_ADD, rows=missing)
+            added = await tx.all(_ADD, rows=missing)
+            await ledger.lock(tx)
+            await ledger.record(tx, [Entry(0, column_id, 0, "", "", name) for column_id, name in added], audit)
+        ledger.announce()
         await self.load()

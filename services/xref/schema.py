@@ -51,19 +51,65 @@ class RowCounter(SQLModel, table=True):
     next_row_id: int = Field(sa_type=BigInteger)
 
 
-class ChangeRecord(SQLModel, table=True):
-    """Every change of a cell, written in the commit that makes it: who, in which call, from what, to what, when."""
+class CallRecord(SQLModel, table=True):
+    """A call that changed something: who, by which method, in which flow and message, and why."""
 
-    __tablename__ = "xref_change"
+    __tablename__ = "xref_call"
 
     id: int | None = Field(default=None, primary_key=True, sa_type=_AUTO)
-    changed_at: int = Field(sa_type=BigInteger)
     who: str = Field(sa_type=Text)
+    method: str = Field(sa_type=Text)
+    flow: str = Field(sa_type=Text)
+    message_id: str = Field(sa_type=Text)
     request_id: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+
+
+class EventRecord(SQLModel, table=True):
+    """Every change of a cell, written in the commit that makes it.
+
+    No old value: the cell was filled; no new value: it was emptied. ``row_id`` 0: the column was registered. Sequences are
+    given out in the order of the commits, and ``at`` never runs back along them.
+    """
+
+    __tablename__ = "xref_event"
+    __table_args__ = (Index("xref_event_row", "row_id", "seq"),)
+
+    seq: int | None = Field(default=None, primary_key=True, sa_type=_AUTO)
+    at: int = Field(sa_type=BigInteger)
+    call_id: int = Field(sa_type=BigInteger)
     row_id: int = Field(sa_type=BigInteger)
     column_id: int
+    slot: int
+    kind: str = Field(sa_type=Text)
     old_value: str = Field(sa_type=Text)
     new_value: str = Field(sa_type=Text)
+
+
+class PastCellRecord(SQLModel, table=True):
+    """A value that is no more: one that was deleted (the deleted store), or replaced by an update."""
+
+    __tablename__ = "xref_past_cell"
+    __table_args__ = (Index("xref_past_cell_value", "column_id", "value"),)
+
+    seq: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    """The event that ended it."""
+    row_id: int = Field(sa_type=BigInteger)
+    column_id: int
+    slot: int
+    value: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    ended_at: int = Field(sa_type=BigInteger, index=True)
+    deleted: bool = Field(sa_type=Boolean)
+
+
+class HorizonRecord(SQLModel, table=True):
+    """How far the ledger has been forgotten: one record."""
+
+    __tablename__ = "xref_horizon"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    seq: int = Field(sa_type=BigInteger)
 
 
 class AnswerRecord(SQLModel, table=True):
@@ -77,4 +123,4 @@ class AnswerRecord(SQLModel, table=True):
     answered_at: int = Field(sa_type=BigInteger, index=True)
 
 
-MODELS = (ColumnRecord, CellRecord, RowCounter, ChangeRecord, AnswerRecord)
+MODELS = (ColumnRecord, CellRecord, RowCounter, CallRecord, EventRecord, PastCellRecord, HorizonRecord, AnswerRecord)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ from libs.grpckit.server import running_server, serve
 from libs.pb.xref.v1.value_maps_pb2_grpc import add_ValueMapServiceServicer_to_server
 from libs.pb.xref.v1.xref_pb2_grpc import add_XrefServiceServicer_to_server
 from libs.xref.tables import standard_tables
-from services.xref.answers import purge_answers
 from services.xref.config import Settings
+from services.xref.domain.model import Audit
+from services.xref.feed import Feed
 from services.xref.handlers import XrefHandlers
+from services.xref.history import History
+from services.xref.ledger import Ledger
 from services.xref.persistence import XrefRepository
+from services.xref.purge import cancelled, purge
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
@@ -55,19 +60,22 @@ async def running_xref(settings: Settings, billing_systems: Sequence[BillingSyst
 async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) -> AsyncIterator[dict[str, Any]]:
     """What the kit serves: handlers over an open database in which the standard tables are registered."""
     db = await Database.open(settings.database_url)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(db.close)
         await db.create_tables([*MODELS, ValueMapVersionRecord])
-        registry = Registry(db)
+        registry, ledger = Registry(db), Ledger(db)
         await registry.load()
         if settings.standard_tables:
             codes = [system.code for system in billing_systems if system.kind == "BRM"]
-            await registry.register(standard_tables(codes, settings.crm_systems))
-        await purge_answers(db, settings.answer_days)
-
+            start_up = Audit(NAME, "", "start", reason="standard tables")
+            await registry.register(standard_tables(codes, settings.crm_systems), start_up, ledger)
         value_maps = ValueMapStore(db)
         await value_maps.deliver(standard_maps())
-
-        handlers = XrefHandlers(XrefRepository(db, registry, RowIds(db)), registry)
+        history = History(db, registry)
+        feed = Feed(ledger, history, settings.watch_poll_seconds, settings.watch_heartbeat_seconds)
+        stack.push_async_callback(cancelled, asyncio.create_task(purge(db, history, settings)))
+        repository = XrefRepository(db, registry, RowIds(db), ledger)
+        handlers = XrefHandlers(repository, registry, ledger, history, feed, settings.history_days)
         yield {
             "name": NAME,
             "servicers": [
@@ -75,7 +83,6 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
                 (add_ValueMapServiceServicer_to_server, ValueMapHandlers(value_maps)),
             ],
             "service_names": list(SERVICE_NAMES),
+            "on_drain": [feed.close],
             "ready": db.answers,
         }
-    finally:
-        await db.close()

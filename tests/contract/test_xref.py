@@ -55,11 +55,13 @@ async def row_of(xref: XrefServiceStub, **ref: str) -> list[tuple[str, str, str]
 
 
 async def test_populate_answers_the_value_and_whether_it_changed(xref: XrefServiceStub) -> None:
-    assert await populate(xref, ADD, "COMMON", "g1") == pb.PopulateResponse(value="g1", changed=True)
-    assert await populate(xref, LINK, "BRM_01", "p1") == pb.PopulateResponse(value="p1", changed=True)
+    added = await populate(xref, ADD, "COMMON", "g1")
+    linked = await populate(xref, LINK, "BRM_01", "p1")
     assert await populate(xref, LINK, "BRM_01", "p1", idempotent=True) == pb.PopulateResponse(value="p1")
-    assert await populate(xref, UPDATE, "BRM_01", "p2") == pb.PopulateResponse(value="p2", changed=True)
+    updated = await populate(xref, UPDATE, "BRM_01", "p2")
     assert await populate(xref, UPDATE, "BRM_01", "p2") == pb.PopulateResponse(value="p2")
+    assert [(each.value, each.changed) for each in (added, linked, updated)] == [("g1", True), ("p1", True), ("p2", True)]
+    assert 0 < added.version < linked.version < updated.version
 
 
 @pytest.mark.parametrize(

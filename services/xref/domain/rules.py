@@ -6,7 +6,7 @@ import re
 
 from libs.errors import Reason, Violation
 from libs.xref.model import COMMON, XrefTable
-from libs.xref.rules import Tables, batch_violations
+from libs.xref.rules import Tables, batch_violations, table_violations
 
 MAX_NAME_LENGTH = 64
 _NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
@@ -38,6 +38,18 @@ def registration_violations(registered: Tables, table: XrefTable) -> list[Violat
         if column == COMMON or fixed:
             message = f"column {column} holds one value per row, which cannot change"
             found.append(Violation(Reason.FIELD_IMMUTABLE, message, path, {"entity": table.name, **details}))
+    return found
+
+
+def added_column_violations(registered: Tables, table: XrefTable) -> list[Violation]:
+    """What is wrong with adding the only column of ``table`` to a registered table; paths are those of AddColumn."""
+    (column,) = table.columns
+    found = table_violations(registered, [table.name], "table") + _name_violations(column, "column", table.name, column)
+    before = registered.get(table.name)
+    if before is not None and column in before.columns and (column in before.one_to_many) != (column in table.one_to_many):
+        message = f"column {column} is there, and whether it holds several values cannot change"
+        details = {"table": table.name, "column": column, "field": "one_to_many", "entity": table.name}
+        found.append(Violation(Reason.FIELD_IMMUTABLE, message, "one_to_many", details))
     return found
 
 

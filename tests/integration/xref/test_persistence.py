@@ -11,9 +11,10 @@ import pytest
 from libs.db import Database, Statement
 from libs.errors import O2CError, Reason
 from libs.xref.model import Mode, XrefKey, XrefTable, XrefWrite
-from libs.xref.rules import Rows
+from libs.xref.rows import Rows
 from services.xref import answers, persistence
-from services.xref.domain.model import Audit, PopulateItem
+from services.xref.domain.model import Audit, WriteItem
+from services.xref.ledger import Ledger
 from services.xref.persistence import XrefRepository
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
@@ -23,18 +24,18 @@ TABLE = XrefTable("T", ("COMMON", "SEBL_01", "BRM_01", "BRM_02"), frozenset({"BR
 WHO = Audit("customer_sync", "call-1")
 
 _HISTORY_TEXT = (
-    "SELECT who, request_id, name, old_value, new_value FROM xref_change h "
-    "JOIN xref_column c ON c.id = h.column_id ORDER BY h.id"
+    "SELECT k.who, k.request_id, c.name, e.old_value, e.new_value FROM xref_event e JOIN xref_call k ON k.id = e.call_id "
+    "JOIN xref_column c ON c.id = e.column_id WHERE e.row_id > 0 ORDER BY e.seq"
 )
 _HISTORY = Statement(sqlite=_HISTORY_TEXT, postgresql=_HISTORY_TEXT)
 
 
 async def repository_on(db: Database) -> XrefRepository:
     await db.create_tables(MODELS)
-    registry = Registry(db)
+    registry, ledger = Registry(db), Ledger(db)
     await registry.load()
-    await registry.register([TABLE])
-    return XrefRepository(db, registry, RowIds(db))
+    await registry.register([TABLE], WHO, ledger)
+    return XrefRepository(db, registry, RowIds(db), ledger)
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def key(value: str) -> XrefKey:
     return XrefKey("T", "SEBL_01", value)
 
 
-def items(*writes: tuple[str, str, str, Mode]) -> list[PopulateItem]:
-    return [PopulateItem(XrefWrite("T", "SEBL_01", ref, column, value, mode), "") for ref, column, value, mode in writes]
+def items(*writes: tuple[str, str, str, Mode]) -> list[WriteItem]:
+    return [WriteItem(XrefWrite("T", "SEBL_01", ref, column, value, mode), "") for ref, column, value, mode in writes]
 
 
 async def test_a_batch_of_writes_is_one_commit_and_a_batch_of_reads_none(repository: XrefRepository) -> None:
@@ -59,11 +60,11 @@ async def test_a_batch_of_writes_is_one_commit_and_a_batch_of_reads_none(reposit
     await repository.create(keys, "COMMON", WHO)
     assert db.commits == before + 1
     writes = items(*[(str(number), "BRM_01", f"p{number}", Mode.LINK) for number in range(300)])
-    await repository.populate(writes, WHO, None, validate_only=False)
+    await repository.write(writes, WHO, None, validate_only=False)
     assert db.commits == before + 2
     assert len(await repository.filled(keys)) == 300
-    await repository.populate(writes, WHO, None, validate_only=False)  # linked already: nothing to write
-    await repository.populate(items(("1", "BRM_01", "new", Mode.UPDATE)), WHO, None, validate_only=True)
+    await repository.write(writes, WHO, None, validate_only=False)  # linked already: nothing to write
+    await repository.write(items(("1", "BRM_01", "new", Mode.UPDATE)), WHO, None, validate_only=True)
     assert db.commits == before + 2
 
 
@@ -86,7 +87,7 @@ async def test_a_batch_lookup_is_one_query(repository: XrefRepository, monkeypat
 async def test_every_change_is_kept_with_who_asked_for_it_and_what_was_there(repository: XrefRepository) -> None:
     common = (await repository.create([key("A1")], "COMMON", WHO))[key("A1")].value
     writes = items(("A1", "BRM_01", "p1", Mode.LINK), ("A1", "BRM_01", "p2", Mode.UPDATE), ("A1", "COMMON", "x", Mode.LINK))
-    await repository.populate(writes, Audit("bill_fulfillment", "call-2"), None, validate_only=False)
+    await repository.write(writes, Audit("bill_fulfillment", "call-2"), None, validate_only=False)
     assert await repository.db.all(_HISTORY) == [
         ("customer_sync", "call-1", "SEBL_01", "", "A1"),
         ("customer_sync", "call-1", "COMMON", "", common),
@@ -137,7 +138,7 @@ async def test_a_call_that_keeps_losing_races_asks_its_caller_to_try_again(
         async with repository.db.begin() as tx:
             await tx.run(Statement(sqlite=text, postgresql=text))
 
-    async def read_between(self: XrefRepository, keys: Iterable[XrefKey]) -> Rows:
+    async def read_between(self: XrefRepository, keys: Iterable[XrefKey], *, versions: bool = False) -> Rows:
         nonlocal reads
         reads += 1
         await rival("DELETE FROM xref_cell WHERE value = 'p1'")
@@ -147,19 +148,19 @@ async def test_a_call_that_keeps_losing_races_asks_its_caller_to_try_again(
 
     monkeypatch.setattr(XrefRepository, "rows", read_between)
     with pytest.raises(O2CError) as caught:
-        await repository.populate(items(("A1", "BRM_01", "p1", Mode.LINK)), WHO, None, validate_only=False)
+        await repository.write(items(("A1", "BRM_01", "p1", Mode.LINK)), WHO, None, validate_only=False)
     assert caught.value.violations[0].reason is Reason.XREF_VERSION_CONFLICT
     assert caught.value.retry_after is not None
     assert reads == 3
     row = (await repository.filled([key("A1")]))[key("A1")]
-    assert [cell.column for cell in row] == ["COMMON", "SEBL_01"]
+    assert [cell.column for cell in row.cells] == ["COMMON", "SEBL_01"]
 
 
 async def test_old_answers_are_forgotten(repository: XrefRepository) -> None:
     writes = items(("A1", "BRM_01", "p1", Mode.ADD))
     call = answers.answer_key("r1", writes)
     assert call is not None
-    await repository.populate(writes, WHO, call, validate_only=False)
+    await repository.write(writes, WHO, call, validate_only=False)
     assert await answers.find_answer(repository.db, call) is not None
     assert await answers.purge_answers(repository.db, days=1) == 0
     assert await answers.purge_answers(repository.db, days=-1) == 1

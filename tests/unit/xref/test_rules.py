@@ -6,9 +6,10 @@ import pytest
 
 from libs.errors import O2CError, Reason
 from libs.xref.model import Mode, XrefCell, XrefKey, XrefTable, XrefWrite
-from libs.xref.rules import Rows, StoredRow, decide, value_violations, write_violations
-from services.xref.domain.model import PopulateItem
-from services.xref.domain.planner import plan_populates
+from libs.xref.rows import Rows, StoredRow
+from libs.xref.rules import decide, value_violations, write_violations
+from services.xref.domain.model import WriteItem
+from services.xref.domain.planner import plan_writes
 from services.xref.domain.rules import columns_to_add, merged, registration_violations
 
 TABLES = {
@@ -33,7 +34,7 @@ def write(mode: Mode | None, value: str = "p9", column: str = "BRM_01", **more: 
 def outcome(rows: Rows, item: XrefWrite) -> object:
     """The refusal's reason, or the row as it is afterwards."""
     try:
-        rows.apply(decide(TABLES, rows, item, lambda: 99), rows.find(item.key))
+        rows.apply(decide(rows, item, lambda: 99), rows.find(item.key))
     except O2CError as error:
         return error.violations[0].reason
     row = rows.find(item.key)
@@ -75,18 +76,18 @@ def test_an_update_frees_the_old_value_and_moves_the_reference_itself() -> None:
     assert outcome(rows, write(Mode.UPDATE, "p2")) == ("p2",)
     assert rows.find(XrefKey("T", "BRM_01", "p1")) is None
     moved = XrefWrite("T", "SEBL_01", "A1", "SEBL_01", "A7", Mode.UPDATE)
-    rows.apply(decide(TABLES, rows, moved, lambda: 99), rows.find(moved.key))
+    rows.apply(decide(rows, moved, lambda: 99), rows.find(moved.key))
     assert rows.find(XrefKey("T", "SEBL_01", "A1")) is None
     row = rows.find(XrefKey("T", "SEBL_01", "A7"))
     assert row is not None and row.frozen(TABLES["T"]).value("BRM_01") == "p2"
 
 
 def test_replacing_a_value_by_itself_changes_nothing() -> None:
-    assert decide(TABLES, rows_of(_BOTH), write(Mode.UPDATE, "p1"), lambda: 99) == ()
+    assert decide(rows_of(_BOTH), write(Mode.UPDATE, "p1"), lambda: 99) == ()
 
 
 def test_an_idempotent_link_of_the_same_value_changes_nothing_and_of_another_is_refused() -> None:
-    assert decide(TABLES, rows_of(_BOTH), write(Mode.LINK, "p1", idempotent=True), lambda: 99) == ()
+    assert decide(rows_of(_BOTH), write(Mode.LINK, "p1", idempotent=True), lambda: 99) == ()
     assert outcome(rows_of(_BOTH), write(Mode.LINK, "p2", idempotent=True)) is Reason.XREF_TARGET_OCCUPIED
 
 
@@ -141,13 +142,13 @@ def test_all_faults_of_a_write_are_reported_together() -> None:
 
 def test_later_items_of_a_batch_see_earlier_ones_and_a_refused_one_undoes_nothing() -> None:
     items = [
-        PopulateItem(XrefWrite("T", "SEBL_01", "A1", "COMMON", "g1", Mode.ADD), "items[0]."),
-        PopulateItem(XrefWrite("T", "SEBL_01", "A1", "COMMON", "g2", Mode.ADD), "items[1]."),
-        PopulateItem(XrefWrite("T", "COMMON", "g1", "BRM_01", "p1", Mode.LINK), "items[2]."),
-        PopulateItem(XrefWrite("T", "COMMON", "g1", "BRM_01", "p2", Mode.UPDATE), "items[3]."),
-        PopulateItem(XrefWrite("T", "COMMON", "g1", "BRM_02", "x1", Mode.LINK), "items[4].", validate_only=True),
+        WriteItem(XrefWrite("T", "SEBL_01", "A1", "COMMON", "g1", Mode.ADD), "items[0]."),
+        WriteItem(XrefWrite("T", "SEBL_01", "A1", "COMMON", "g2", Mode.ADD), "items[1]."),
+        WriteItem(XrefWrite("T", "COMMON", "g1", "BRM_01", "p1", Mode.LINK), "items[2]."),
+        WriteItem(XrefWrite("T", "COMMON", "g1", "BRM_01", "p2", Mode.UPDATE), "items[3]."),
+        WriteItem(XrefWrite("T", "COMMON", "g1", "BRM_02", "x1", Mode.LINK), "items[4].", validate_only=True),
     ]
-    plan = plan_populates(TABLES, Rows(), items, iter(range(1, 9)).__next__)
+    plan = plan_writes(TABLES, Rows(), items, iter(range(1, 9)).__next__)
     assert [(one.value, one.changed) for one in plan.outcomes] == [
         ("g1", True),
         ("", False),

@@ -6,6 +6,7 @@ Cross-references between the ids of the CRM, the common id and every BRM instanc
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
@@ -47,6 +48,38 @@ POPULATE_MODE_LINK: PopulateMode.ValueType  # 2
 POPULATE_MODE_UPDATE: PopulateMode.ValueType  # 3
 """Change an attached value."""
 Global___PopulateMode: _TypeAlias = PopulateMode  # noqa: Y015
+
+class _ChangeOperation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeOperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeOperation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_OPERATION_UNSPECIFIED: _ChangeOperation.ValueType  # 0
+    """Not given."""
+    CHANGE_OPERATION_ADDED: _ChangeOperation.ValueType  # 1
+    """A value was put into an empty cell."""
+    CHANGE_OPERATION_REPLACED: _ChangeOperation.ValueType  # 2
+    """Another value took the place of the old one."""
+    CHANGE_OPERATION_DELETED: _ChangeOperation.ValueType  # 3
+    """The value was deleted."""
+    CHANGE_OPERATION_COLUMN_ADDED: _ChangeOperation.ValueType  # 4
+    """The column was registered; no row is concerned."""
+
+class ChangeOperation(_ChangeOperation, metaclass=_ChangeOperationEnumTypeWrapper):
+    """What happened to a cell."""
+
+CHANGE_OPERATION_UNSPECIFIED: ChangeOperation.ValueType  # 0
+"""Not given."""
+CHANGE_OPERATION_ADDED: ChangeOperation.ValueType  # 1
+"""A value was put into an empty cell."""
+CHANGE_OPERATION_REPLACED: ChangeOperation.ValueType  # 2
+"""Another value took the place of the old one."""
+CHANGE_OPERATION_DELETED: ChangeOperation.ValueType  # 3
+"""The value was deleted."""
+CHANGE_OPERATION_COLUMN_ADDED: ChangeOperation.ValueType  # 4
+"""The column was registered; no row is concerned."""
+Global___ChangeOperation: _TypeAlias = ChangeOperation  # noqa: Y015
 
 @_typing.final
 class Key(_message.Message):
@@ -124,6 +157,9 @@ class PopulateRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ONE_TO_MANY_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     table: _builtins.str
     """Table, such as "CUSTOMERPARTY_ACCOUNTID"."""
     ref_column: _builtins.str
@@ -144,6 +180,14 @@ class PopulateRequest(_message.Message):
     """Client key of the call."""
     validate_only: _builtins.bool
     """Check only, write nothing."""
+    one_to_many: _builtins.bool
+    """Append to a one-to-many column, as Populate1M does."""
+    expected_version: _builtins.int
+    """When not 0: the row must be at this version, else XREF_VERSION_CONFLICT."""
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
     def __init__(
         self,
         *,
@@ -157,10 +201,13 @@ class PopulateRequest(_message.Message):
         kind: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        one_to_many: _builtins.bool = ...,
+        expected_version: _builtins.int = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "idempotent", b"idempotent", "kind", b"kind", "mode", b"mode", "ref_column", b"ref_column", "ref_value", b"ref_value", "request_id", b"request_id", "table", b"table", "validate_only", b"validate_only", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "expected_version", b"expected_version", "idempotent", b"idempotent", "kind", b"kind", "mode", b"mode", "one_to_many", b"one_to_many", "origin", b"origin", "ref_column", b"ref_column", "ref_value", b"ref_value", "request_id", b"request_id", "table", b"table", "validate_only", b"validate_only", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -174,19 +221,23 @@ class PopulateResponse(_message.Message):
 
     VALUE_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     value: _builtins.str
     """The value now in the column."""
     changed: _builtins.bool
     """False when an idempotent LINK found it there already."""
+    version: _builtins.int
+    """Version of the row by this call; 0 when nothing changed."""
     def __init__(
         self,
         *,
         value: _builtins.str = ...,
         changed: _builtins.bool = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "value", b"value", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -201,6 +252,7 @@ class BatchPopulateRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Client key of the call."""
     validate_only: _builtins.bool
@@ -209,16 +261,21 @@ class BatchPopulateRequest(_message.Message):
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PopulateRequest]:
         """The items; 1,000 at most."""
 
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
     def __init__(
         self,
         *,
         items: _abc.Iterable[Global___PopulateRequest] | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "origin", b"origin", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -257,10 +314,13 @@ class PopulateResult(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     value: _builtins.str
     """The value now in the column."""
     changed: _builtins.bool
     """Whether something was written."""
+    version: _builtins.int
+    """Version of the row by this call; 0 when nothing changed."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
         """Set when the item failed."""
@@ -271,10 +331,11 @@ class PopulateResult(_message.Message):
         value: _builtins.str = ...,
         changed: _builtins.bool = ...,
         error: _status_pb2.Status | None = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "error", b"error", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "error", b"error", "value", b"value", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -292,6 +353,7 @@ class GetOrCreateRequest(_message.Message):
     COLUMN_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     table: _builtins.str
     """Table."""
     ref_column: _builtins.str
@@ -304,6 +366,10 @@ class GetOrCreateRequest(_message.Message):
     """Client key of the call."""
     validate_only: _builtins.bool
     """Look only: an absent value stays absent and is answered empty."""
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
     def __init__(
         self,
         *,
@@ -313,10 +379,11 @@ class GetOrCreateRequest(_message.Message):
         column: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "ref_column", b"ref_column", "ref_value", b"ref_value", "request_id", b"request_id", "table", b"table", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "origin", b"origin", "ref_column", b"ref_column", "ref_value", b"ref_value", "request_id", b"request_id", "table", b"table", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -358,6 +425,7 @@ class BatchGetOrCreateRequest(_message.Message):
     COLUMN_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     column: _builtins.str
     """Column wanted; empty means COMMON."""
     request_id: _builtins.str
@@ -368,6 +436,10 @@ class BatchGetOrCreateRequest(_message.Message):
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]:
         """The keys; 1,000 at most. The same key may occur twice."""
 
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
     def __init__(
         self,
         *,
@@ -375,10 +447,11 @@ class BatchGetOrCreateRequest(_message.Message):
         column: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "keys", b"keys", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "keys", b"keys", "origin", b"origin", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -419,6 +492,7 @@ class LookupRequest(_message.Message):
     REF_VALUE_FIELD_NUMBER: _builtins.int
     COLUMN_FIELD_NUMBER: _builtins.int
     NEED_EXCEPTION_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     table: _builtins.str
     """Table."""
     ref_column: _builtins.str
@@ -429,6 +503,10 @@ class LookupRequest(_message.Message):
     """Column wanted."""
     need_exception: _builtins.bool
     """True: nothing found is the error XREF_VALUE_NOT_FOUND; false: an empty value."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment to look at, not in the future and within the time for which history is kept; absent: now."""
+
     def __init__(
         self,
         *,
@@ -437,10 +515,11 @@ class LookupRequest(_message.Message):
         ref_value: _builtins.str = ...,
         column: _builtins.str = ...,
         need_exception: _builtins.bool = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "need_exception", b"need_exception", "ref_column", b"ref_column", "ref_value", b"ref_value", "table", b"table"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "column", b"column", "need_exception", b"need_exception", "ref_column", b"ref_column", "ref_value", b"ref_value", "table", b"table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -476,6 +555,10 @@ class BatchLookupRequest(_message.Message):
 
     KEYS_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
+    NEED_EXCEPTION_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    need_exception: _builtins.bool
+    """True: a key that finds nothing has the error XREF_VALUE_NOT_FOUND in its row; false: no cells."""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]:
         """The keys; 1,000 at most."""
@@ -484,15 +567,21 @@ class BatchLookupRequest(_message.Message):
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Columns wanted; empty means all."""
 
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment to look at, not in the future and within the time for which history is kept; absent: now."""
+
     def __init__(
         self,
         *,
         keys: _abc.Iterable[Global___Key] | None = ...,
         columns: _abc.Iterable[_builtins.str] | None = ...,
+        need_exception: _builtins.bool = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "keys", b"keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "columns", b"columns", "keys", b"keys", "need_exception", b"need_exception"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -529,18 +618,28 @@ class Row(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CELLS_FIELD_NUMBER: _builtins.int
+    ROW_ID_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    row_id: _builtins.int
+    """Identity of the row, the same in every change of it; 0 for a row that is not there."""
     @_builtins.property
     def cells(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cell]:
         """Its filled columns; a one-to-many column repeats, in insertion order."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Set when nothing was found and the caller needs something."""
 
     def __init__(
         self,
         *,
         cells: _abc.Iterable[Global___Cell] | None = ...,
+        row_id: _builtins.int = ...,
+        error: _status_pb2.Status | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "error", b"error", "row_id", b"row_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -589,6 +688,7 @@ class RegisterTableRequest(_message.Message):
     TABLE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Client key of the call."""
     validate_only: _builtins.bool
@@ -597,16 +697,21 @@ class RegisterTableRequest(_message.Message):
     def table(self) -> Global___Table:
         """The table with all columns it should have at least."""
 
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
     def __init__(
         self,
         *,
         table: Global___Table | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "table", b"table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "table", b"table", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "request_id", b"request_id", "table", b"table", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -689,3 +794,1217 @@ class ListTablesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTablesResponse: _TypeAlias = ListTablesResponse  # noqa: Y015
+
+@_typing.final
+class Origin(_message.Message):
+    """Why a change is made, as its caller says. Each text is empty or 1 to 256 characters without control characters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_FIELD_NUMBER: _builtins.int
+    FLOW_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    service: _builtins.str
+    """Who calls; where the service authenticates its callers, it keeps that name instead."""
+    flow: _builtins.str
+    """Flow or operation, such as "F1"."""
+    message_id: _builtins.str
+    """Message or order that caused it."""
+    reason: _builtins.str
+    """In words."""
+    def __init__(
+        self,
+        *,
+        service: _builtins.str = ...,
+        flow: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flow", b"flow", "message_id", b"message_id", "reason", b"reason", "service", b"service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Origin: _TypeAlias = Origin  # noqa: Y015
+
+@_typing.final
+class BatchLookupValuesRequest(_message.Message):
+    """One value per key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    REF_COLUMN_FIELD_NUMBER: _builtins.int
+    REF_VALUES_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    NEED_EXCEPTION_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Table."""
+    ref_column: _builtins.str
+    """Column that is known."""
+    column: _builtins.str
+    """Column wanted."""
+    need_exception: _builtins.bool
+    """True: a key that finds nothing has the error XREF_VALUE_NOT_FOUND; false: an empty value."""
+    @_builtins.property
+    def ref_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its values; 1,000 at most."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment to look at, not in the future and within the time for which history is kept; absent: now."""
+
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        ref_column: _builtins.str = ...,
+        ref_values: _abc.Iterable[_builtins.str] | None = ...,
+        column: _builtins.str = ...,
+        need_exception: _builtins.bool = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "column", b"column", "need_exception", b"need_exception", "ref_column", b"ref_column", "ref_values", b"ref_values", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchLookupValuesRequest: _TypeAlias = BatchLookupValuesRequest  # noqa: Y015
+
+@_typing.final
+class BatchLookupValuesResponse(_message.Message):
+    """The values, in the order of the keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ErrorsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> _status_pb2.Status: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _status_pb2.Status | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One per key, empty where there is none."""
+
+    @_builtins.property
+    def errors(self) -> _containers.MessageMap[_builtins.int, _status_pb2.Status]:
+        """Errors by position of the key: XREF_MULTIPLE_VALUES, and XREF_VALUE_NOT_FOUND where the caller needs something."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        errors: _abc.Mapping[_builtins.int, _status_pb2.Status] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchLookupValuesResponse: _TypeAlias = BatchLookupValuesResponse  # noqa: Y015
+
+@_typing.final
+class Populate1MRequest(_message.Message):
+    """What to append."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    REF_COLUMN_FIELD_NUMBER: _builtins.int
+    REF_VALUE_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    IDEMPOTENT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Table."""
+    ref_column: _builtins.str
+    """Column that is known."""
+    ref_value: _builtins.str
+    """Its value."""
+    column: _builtins.str
+    """One-to-many column."""
+    value: _builtins.str
+    """Value to put there."""
+    mode: Global___PopulateMode.ValueType
+    """ADD or LINK; there is no UPDATE."""
+    idempotent: _builtins.bool
+    """On LINK: the same value already linked to the same row is success."""
+    kind: _builtins.str
+    """Object type, such as "SERVICE"."""
+    request_id: _builtins.str
+    """Client key of the call."""
+    validate_only: _builtins.bool
+    """Check only, write nothing."""
+    expected_version: _builtins.int
+    """When not 0: the row must be at this version, else XREF_VERSION_CONFLICT."""
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        ref_column: _builtins.str = ...,
+        ref_value: _builtins.str = ...,
+        column: _builtins.str = ...,
+        value: _builtins.str = ...,
+        mode: Global___PopulateMode.ValueType = ...,
+        idempotent: _builtins.bool = ...,
+        kind: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        expected_version: _builtins.int = ...,
+        origin: Global___Origin | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "expected_version", b"expected_version", "idempotent", b"idempotent", "kind", b"kind", "mode", b"mode", "origin", b"origin", "ref_column", b"ref_column", "ref_value", b"ref_value", "request_id", b"request_id", "table", b"table", "validate_only", b"validate_only", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Populate1MRequest: _TypeAlias = Populate1MRequest  # noqa: Y015
+
+@_typing.final
+class Populate1MResponse(_message.Message):
+    """What was appended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value."""
+    changed: _builtins.bool
+    """False when an idempotent LINK found it there already."""
+    version: _builtins.int
+    """Version of the row by this call; 0 when nothing changed."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        changed: _builtins.bool = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "value", b"value", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Populate1MResponse: _TypeAlias = Populate1MResponse  # noqa: Y015
+
+@_typing.final
+class Lookup1MRequest(_message.Message):
+    """What to look up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    REF_COLUMN_FIELD_NUMBER: _builtins.int
+    REF_VALUE_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    NEED_EXCEPTION_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Table."""
+    ref_column: _builtins.str
+    """Column that is known."""
+    ref_value: _builtins.str
+    """Its value."""
+    column: _builtins.str
+    """Column wanted."""
+    need_exception: _builtins.bool
+    """True: nothing found is the error XREF_VALUE_NOT_FOUND; false: no cells."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment to look at, not in the future and within the time for which history is kept; absent: now."""
+
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        ref_column: _builtins.str = ...,
+        ref_value: _builtins.str = ...,
+        column: _builtins.str = ...,
+        need_exception: _builtins.bool = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "column", b"column", "need_exception", b"need_exception", "ref_column", b"ref_column", "ref_value", b"ref_value", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lookup1MRequest: _TypeAlias = Lookup1MRequest  # noqa: Y015
+
+@_typing.final
+class Lookup1MResponse(_message.Message):
+    """What was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cell]:
+        """The values with their kinds, in insertion order."""
+
+    def __init__(
+        self,
+        *,
+        cells: _abc.Iterable[Global___Cell] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lookup1MResponse: _TypeAlias = Lookup1MResponse  # noqa: Y015
+
+@_typing.final
+class LookupPopulatedColumnsRequest(_message.Message):
+    """Which row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    NEED_EXCEPTION_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Table."""
+    column: _builtins.str
+    """Column that is known."""
+    value: _builtins.str
+    """Its value."""
+    need_exception: _builtins.bool
+    """True: nothing found is the error XREF_VALUE_NOT_FOUND; false: no cells."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns wanted, such as those of billing systems; empty means all."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment to look at, not in the future and within the time for which history is kept; absent: now."""
+
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        column: _builtins.str = ...,
+        value: _builtins.str = ...,
+        need_exception: _builtins.bool = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "column", b"column", "columns", b"columns", "need_exception", b"need_exception", "table", b"table", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupPopulatedColumnsRequest: _TypeAlias = LookupPopulatedColumnsRequest  # noqa: Y015
+
+@_typing.final
+class LookupPopulatedColumnsResponse(_message.Message):
+    """The row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELLS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Version of the row, for expected_version; 0 for a row that is not there, and for a moment in the past."""
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cell]:
+        """Its filled columns, in the order of the table's; a one-to-many column repeats, in insertion order."""
+
+    def __init__(
+        self,
+        *,
+        cells: _abc.Iterable[Global___Cell] | None = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupPopulatedColumnsResponse: _TypeAlias = LookupPopulatedColumnsResponse  # noqa: Y015
+
+@_typing.final
+class MarkForDeleteRequest(_message.Message):
+    """What to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    ONE_OF_MANY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Table."""
+    column: _builtins.str
+    """Column."""
+    value: _builtins.str
+    """The value to delete."""
+    one_of_many: _builtins.bool
+    """Delete it even if the one-to-many column holds others, which stay; else that is the error XREF_MULTIPLE_VALUES."""
+    request_id: _builtins.str
+    """Client key of the call."""
+    validate_only: _builtins.bool
+    """Check only, write nothing."""
+    expected_version: _builtins.int
+    """When not 0: the row must be at this version, else XREF_VERSION_CONFLICT."""
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        column: _builtins.str = ...,
+        value: _builtins.str = ...,
+        one_of_many: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        expected_version: _builtins.int = ...,
+        origin: Global___Origin | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "expected_version", b"expected_version", "one_of_many", b"one_of_many", "origin", b"origin", "request_id", b"request_id", "table", b"table", "validate_only", b"validate_only", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkForDeleteRequest: _TypeAlias = MarkForDeleteRequest  # noqa: Y015
+
+@_typing.final
+class MarkForDeleteResponse(_message.Message):
+    """What was deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: _builtins.int
+    CELLS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    deleted: _builtins.bool
+    """True: it was."""
+    version: _builtins.int
+    """Version of the row by this call; 0 when only checked."""
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cell]:
+        """What moved to the deleted store: the value, and the last one beside it if the row disappeared."""
+
+    def __init__(
+        self,
+        *,
+        deleted: _builtins.bool = ...,
+        cells: _abc.Iterable[Global___Cell] | None = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "deleted", b"deleted", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkForDeleteResponse: _TypeAlias = MarkForDeleteResponse  # noqa: Y015
+
+@_typing.final
+class BatchMarkForDeleteRequest(_message.Message):
+    """Many values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Client key of the call."""
+    validate_only: _builtins.bool
+    """Check only, write nothing."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarkForDeleteRequest]:
+        """The items; 1,000 at most. Their request ids and origins do not count."""
+
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___MarkForDeleteRequest] | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        origin: Global___Origin | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "origin", b"origin", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchMarkForDeleteRequest: _TypeAlias = BatchMarkForDeleteRequest  # noqa: Y015
+
+@_typing.final
+class BatchMarkForDeleteResponse(_message.Message):
+    """Their results, in the order of the items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarkForDeleteResult]:
+        """One per item."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___MarkForDeleteResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchMarkForDeleteResponse: _TypeAlias = BatchMarkForDeleteResponse  # noqa: Y015
+
+@_typing.final
+class MarkForDeleteResult(_message.Message):
+    """Result of one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: _builtins.int
+    CELLS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    deleted: _builtins.bool
+    """True: it was deleted."""
+    version: _builtins.int
+    """Version of the row by this call."""
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cell]:
+        """What moved to the deleted store."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Set when the item failed."""
+
+    def __init__(
+        self,
+        *,
+        deleted: _builtins.bool = ...,
+        cells: _abc.Iterable[Global___Cell] | None = ...,
+        version: _builtins.int = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "deleted", b"deleted", "error", b"error", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkForDeleteResult: _TypeAlias = MarkForDeleteResult  # noqa: Y015
+
+@_typing.final
+class StreamLookupRequest(_message.Message):
+    """One request of a stream of lookups."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    NEED_EXCEPTION_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    need_exception: _builtins.bool
+    """True: a key that finds nothing has the error XREF_VALUE_NOT_FOUND in its row; false: no cells."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]:
+        """The keys; 1,000 at most."""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns wanted; empty means all."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment to look at, not in the future and within the time for which history is kept; absent: now."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[Global___Key] | None = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        need_exception: _builtins.bool = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "columns", b"columns", "keys", b"keys", "need_exception", b"need_exception"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamLookupRequest: _TypeAlias = StreamLookupRequest  # noqa: Y015
+
+@_typing.final
+class StreamLookupResponse(_message.Message):
+    """Its answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Row]:
+        """One per key; a row that is not there has no cells."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___Row] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamLookupResponse: _TypeAlias = StreamLookupResponse  # noqa: Y015
+
+@_typing.final
+class StreamLookupValuesRequest(_message.Message):
+    """One request of a stream of lookups of single values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    REF_COLUMN_FIELD_NUMBER: _builtins.int
+    REF_VALUES_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    NEED_EXCEPTION_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Table."""
+    ref_column: _builtins.str
+    """Column that is known."""
+    column: _builtins.str
+    """Column wanted."""
+    need_exception: _builtins.bool
+    """True: a key that finds nothing has the error XREF_VALUE_NOT_FOUND; false: an empty value."""
+    @_builtins.property
+    def ref_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its values; 1,000 at most."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment to look at, not in the future and within the time for which history is kept; absent: now."""
+
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        ref_column: _builtins.str = ...,
+        ref_values: _abc.Iterable[_builtins.str] | None = ...,
+        column: _builtins.str = ...,
+        need_exception: _builtins.bool = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "column", b"column", "need_exception", b"need_exception", "ref_column", b"ref_column", "ref_values", b"ref_values", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamLookupValuesRequest: _TypeAlias = StreamLookupValuesRequest  # noqa: Y015
+
+@_typing.final
+class StreamLookupValuesResponse(_message.Message):
+    """Its answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ErrorsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> _status_pb2.Status: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _status_pb2.Status | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One per key, empty where there is none."""
+
+    @_builtins.property
+    def errors(self) -> _containers.MessageMap[_builtins.int, _status_pb2.Status]:
+        """Errors by position of the key."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        errors: _abc.Mapping[_builtins.int, _status_pb2.Status] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamLookupValuesResponse: _TypeAlias = StreamLookupValuesResponse  # noqa: Y015
+
+@_typing.final
+class StreamGetOrCreateRequest(_message.Message):
+    """One request of a stream of get-or-creates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """Column wanted; empty means COMMON."""
+    request_id: _builtins.str
+    """Client key of the call."""
+    validate_only: _builtins.bool
+    """Look only."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]:
+        """The keys; 1,000 at most. The same key may occur twice."""
+
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[Global___Key] | None = ...,
+        column: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        origin: Global___Origin | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "keys", b"keys", "origin", b"origin", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamGetOrCreateRequest: _TypeAlias = StreamGetOrCreateRequest  # noqa: Y015
+
+@_typing.final
+class StreamGetOrCreateResponse(_message.Message):
+    """Its answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetOrCreateResponse]:
+        """One per key."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___GetOrCreateResponse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamGetOrCreateResponse: _TypeAlias = StreamGetOrCreateResponse  # noqa: Y015
+
+@_typing.final
+class StreamPopulateRequest(_message.Message):
+    """One request of a stream of populates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Client key of this request; each of a stream needs its own."""
+    validate_only: _builtins.bool
+    """Check only, write nothing."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PopulateRequest]:
+        """The items; 1,000 at most."""
+
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___PopulateRequest] | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        origin: Global___Origin | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "origin", b"origin", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamPopulateRequest: _TypeAlias = StreamPopulateRequest  # noqa: Y015
+
+@_typing.final
+class StreamPopulateResponse(_message.Message):
+    """Its answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PopulateResult]:
+        """One per item."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___PopulateResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamPopulateResponse: _TypeAlias = StreamPopulateResponse  # noqa: Y015
+
+@_typing.final
+class StreamMarkForDeleteRequest(_message.Message):
+    """One request of a stream of deletions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Client key of this request; each of a stream needs its own."""
+    validate_only: _builtins.bool
+    """Check only, write nothing."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarkForDeleteRequest]:
+        """The items; 1,000 at most."""
+
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___MarkForDeleteRequest] | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        origin: Global___Origin | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "origin", b"origin", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamMarkForDeleteRequest: _TypeAlias = StreamMarkForDeleteRequest  # noqa: Y015
+
+@_typing.final
+class StreamMarkForDeleteResponse(_message.Message):
+    """Its answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarkForDeleteResult]:
+        """One per item."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___MarkForDeleteResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamMarkForDeleteResponse: _TypeAlias = StreamMarkForDeleteResponse  # noqa: Y015
+
+@_typing.final
+class Change(_message.Message):
+    """One change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    ROW_ID_FIELD_NUMBER: _builtins.int
+    OLD_VALUE_FIELD_NUMBER: _builtins.int
+    NEW_VALUE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """Sequence: rises with every change of any table, in the order of the commits."""
+    operation: Global___ChangeOperation.ValueType
+    """What happened."""
+    table: _builtins.str
+    """Table."""
+    column: _builtins.str
+    """Column."""
+    row_id: _builtins.int
+    """Identity of the row."""
+    old_value: _builtins.str
+    """Value before, empty when added."""
+    new_value: _builtins.str
+    """Value after, empty when deleted."""
+    kind: _builtins.str
+    """Object type inside a one-to-many column, empty otherwise."""
+    request_id: _builtins.str
+    """Client key of the call, or its correlation id."""
+    method: _builtins.str
+    """Method that made it, such as "Populate"."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When; never earlier than the change before it."""
+
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Who and why; the service is the authenticated caller where there is one."""
+
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        operation: Global___ChangeOperation.ValueType = ...,
+        table: _builtins.str = ...,
+        column: _builtins.str = ...,
+        row_id: _builtins.int = ...,
+        old_value: _builtins.str = ...,
+        new_value: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        origin: Global___Origin | None = ...,
+        request_id: _builtins.str = ...,
+        method: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "kind", b"kind", "method", b"method", "new_value", b"new_value", "old_value", b"old_value", "operation", b"operation", "origin", b"origin", "request_id", b"request_id", "row_id", b"row_id", "seq", b"seq", "table", b"table", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class ListHistoryRequest(_message.Message):
+    """Whose history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Table."""
+    column: _builtins.str
+    """Column."""
+    value: _builtins.str
+    """A value that is or was there."""
+    page_size: _builtins.int
+    """Page size; 0 means 500, which is also the most."""
+    page_token: _builtins.str
+    """Token of the next page."""
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        column: _builtins.str = ...,
+        value: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "page_size", b"page_size", "page_token", b"page_token", "table", b"table", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHistoryRequest: _TypeAlias = ListHistoryRequest  # noqa: Y015
+
+@_typing.final
+class ListHistoryResponse(_message.Message):
+    """A page of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page, empty at the end."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
+        """Changes of the rows that hold the value or once held it, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___Change] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHistoryResponse: _TypeAlias = ListHistoryResponse  # noqa: Y015
+
+@_typing.final
+class WatchRequest(_message.Message):
+    """What to watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLES_FIELD_NUMBER: _builtins.int
+    FROM_SEQ_FIELD_NUMBER: _builtins.int
+    from_seq: _builtins.int
+    """Changes behind this sequence; 0 for all that are kept. Absent: those from now on."""
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tables; empty means all."""
+
+    def __init__(
+        self,
+        *,
+        tables: _abc.Iterable[_builtins.str] | None = ...,
+        from_seq: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_from_seq", b"_from_seq", "from_seq", b"from_seq"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_seq", b"_from_seq", "from_seq", b"from_seq", "tables", b"tables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__from_seq: _TypeAlias = _typing.Literal["from_seq"]  # noqa: Y015
+    _WhichOneofArgType__from_seq: _TypeAlias = _typing.Literal["_from_seq", b"_from_seq"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__from_seq) -> _WhichOneofReturnType__from_seq | None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class WatchResponse(_message.Message):
+    """Changes, or a sign of life."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """Resume from here: everything up to this sequence has been sent."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
+        """Changes in the order of their commits; none in the first answer and in signs of life."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___Change] | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class DescribeTableRequest(_message.Message):
+    """Which table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeTableRequest: _TypeAlias = DescribeTableRequest  # noqa: Y015
+
+@_typing.final
+class DescribeTableResponse(_message.Message):
+    """The table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def table(self) -> Global___Table:
+        """The table."""
+
+    def __init__(
+        self,
+        *,
+        table: Global___Table | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeTableResponse: _TypeAlias = DescribeTableResponse  # noqa: Y015
+
+@_typing.final
+class AddColumnRequest(_message.Message):
+    """What to add."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    ONE_TO_MANY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """A registered table."""
+    column: _builtins.str
+    """Column, such as "BRM_03"."""
+    one_to_many: _builtins.bool
+    """Whether it holds several values per row."""
+    request_id: _builtins.str
+    """Client key of the call."""
+    validate_only: _builtins.bool
+    """Check only, write nothing."""
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Why, kept with every change."""
+
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        column: _builtins.str = ...,
+        one_to_many: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        origin: Global___Origin | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "one_to_many", b"one_to_many", "origin", b"origin", "request_id", b"request_id", "table", b"table", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddColumnRequest: _TypeAlias = AddColumnRequest  # noqa: Y015
+
+@_typing.final
+class AddColumnResponse(_message.Message):
+    """What is registered now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def table(self) -> Global___Table:
+        """The table."""
+
+    def __init__(
+        self,
+        *,
+        table: Global___Table | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddColumnResponse: _TypeAlias = AddColumnResponse  # noqa: Y015

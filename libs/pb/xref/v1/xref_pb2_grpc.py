@@ -65,6 +65,81 @@ class XrefServiceStub:
                 request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupRequest.SerializeToString,
                 response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupResponse.FromString,
                 _registered_method=True)
+        self.BatchLookupValues = channel.unary_unary(
+                '/o2c.xref.v1.XrefService/BatchLookupValues',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupValuesRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupValuesResponse.FromString,
+                _registered_method=True)
+        self.Populate1M = channel.unary_unary(
+                '/o2c.xref.v1.XrefService/Populate1M',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.Populate1MRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.Populate1MResponse.FromString,
+                _registered_method=True)
+        self.Lookup1M = channel.unary_unary(
+                '/o2c.xref.v1.XrefService/Lookup1M',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.Lookup1MRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.Lookup1MResponse.FromString,
+                _registered_method=True)
+        self.LookupPopulatedColumns = channel.unary_unary(
+                '/o2c.xref.v1.XrefService/LookupPopulatedColumns',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.LookupPopulatedColumnsRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.LookupPopulatedColumnsResponse.FromString,
+                _registered_method=True)
+        self.MarkForDelete = channel.unary_unary(
+                '/o2c.xref.v1.XrefService/MarkForDelete',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.MarkForDeleteRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.MarkForDeleteResponse.FromString,
+                _registered_method=True)
+        self.BatchMarkForDelete = channel.unary_unary(
+                '/o2c.xref.v1.XrefService/BatchMarkForDelete',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchMarkForDeleteRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchMarkForDeleteResponse.FromString,
+                _registered_method=True)
+        self.StreamLookup = channel.stream_stream(
+                '/o2c.xref.v1.XrefService/StreamLookup',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupResponse.FromString,
+                _registered_method=True)
+        self.StreamLookupValues = channel.stream_stream(
+                '/o2c.xref.v1.XrefService/StreamLookupValues',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupValuesRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupValuesResponse.FromString,
+                _registered_method=True)
+        self.StreamGetOrCreate = channel.stream_stream(
+                '/o2c.xref.v1.XrefService/StreamGetOrCreate',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamGetOrCreateRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamGetOrCreateResponse.FromString,
+                _registered_method=True)
+        self.StreamPopulate = channel.stream_stream(
+                '/o2c.xref.v1.XrefService/StreamPopulate',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamPopulateRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamPopulateResponse.FromString,
+                _registered_method=True)
+        self.StreamMarkForDelete = channel.stream_stream(
+                '/o2c.xref.v1.XrefService/StreamMarkForDelete',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamMarkForDeleteRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamMarkForDeleteResponse.FromString,
+                _registered_method=True)
+        self.ListHistory = channel.unary_unary(
+                '/o2c.xref.v1.XrefService/ListHistory',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.ListHistoryRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.ListHistoryResponse.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/o2c.xref.v1.XrefService/Watch',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.WatchRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.WatchResponse.FromString,
+                _registered_method=True)
+        self.DescribeTable = channel.unary_unary(
+                '/o2c.xref.v1.XrefService/DescribeTable',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.DescribeTableRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.DescribeTableResponse.FromString,
+                _registered_method=True)
+        self.AddColumn = channel.unary_unary(
+                '/o2c.xref.v1.XrefService/AddColumn',
+                request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.AddColumnRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.AddColumnResponse.FromString,
+                _registered_method=True)
         self.RegisterTable = channel.unary_unary(
                 '/o2c.xref.v1.XrefService/RegisterTable',
                 request_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.RegisterTableRequest.SerializeToString,
@@ -89,7 +164,7 @@ class XrefServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchPopulate(self, request, context):
-        """Populates many keys in one transaction per key group; each has its own result, order kept, 1,000 at most.
+        """Populates many cells, one-to-many ones among them, in one commit; each has its own result, order kept, 1,000 at most.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,7 +192,113 @@ class XrefServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchLookup(self, request, context):
-        """Every filled column of many rows of any tables in one query, order kept, 1,000 at most.
+        """Every filled column of many rows of any tables in one query, order kept, 1,000 at most. The batch form of Lookup1M (with
+        one column wanted) and of LookupPopulatedColumns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchLookupValues(self, request, context):
+        """The batch form of Lookup: one value per key, all of one table and from one column to another; order kept, 1,000 at most.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Populate1M(self, request, context):
+        """Appends a value to a one-to-many column: makes a new row with it (ADD), or attaches it to one (LINK).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Lookup1M(self, request, context):
+        """All values of a column of one row, in the order in which they were put there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LookupPopulatedColumns(self, request, context):
+        """Every filled column of one row; a one-to-many column repeats.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkForDelete(self, request, context):
+        """Moves a value to the deleted store. A row left with one value disappears with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchMarkForDelete(self, request, context):
+        """Deletes many values in one commit; each has its own result, order kept, 1,000 at most.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamLookup(self, request_iterator, context):
+        """BatchLookup for any number of keys: one answer per request, in order; the next is read when the last was taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamLookupValues(self, request_iterator, context):
+        """BatchLookupValues for any number of keys.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamGetOrCreate(self, request_iterator, context):
+        """BatchGetOrCreate for any number of keys; one commit per request that makes something.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamPopulate(self, request_iterator, context):
+        """BatchPopulate for any number of items; one commit per request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamMarkForDelete(self, request_iterator, context):
+        """BatchMarkForDelete for any number of values; one commit per request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHistory(self, request, context):
+        """Every change of the rows that hold a value or once held it, oldest first: by whom, in which call, why, from what, to what.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Changes as they are committed, in the order of the commits, from any sequence that is still kept; never ends by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeTable(self, request, context):
+        """One table, with its columns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddColumn(self, request, context):
+        """Adds a column to a table while it is in use; its rows stay as they are. A column that is there already changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -169,6 +350,81 @@ def add_XrefServiceServicer_to_server(servicer, server):
                     servicer.BatchLookup,
                     request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupRequest.FromString,
                     response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupResponse.SerializeToString,
+            ),
+            'BatchLookupValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchLookupValues,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupValuesRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupValuesResponse.SerializeToString,
+            ),
+            'Populate1M': grpc.unary_unary_rpc_method_handler(
+                    servicer.Populate1M,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.Populate1MRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.Populate1MResponse.SerializeToString,
+            ),
+            'Lookup1M': grpc.unary_unary_rpc_method_handler(
+                    servicer.Lookup1M,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.Lookup1MRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.Lookup1MResponse.SerializeToString,
+            ),
+            'LookupPopulatedColumns': grpc.unary_unary_rpc_method_handler(
+                    servicer.LookupPopulatedColumns,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.LookupPopulatedColumnsRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.LookupPopulatedColumnsResponse.SerializeToString,
+            ),
+            'MarkForDelete': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkForDelete,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.MarkForDeleteRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.MarkForDeleteResponse.SerializeToString,
+            ),
+            'BatchMarkForDelete': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchMarkForDelete,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchMarkForDeleteRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.BatchMarkForDeleteResponse.SerializeToString,
+            ),
+            'StreamLookup': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamLookup,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupResponse.SerializeToString,
+            ),
+            'StreamLookupValues': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamLookupValues,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupValuesRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupValuesResponse.SerializeToString,
+            ),
+            'StreamGetOrCreate': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamGetOrCreate,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamGetOrCreateRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamGetOrCreateResponse.SerializeToString,
+            ),
+            'StreamPopulate': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamPopulate,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamPopulateRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamPopulateResponse.SerializeToString,
+            ),
+            'StreamMarkForDelete': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamMarkForDelete,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamMarkForDeleteRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.StreamMarkForDeleteResponse.SerializeToString,
+            ),
+            'ListHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHistory,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.ListHistoryRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.ListHistoryResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.WatchRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.WatchResponse.SerializeToString,
+            ),
+            'DescribeTable': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeTable,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.DescribeTableRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.DescribeTableResponse.SerializeToString,
+            ),
+            'AddColumn': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddColumn,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_xref__pb2.AddColumnRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_xref__pb2.AddColumnResponse.SerializeToString,
             ),
             'RegisterTable': grpc.unary_unary_rpc_method_handler(
                     servicer.RegisterTable,
@@ -344,6 +600,411 @@ class XrefService:
             '/o2c.xref.v1.XrefService/BatchLookup',
             o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupRequest.SerializeToString,
             o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchLookupValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/BatchLookupValues',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupValuesRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.BatchLookupValuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Populate1M(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/Populate1M',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.Populate1MRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.Populate1MResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Lookup1M(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/Lookup1M',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.Lookup1MRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.Lookup1MResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LookupPopulatedColumns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/LookupPopulatedColumns',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.LookupPopulatedColumnsRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.LookupPopulatedColumnsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkForDelete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/MarkForDelete',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.MarkForDeleteRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.MarkForDeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchMarkForDelete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/BatchMarkForDelete',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.BatchMarkForDeleteRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.BatchMarkForDeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamLookup(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/o2c.xref.v1.XrefService/StreamLookup',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamLookupValues(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/o2c.xref.v1.XrefService/StreamLookupValues',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupValuesRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamLookupValuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamGetOrCreate(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/o2c.xref.v1.XrefService/StreamGetOrCreate',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamGetOrCreateRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamGetOrCreateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamPopulate(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/o2c.xref.v1.XrefService/StreamPopulate',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamPopulateRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamPopulateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamMarkForDelete(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/o2c.xref.v1.XrefService/StreamMarkForDelete',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamMarkForDeleteRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.StreamMarkForDeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/ListHistory',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.ListHistoryRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.ListHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/Watch',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.WatchRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeTable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/DescribeTable',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.DescribeTableRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.DescribeTableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddColumn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefService/AddColumn',
+            o2c_dot_xref_dot_v1_dot_xref__pb2.AddColumnRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_xref__pb2.AddColumnResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,7 +36,7 @@ class XrefServiceStub:
     Populate: _grpc.UnaryUnaryMultiCallable[_xref_pb2.PopulateRequest, _xref_pb2.PopulateResponse]
     """Fills one column of a row: makes a new row (ADD), attaches to one (LINK) or changes an attached value (UPDATE)."""
     BatchPopulate: _grpc.UnaryUnaryMultiCallable[_xref_pb2.BatchPopulateRequest, _xref_pb2.BatchPopulateResponse]
-    """Populates many keys in one transaction per key group; each has its own result, order kept, 1,000 at most."""
+    """Populates many cells, one-to-many ones among them, in one commit; each has its own result, order kept, 1,000 at most."""
     GetOrCreate: _grpc.UnaryUnaryMultiCallable[_xref_pb2.GetOrCreateRequest, _xref_pb2.GetOrCreateResponse]
     """Returns the value of a column, creating row and value on first use: N concurrent callers get the same one."""
     BatchGetOrCreate: _grpc.UnaryUnaryMultiCallable[_xref_pb2.BatchGetOrCreateRequest, _xref_pb2.BatchGetOrCreateResponse]
@@ -44,7 +44,39 @@ class XrefServiceStub:
     Lookup: _grpc.UnaryUnaryMultiCallable[_xref_pb2.LookupRequest, _xref_pb2.LookupResponse]
     """One value of a row; several values in the column are an error."""
     BatchLookup: _grpc.UnaryUnaryMultiCallable[_xref_pb2.BatchLookupRequest, _xref_pb2.BatchLookupResponse]
-    """Every filled column of many rows of any tables in one query, order kept, 1,000 at most."""
+    """Every filled column of many rows of any tables in one query, order kept, 1,000 at most. The batch form of Lookup1M (with
+    one column wanted) and of LookupPopulatedColumns.
+    """
+    BatchLookupValues: _grpc.UnaryUnaryMultiCallable[_xref_pb2.BatchLookupValuesRequest, _xref_pb2.BatchLookupValuesResponse]
+    """The batch form of Lookup: one value per key, all of one table and from one column to another; order kept, 1,000 at most."""
+    Populate1M: _grpc.UnaryUnaryMultiCallable[_xref_pb2.Populate1MRequest, _xref_pb2.Populate1MResponse]
+    """Appends a value to a one-to-many column: makes a new row with it (ADD), or attaches it to one (LINK)."""
+    Lookup1M: _grpc.UnaryUnaryMultiCallable[_xref_pb2.Lookup1MRequest, _xref_pb2.Lookup1MResponse]
+    """All values of a column of one row, in the order in which they were put there."""
+    LookupPopulatedColumns: _grpc.UnaryUnaryMultiCallable[_xref_pb2.LookupPopulatedColumnsRequest, _xref_pb2.LookupPopulatedColumnsResponse]
+    """Every filled column of one row; a one-to-many column repeats."""
+    MarkForDelete: _grpc.UnaryUnaryMultiCallable[_xref_pb2.MarkForDeleteRequest, _xref_pb2.MarkForDeleteResponse]
+    """Moves a value to the deleted store. A row left with one value disappears with it."""
+    BatchMarkForDelete: _grpc.UnaryUnaryMultiCallable[_xref_pb2.BatchMarkForDeleteRequest, _xref_pb2.BatchMarkForDeleteResponse]
+    """Deletes many values in one commit; each has its own result, order kept, 1,000 at most."""
+    StreamLookup: _grpc.StreamStreamMultiCallable[_xref_pb2.StreamLookupRequest, _xref_pb2.StreamLookupResponse]
+    """BatchLookup for any number of keys: one answer per request, in order; the next is read when the last was taken."""
+    StreamLookupValues: _grpc.StreamStreamMultiCallable[_xref_pb2.StreamLookupValuesRequest, _xref_pb2.StreamLookupValuesResponse]
+    """BatchLookupValues for any number of keys."""
+    StreamGetOrCreate: _grpc.StreamStreamMultiCallable[_xref_pb2.StreamGetOrCreateRequest, _xref_pb2.StreamGetOrCreateResponse]
+    """BatchGetOrCreate for any number of keys; one commit per request that makes something."""
+    StreamPopulate: _grpc.StreamStreamMultiCallable[_xref_pb2.StreamPopulateRequest, _xref_pb2.StreamPopulateResponse]
+    """BatchPopulate for any number of items; one commit per request."""
+    StreamMarkForDelete: _grpc.StreamStreamMultiCallable[_xref_pb2.StreamMarkForDeleteRequest, _xref_pb2.StreamMarkForDeleteResponse]
+    """BatchMarkForDelete for any number of values; one commit per request."""
+    ListHistory: _grpc.UnaryUnaryMultiCallable[_xref_pb2.ListHistoryRequest, _xref_pb2.ListHistoryResponse]
+    """Every change of the rows that hold a value or once held it, oldest first: by whom, in which call, why, from what, to what."""
+    Watch: _grpc.UnaryStreamMultiCallable[_xref_pb2.WatchRequest, _xref_pb2.WatchResponse]
+    """Changes as they are committed, in the order of the commits, from any sequence that is still kept; never ends by itself."""
+    DescribeTable: _grpc.UnaryUnaryMultiCallable[_xref_pb2.DescribeTableRequest, _xref_pb2.DescribeTableResponse]
+    """One table, with its columns."""
+    AddColumn: _grpc.UnaryUnaryMultiCallable[_xref_pb2.AddColumnRequest, _xref_pb2.AddColumnResponse]
+    """Adds a column to a table while it is in use; its rows stay as they are. A column that is there already changes nothing."""
     RegisterTable: _grpc.UnaryUnaryMultiCallable[_xref_pb2.RegisterTableRequest, _xref_pb2.RegisterTableResponse]
     """Registers a table, or adds columns to one; naming what exists already changes nothing."""
     ListTables: _grpc.UnaryUnaryMultiCallable[_xref_pb2.ListTablesRequest, _xref_pb2.ListTablesResponse]
@@ -58,7 +90,7 @@ class XrefServiceAsyncStub(XrefServiceStub):
     Populate: _aio.UnaryUnaryMultiCallable[_xref_pb2.PopulateRequest, _xref_pb2.PopulateResponse]  # type: ignore[assignment]
     """Fills one column of a row: makes a new row (ADD), attaches to one (LINK) or changes an attached value (UPDATE)."""
     BatchPopulate: _aio.UnaryUnaryMultiCallable[_xref_pb2.BatchPopulateRequest, _xref_pb2.BatchPopulateResponse]  # type: ignore[assignment]
-    """Populates many keys in one transaction per key group; each has its own result, order kept, 1,000 at most."""
+    """Populates many cells, one-to-many ones among them, in one commit; each has its own result, order kept, 1,000 at most."""
     GetOrCreate: _aio.UnaryUnaryMultiCallable[_xref_pb2.GetOrCreateRequest, _xref_pb2.GetOrCreateResponse]  # type: ignore[assignment]
     """Returns the value of a column, creating row and value on first use: N concurrent callers get the same one."""
     BatchGetOrCreate: _aio.UnaryUnaryMultiCallable[_xref_pb2.BatchGetOrCreateRequest, _xref_pb2.BatchGetOrCreateResponse]  # type: ignore[assignment]
@@ -66,7 +98,39 @@ class XrefServiceAsyncStub(XrefServiceStub):
     Lookup: _aio.UnaryUnaryMultiCallable[_xref_pb2.LookupRequest, _xref_pb2.LookupResponse]  # type: ignore[assignment]
     """One value of a row; several values in the column are an error."""
     BatchLookup: _aio.UnaryUnaryMultiCallable[_xref_pb2.BatchLookupRequest, _xref_pb2.BatchLookupResponse]  # type: ignore[assignment]
-    """Every filled column of many rows of any tables in one query, order kept, 1,000 at most."""
+    """Every filled column of many rows of any tables in one query, order kept, 1,000 at most. The batch form of Lookup1M (with
+    one column wanted) and of LookupPopulatedColumns.
+    """
+    BatchLookupValues: _aio.UnaryUnaryMultiCallable[_xref_pb2.BatchLookupValuesRequest, _xref_pb2.BatchLookupValuesResponse]  # type: ignore[assignment]
+    """The batch form of Lookup: one value per key, all of one table and from one column to another; order kept, 1,000 at most."""
+    Populate1M: _aio.UnaryUnaryMultiCallable[_xref_pb2.Populate1MRequest, _xref_pb2.Populate1MResponse]  # type: ignore[assignment]
+    """Appends a value to a one-to-many column: makes a new row with it (ADD), or attaches it to one (LINK)."""
+    Lookup1M: _aio.UnaryUnaryMultiCallable[_xref_pb2.Lookup1MRequest, _xref_pb2.Lookup1MResponse]  # type: ignore[assignment]
+    """All values of a column of one row, in the order in which they were put there."""
+    LookupPopulatedColumns: _aio.UnaryUnaryMultiCallable[_xref_pb2.LookupPopulatedColumnsRequest, _xref_pb2.LookupPopulatedColumnsResponse]  # type: ignore[assignment]
+    """Every filled column of one row; a one-to-many column repeats."""
+    MarkForDelete: _aio.UnaryUnaryMultiCallable[_xref_pb2.MarkForDeleteRequest, _xref_pb2.MarkForDeleteResponse]  # type: ignore[assignment]
+    """Moves a value to the deleted store. A row left with one value disappears with it."""
+    BatchMarkForDelete: _aio.UnaryUnaryMultiCallable[_xref_pb2.BatchMarkForDeleteRequest, _xref_pb2.BatchMarkForDeleteResponse]  # type: ignore[assignment]
+    """Deletes many values in one commit; each has its own result, order kept, 1,000 at most."""
+    StreamLookup: _aio.StreamStreamMultiCallable[_xref_pb2.StreamLookupRequest, _xref_pb2.StreamLookupResponse]  # type: ignore[assignment]
+    """BatchLookup for any number of keys: one answer per request, in order; the next is read when the last was taken."""
+    StreamLookupValues: _aio.StreamStreamMultiCallable[_xref_pb2.StreamLookupValuesRequest, _xref_pb2.StreamLookupValuesResponse]  # type: ignore[assignment]
+    """BatchLookupValues for any number of keys."""
+    StreamGetOrCreate: _aio.StreamStreamMultiCallable[_xref_pb2.StreamGetOrCreateRequest, _xref_pb2.StreamGetOrCreateResponse]  # type: ignore[assignment]
+    """BatchGetOrCreate for any number of keys; one commit per request that makes something."""
+    StreamPopulate: _aio.StreamStreamMultiCallable[_xref_pb2.StreamPopulateRequest, _xref_pb2.StreamPopulateResponse]  # type: ignore[assignment]
+    """BatchPopulate for any number of items; one commit per request."""
+    StreamMarkForDelete: _aio.StreamStreamMultiCallable[_xref_pb2.StreamMarkForDeleteRequest, _xref_pb2.StreamMarkForDeleteResponse]  # type: ignore[assignment]
+    """BatchMarkForDelete for any number of values; one commit per request."""
+    ListHistory: _aio.UnaryUnaryMultiCallable[_xref_pb2.ListHistoryRequest, _xref_pb2.ListHistoryResponse]  # type: ignore[assignment]
+    """Every change of the rows that hold a value or once held it, oldest first: by whom, in which call, why, from what, to what."""
+    Watch: _aio.UnaryStreamMultiCallable[_xref_pb2.WatchRequest, _xref_pb2.WatchResponse]  # type: ignore[assignment]
+    """Changes as they are committed, in the order of the commits, from any sequence that is still kept; never ends by itself."""
+    DescribeTable: _aio.UnaryUnaryMultiCallable[_xref_pb2.DescribeTableRequest, _xref_pb2.DescribeTableResponse]  # type: ignore[assignment]
+    """One table, with its columns."""
+    AddColumn: _aio.UnaryUnaryMultiCallable[_xref_pb2.AddColumnRequest, _xref_pb2.AddColumnResponse]  # type: ignore[assignment]
+    """Adds a column to a table while it is in use; its rows stay as they are. A column that is there already changes nothing."""
     RegisterTable: _aio.UnaryUnaryMultiCallable[_xref_pb2.RegisterTableRequest, _xref_pb2.RegisterTableResponse]  # type: ignore[assignment]
     """Registers a table, or adds columns to one; naming what exists already changes nothing."""
     ListTables: _aio.UnaryUnaryMultiCallable[_xref_pb2.ListTablesRequest, _xref_pb2.ListTablesResponse]  # type: ignore[assignment]
@@ -89,7 +153,7 @@ class XrefServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _xref_pb2.BatchPopulateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_xref_pb2.BatchPopulateResponse, _abc.Awaitable[_xref_pb2.BatchPopulateResponse]]:
-        """Populates many keys in one transaction per key group; each has its own result, order kept, 1,000 at most."""
+        """Populates many cells, one-to-many ones among them, in one commit; each has its own result, order kept, 1,000 at most."""
 
     @_abc_1.abstractmethod
     def GetOrCreate(
@@ -121,7 +185,129 @@ class XrefServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _xref_pb2.BatchLookupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_xref_pb2.BatchLookupResponse, _abc.Awaitable[_xref_pb2.BatchLookupResponse]]:
-        """Every filled column of many rows of any tables in one query, order kept, 1,000 at most."""
+        """Every filled column of many rows of any tables in one query, order kept, 1,000 at most. The batch form of Lookup1M (with
+        one column wanted) and of LookupPopulatedColumns.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchLookupValues(
+        self,
+        request: _xref_pb2.BatchLookupValuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_xref_pb2.BatchLookupValuesResponse, _abc.Awaitable[_xref_pb2.BatchLookupValuesResponse]]:
+        """The batch form of Lookup: one value per key, all of one table and from one column to another; order kept, 1,000 at most."""
+
+    @_abc_1.abstractmethod
+    def Populate1M(
+        self,
+        request: _xref_pb2.Populate1MRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_xref_pb2.Populate1MResponse, _abc.Awaitable[_xref_pb2.Populate1MResponse]]:
+        """Appends a value to a one-to-many column: makes a new row with it (ADD), or attaches it to one (LINK)."""
+
+    @_abc_1.abstractmethod
+    def Lookup1M(
+        self,
+        request: _xref_pb2.Lookup1MRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_xref_pb2.Lookup1MResponse, _abc.Awaitable[_xref_pb2.Lookup1MResponse]]:
+        """All values of a column of one row, in the order in which they were put there."""
+
+    @_abc_1.abstractmethod
+    def LookupPopulatedColumns(
+        self,
+        request: _xref_pb2.LookupPopulatedColumnsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_xref_pb2.LookupPopulatedColumnsResponse, _abc.Awaitable[_xref_pb2.LookupPopulatedColumnsResponse]]:
+        """Every filled column of one row; a one-to-many column repeats."""
+
+    @_abc_1.abstractmethod
+    def MarkForDelete(
+        self,
+        request: _xref_pb2.MarkForDeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_xref_pb2.MarkForDeleteResponse, _abc.Awaitable[_xref_pb2.MarkForDeleteResponse]]:
+        """Moves a value to the deleted store. A row left with one value disappears with it."""
+
+    @_abc_1.abstractmethod
+    def BatchMarkForDelete(
+        self,
+        request: _xref_pb2.BatchMarkForDeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_xref_pb2.BatchMarkForDeleteResponse, _abc.Awaitable[_xref_pb2.BatchMarkForDeleteResponse]]:
+        """Deletes many values in one commit; each has its own result, order kept, 1,000 at most."""
+
+    @_abc_1.abstractmethod
+    def StreamLookup(
+        self,
+        request_iterator: _MaybeAsyncIterator[_xref_pb2.StreamLookupRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_xref_pb2.StreamLookupResponse], _abc.AsyncIterator[_xref_pb2.StreamLookupResponse]]:
+        """BatchLookup for any number of keys: one answer per request, in order; the next is read when the last was taken."""
+
+    @_abc_1.abstractmethod
+    def StreamLookupValues(
+        self,
+        request_iterator: _MaybeAsyncIterator[_xref_pb2.StreamLookupValuesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_xref_pb2.StreamLookupValuesResponse], _abc.AsyncIterator[_xref_pb2.StreamLookupValuesResponse]]:
+        """BatchLookupValues for any number of keys."""
+
+    @_abc_1.abstractmethod
+    def StreamGetOrCreate(
+        self,
+        request_iterator: _MaybeAsyncIterator[_xref_pb2.StreamGetOrCreateRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_xref_pb2.StreamGetOrCreateResponse], _abc.AsyncIterator[_xref_pb2.StreamGetOrCreateResponse]]:
+        """BatchGetOrCreate for any number of keys; one commit per request that makes something."""
+
+    @_abc_1.abstractmethod
+    def StreamPopulate(
+        self,
+        request_iterator: _MaybeAsyncIterator[_xref_pb2.StreamPopulateRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_xref_pb2.StreamPopulateResponse], _abc.AsyncIterator[_xref_pb2.StreamPopulateResponse]]:
+        """BatchPopulate for any number of items; one commit per request."""
+
+    @_abc_1.abstractmethod
+    def StreamMarkForDelete(
+        self,
+        request_iterator: _MaybeAsyncIterator[_xref_pb2.StreamMarkForDeleteRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_xref_pb2.StreamMarkForDeleteResponse], _abc.AsyncIterator[_xref_pb2.StreamMarkForDeleteResponse]]:
+        """BatchMarkForDelete for any number of values; one commit per request."""
+
+    @_abc_1.abstractmethod
+    def ListHistory(
+        self,
+        request: _xref_pb2.ListHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_xref_pb2.ListHistoryResponse, _abc.Awaitable[_xref_pb2.ListHistoryResponse]]:
+        """Every change of the rows that hold a value or once held it, oldest first: by whom, in which call, why, from what, to what."""
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _xref_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_xref_pb2.WatchResponse], _abc.AsyncIterator[_xref_pb2.WatchResponse]]:
+        """Changes as they are committed, in the order of the commits, from any sequence that is still kept; never ends by itself."""
+
+    @_abc_1.abstractmethod
+    def DescribeTable(
+        self,
+        request: _xref_pb2.DescribeTableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_xref_pb2.DescribeTableResponse, _abc.Awaitable[_xref_pb2.DescribeTableResponse]]:
+        """One table, with its columns."""
+
+    @_abc_1.abstractmethod
+    def AddColumn(
+        self,
+        request: _xref_pb2.AddColumnRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_xref_pb2.AddColumnResponse, _abc.Awaitable[_xref_pb2.AddColumnResponse]]:
+        """Adds a column to a table while it is in use; its rows stay as they are. A column that is there already changes nothing."""
 
     @_abc_1.abstractmethod
     def RegisterTable(
