@@ -1,7 +1,8 @@
-"""Invoices: a finished bill with its items and promotions as text and HTML (4.9)."""
+"""Invoices: a finished bill with its items and promotions as web page, text and PDF (4.9)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,13 +13,12 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
+from sandbox.billing.invoice_pdf import render_pdf
 from sandbox.billing.receivables import event_amount
 from sandbox.codes import OfferStatus
 from sandbox.money import ZERO
 from sandbox.store.sqlite import Tx
 
-FORMATS: Final = {"text/html": "invoice.html.j2", "text/plain": "invoice.txt.j2"}
-"""Template by mime type; the first is what is shown unless asked otherwise."""
 _LATER: Final = (("Adjusted", "ADJUSTED"), ("Disputed", "DISPUTED"), ("Received", "RECVD"), ("Written off", "WRITEOFF"))
 
 
@@ -53,13 +53,23 @@ def _templates() -> Environment:
     return templates
 
 
+def _from_template(name: str) -> Callable[[Flist], bytes]:
+    return lambda facts: _templates().get_template(name).render(facts).encode()
+
+
+FORMATS: Final[Mapping[str, Callable[[Flist], bytes]]] = {
+    "text/html": _from_template("invoice.html.j2"),
+    "text/plain": _from_template("invoice.txt.j2"),
+    "application/pdf": render_pdf,
+}
+"""Renderer by mime type; the first is what is shown unless asked otherwise."""
+
+
 def make_invoice(tx: Tx, bill_poid: Poid) -> Flist:
     """Render and store the invoice of a finished bill of a paying unit; an existing one is replaced by none."""
     bill = tx.edit(bill_poid)
     facts = _facts(tx, bill)
-    formats = [
-        {"TYPE_STR": mime, "BUFFER": _templates().get_template(name).render(facts).encode()} for mime, name in FORMATS.items()
-    ]
+    formats = [{"TYPE_STR": mime, "BUFFER": render(facts)} for mime, render in FORMATS.items()]
     invoice = tx.create(
         "/invoice",
         {

@@ -29,6 +29,7 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "/schedule": ("ACCOUNT_OBJ", "OBJECT"),
     "/uniqueness": ("ACCOUNT_NO", "LOGIN"),
     "/bill": ("BILLINFO_OBJ", "PARENT", "BILL_NO", "ACCOUNT_OBJ"),
+    "/trial_bill": ("AR_BILLINFO_OBJ",),
     "/item": ("ACCOUNT_OBJ", "BILLINFO_OBJ", "BILL_OBJ", "AR_BILL_OBJ", "TRANS_ID", "DESCR"),
     "/event": ("ACCOUNT_OBJ", "DESCR", "EVENT_OBJ"),
     "/invoice": ("ACCOUNT_OBJ", "BILLINFO_OBJ", "BILL_OBJ"),

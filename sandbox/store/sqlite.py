@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -289,6 +290,25 @@ class Tx:
                 self._dirty.add(object_id)
             elif (present := self._current.get(object_id) or self.store.read(object_id)) is not None:
                 self.delete(present["POID"])
+
+    @contextmanager
+    def rehearsal(self, now: datetime) -> Iterator[None]:
+        """Let something happen at another time and take all of it back afterwards, numbers drawn included."""
+        self._begin()
+        self._dirty.update(self._current)
+        self._flush()
+        kept = {object_id: copied(flist) for object_id, flist in self._current.items()}
+        written = {object_id: set(keys) for object_id, keys in self._written_keys.items()}
+        before = (self.now, dict(self._originals), set(self._deleted), dict(self._numbers))
+        self.store.sql("SAVEPOINT rehearsal")
+        self.now = now
+        try:
+            yield
+        finally:
+            self.store.sql("ROLLBACK TO rehearsal")
+            self.store.sql("RELEASE rehearsal")
+            self.now, self._originals, self._deleted, self._numbers = before
+            self._current, self._written_keys, self._dirty = kept, written, set()
 
     def suspend(self) -> None:
         """Let go of the database but keep the changes, so that others can work until :meth:`resume`."""

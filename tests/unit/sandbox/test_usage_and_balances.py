@@ -1,4 +1,4 @@
-"""What is used, what is left of allowances, and what the customer gets to read about it."""
+"""What is used, and what is left of allowances."""
 
 from __future__ import annotations
 
@@ -123,48 +123,6 @@ def test_limits_are_kept_and_shown_with_balances(brm: Any, voip: Any) -> None:
     shown = brm.call("BAL_GET_BALANCES", {"POID": voip["poid"], "BALANCES": Array({840: None})})["BALANCES"]
     assert set(shown) == {840}
     assert (shown[840]["CREDIT_LIMIT"], shown[840]["CREDIT_THRESHOLDS"], shown[840]["CONSUMPTION_RULE"]) == (D(500), 90, 1)
-
-
-def test_on_demand_bill_takes_what_is_pending_and_the_cycle_goes_on(brm: Any, voip: Any) -> None:
-    brm.clock("2027-01-10T00:00:00Z")
-    (made,) = brm.call("BILL_MAKE_BILL_NOW", {"POID": voip["poid"], "NAME": "Moving out"})["RESULTS"].values()
-    bill = brm.call("BILL_FIND", {"POID": brm.poid("/bill -1"), "BILL_NO": made["BILL_NO"]})
-    assert (bill["NAME"], bill["CURRENT_TOTAL"], bill["DUE"]) == ("Moving out", D("18.00"), D("18.00"))
-    assert "RESULTS" not in brm.call("BILL_MAKE_BILL_NOW", {"POID": voip["unit"]})
-    use(brm, "voip-1", 10, "1.00", 840)
-    brm.bill_at(FEB)
-    newest, _ = brm.bills(voip["unit"])
-    assert (newest["CURRENT_TOTAL"], newest["START_T"]) == (D("1.00"), parse_moment("2027-01-10T00:00:00Z"))
-    find = {"POID": brm.poid("/bill -1"), "BILL_NO": "B9-9"}
-    assert brm.refusal("BILL_FIND", find) == ("NOT_FOUND", "BILL_NO")
-    child = brm.child("C", voip["unit"])["BILLINFO"][0]["POID"]
-    assert brm.refusal("BILL_MAKE_BILL_NOW", {"POID": child}) == ("BAD_VALUE", "POID")
-    assert brm.broken() == set()
-
-
-def test_an_invoice_shows_charges_promotions_and_totals(brm: Any) -> None:
-    payer = brm.account("PAYER")
-    unit = payer["BILLINFO"][0]["POID"]
-    child = brm.child("CHILD", unit)
-    promotion = {"POID": brm.poid("/purchased_bundle -1"), "NAME": "Spring <3"}
-    brm.call("SUBSCRIPTION_SET_BUNDLE", {"POID": payer["POID"], "BUNDLE_INFO": Array.of(promotion)})
-    brm.service(payer, "5550001", 20011, 20014, discounts=[20111])
-    brm.service(child, "5550002", 20031, type_="/service/voip")
-    brm.bill_at(FEB)
-    bill = brm.bills(unit)[0]["POID"]
-    assert brm.refusal("INV_VIEW_INVOICE", {"POID": bill}) == ("NOT_FOUND", "POID")
-    assert brm.job("invoice").results == 1
-    assert brm.job("invoice").results == 0
-    page = brm.call("INV_VIEW_INVOICE", {"POID": bill})
-    html = page["BUFFER"].decode()
-    assert page["TYPE_STR"] == "text/html"
-    assert "Promotion: Spring &lt;3" in html
-    text = brm.call("INV_VIEW_INVOICE", {"POID": page["POID"], "TYPE_STR": "text/plain"})["BUFFER"].decode()
-    for shown in ("gsm 5550001", "Cycle forward fee: Wireless Access Monthly", "voip 5550002", "92.00", "18.00", "110.00"):
-        assert shown in html
-        assert shown in text
-    assert brm.refusal("INV_VIEW_INVOICE", {"POID": bill, "TYPE_STR": "application/pdf"}) == ("NOT_FOUND", "TYPE_STR")
-    assert brm.broken() == set()
 
 
 async def test_usage_and_money_jobs_over_http() -> None:
