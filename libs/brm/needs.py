@@ -25,6 +25,8 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             "CUST_CREATE_BILLINFO",
             "BILL_GROUP_CREATE",
             "BILL_GROUP_ADD_MEMBER",
+            "BILL_GROUP_MOVE_MEMBER",
+            "BILL_GROUP_DELETE_MEMBER",
             "BILL_GROUP_GET_PARENT",
         ),
         "bill_fulfillment": _opcodes(

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Collection, Iterator, Mapping
 
 from libs.brm import calls as brm
+from libs.brm.codes import Status
 from libs.brm.flist import get
 from libs.brm.gateway import BrmGateway
+from libs.brm.poid import Poid
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.collation import Collation
-from services.customer_sync.domain.model import Command, Facts
+from services.customer_sync.domain.model import Command, Facts, Service
 from services.customer_sync.persistence import AccountParents
 
 
@@ -34,14 +36,15 @@ class Lookup:
         if not wanted:
             return Facts()
         keys = {item: XrefKey(item[0], command.source_system, item[1]) for item in wanted}
-        rows, parented = await asyncio.gather(
-            self._xref.lookup(list(keys.values())), self._parents.parented(command.system_id, collation.parents)
+        rows, parents = await asyncio.gather(
+            self._xref.lookup(list(keys.values())), self._parents.of(command.system_id, collation.parents)
         )
         found = {item: rows[key] for item, key in keys.items() if rows[key]}
         accounts = _column(found, calls.ACCOUNTS, command.system_id)
         groups = _column(found, calls.ACCOUNT_GROUPS, command.system_id)
         unlinked = await self._unlinked_groups(collation, accounts, groups, command.system_id) if thorough else {}
-        unsure = [account for account in collation.parents if account in accounts and account not in parented]
+        unsure = [account for account in collation.parents if account in accounts and account not in parents]
+        parents |= await self._asked(unsure, accounts, command.system_id)
         return Facts(
             accounts=accounts,
             balance_groups=_column(found, calls.BALANCE_GROUPS, command.system_id),
@@ -52,7 +55,9 @@ class Lookup:
             unlinked_groups=frozenset(unlinked),
             common_ids={item: row.value(COMMON) for item, row in found.items()},
             units_elsewhere=self._elsewhere(found, command.system_id),
-            parented=parented | await self._asked(unsure, accounts, command.system_id),
+            parents=parents,
+            services=await self._services(collation, accounts, parents, command.system_id),
+            assets=_assets(found, command.system_id),
         )
 
     def _elsewhere(self, found: Mapping[tuple[str, str], XrefRow], system_id: str) -> dict[str, tuple[str, ...]]:
@@ -63,11 +68,40 @@ class Lookup:
         }
         return {crm_id: columns for crm_id, columns in others.items() if columns}
 
-    async def _asked(self, account_ids: list[str], accounts: Mapping[str, str], system_id: str) -> frozenset[str]:
-        """Accounts that have a parent in BRM, of those for which nobody here knows."""
+    async def _asked(self, account_ids: list[str], accounts: Mapping[str, str], system_id: str) -> dict[str, str]:
+        """The parents in BRM of accounts about which nobody here knows."""
         calls_made = [self._gateway.call(system_id, brm.bill_group_get_parent(accounts[each])) for each in account_ids]
         answers = await asyncio.gather(*calls_made)
-        return frozenset(each for each, answer in zip(account_ids, answers, strict=True) if answer.get("PARENT"))
+        crm_ids = {Poid.parse(poid): account_id for account_id, poid in accounts.items()}
+        found = {each: answer.get("PARENT") for each, answer in zip(account_ids, answers, strict=True)}
+        return {each: crm_ids.get(parent) or str(parent) for each, parent in found.items() if parent}
+
+    async def _services(
+        self, collation: Collation, accounts: Mapping[str, str], parents: Mapping[str, str], system_id: str
+    ) -> dict[str, tuple[Service, ...]]:
+        """Services of the accounts that might follow a new payer; three reads side by side for each."""
+        unsure = [
+            each for each, payer in collation.repaid.items() if each in accounts and parents.get(each) not in (None, "", payer)
+        ]
+        found = await asyncio.gather(*(self._services_of(each, accounts[each], system_id) for each in unsure))
+        return dict(zip(unsure, found, strict=True))
+
+    async def _services_of(self, account_id: str, account: str, system_id: str) -> tuple[Service, ...]:
+        """Service by service the payer of its balance group's bill unit, whose id tells who pays."""
+        searches = (
+            brm.find_services_of_account(account),
+            brm.find_balance_groups(account=account),
+            brm.find_billinfos_of_account(account),
+        )
+        answers = await asyncio.gather(*(self._gateway.call(system_id, each) for each in searches))
+        services, groups, units = (list((answer.get("RESULTS") or {}).values()) for answer in answers)
+        unit_of = {group["POID"]: group.get("BILLINFO_OBJ") for group in groups}
+        payer_of = {unit["POID"]: calls.payer_of_unit(unit.get("BILLINFO_ID") or "") or account_id for unit in units}
+        return tuple(
+            Service(each["POID"], payer_of.get(unit_of.get(each.get("BAL_GRP_OBJ")), account_id))
+            for each in services
+            if each.get("STATUS") != Status.CLOSED
+        )
 
     async def _unlinked_groups(
         self, collation: Collation, accounts: Mapping[str, str], groups: Mapping[str, str], system_id: str
@@ -92,8 +126,16 @@ def _wanted(command: Command, collation: Collation) -> Iterator[tuple[str, str]]
             yield calls.BILL_UNITS, payment.profile_id
     for key in collation.payers:
         yield calls.NONPAYING_UNITS, key.crm_id
-    for parent_id in collation.parents.values():
+    for parent_id in (*collation.parents.values(), *collation.repaid.values()):
         yield calls.ACCOUNT_GROUPS, parent_id
+    for line in command.lines:
+        if line.service_account_id in collation.repaid and line.asset_id:
+            yield calls.ASSETS, line.asset_id
+
+
+def _assets(found: Mapping[tuple[str, str], XrefRow], column: str) -> dict[str, frozenset[Poid]]:
+    values = {crm_id: row.values(column) for (table, crm_id), row in found.items() if table == calls.ASSETS}
+    return {crm_id: frozenset(Poid.parse(value) for value in stored) for crm_id, stored in values.items()}
 
 
 def _column(found: Mapping[tuple[str, str], XrefRow], table: str, column: str) -> dict[str, str]:

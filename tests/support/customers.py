@@ -136,5 +136,5 @@ def after(plan: SyncPlan, facts: Facts | None = None) -> Facts:
             number += 1
             if output.link is not None:
                 found[tables[output.link.table]][output.link.crm_id] = f"0.0.0.1 /object {number} 0"
-    members = {member for parenting in plan.parentings for member in parenting.member_ids}
-    return Facts(**found, parented=known.parented | members)
+    below = {member: parenting.parent_id for parenting in plan.parentings for member in parenting.member_ids}
+    return Facts(**found, parents={**known.parents, **below})

@@ -18,6 +18,7 @@ from libs.dvm import COMMON, unmapped
 from libs.plan.model import Ref, XrefLink, Yield
 from services.customer_sync.domain import attributes
 from services.customer_sync.domain.attributes import PAYMENT_METHODS, Translator
+from services.customer_sync.domain.groups import GroupAction, GroupChange
 from services.customer_sync.domain.model import Account, Contact, Facts, PayerKey, Profile
 from services.customer_sync.domain.rules import BILL_ME, PAYMENT_METHOD_MAP, method_of
 
@@ -33,6 +34,7 @@ NONPAYING_UNITS: Final = "NONPAYING_BILLINFO"
 ACCOUNT_GROUPS: Final = "ACCOUNTGROUP_ID"
 CONTACTS: Final = "CUSTOMERPARTY_CONTACTID"
 ADDRESSES: Final = "CUSTOMERPARTY_ADDRESSID"
+ASSETS: Final = "INSTALLEDPRODUCT_ID"
 
 
 def account_ref(account_id: str) -> str:
@@ -53,6 +55,12 @@ def balance_group_ref(account_id: str) -> str:
 
 def nonpaying_ref(key: PayerKey) -> str:
     return f"nonpaying({key.crm_id})"
+
+
+def payer_of_unit(billinfo_id: str) -> str:
+    """Who pays for a bill unit by its id in BRM (:attr:`PayerKey.crm_id`); empty for one that pays for itself."""
+    parts = billinfo_id.split("|")
+    return parts[1] if len(parts) == 3 else ""
 
 
 def group_ref(account_id: str) -> str:
@@ -133,24 +141,27 @@ class Caller:
         yields = (Yield(nonpaying_ref(unit.key), "POID", XrefLink(NONPAYING_UNITS, unit.key.crm_id)),)
         return self._add_unit(account, self._nonpaying(unit, self._currency(account))), yields
 
-    def create_group(self, owner_id: str, member_ids: Sequence[str]) -> tuple[BrmCall, tuple[Yield, ...]]:
-        """One call: the account hierarchy group of an account, with its first members."""
-        call = brm.bill_group_create(
-            self._account(owner_id),
-            [self._account(member) for member in member_ids],
-            name=f"ACCOUNT-{owner_id}",
-            program_name=PROGRAM_NAME,
-            db=self.translate.policy.db,
-        )
-        return call, (Yield(group_ref(owner_id), "POID", XrefLink(ACCOUNT_GROUPS, owner_id)),)
+    def change_group(self, change: GroupChange) -> tuple[BrmCall, tuple[Yield, ...]]:
+        """One call: make the group of a parent account, or let members join it, move to it, leave it.
 
-    def add_members(self, owner_id: str, member_ids: Sequence[str]) -> tuple[BrmCall, tuple[Yield, ...]]:
-        """One call: further members of a group that exists; it is cross-referenced if it is not yet."""
-        members = [brm.GroupMember(account=self._account(member)) for member in member_ids]
-        call = brm.bill_group_add_member(self.facts.account_groups[owner_id], members, program_name=PROGRAM_NAME)
-        if owner_id not in self.facts.unlinked_groups:
-            return call, ()
-        return call, (Yield(group_ref(owner_id), "POID", XrefLink(ACCOUNT_GROUPS, owner_id)),)
+        A group that BRM has without cross-reference gets one by its first change.
+        """
+        owner_id, known = change.parent_id, self.facts.account_groups.get(change.parent_id)
+        accounts = [self._account(member) for member in change.member_ids]
+        group, members = known or Ref(group_ref(owner_id)), [brm.GroupMember(account=account) for account in accounts]
+        match change.action:
+            case GroupAction.CREATE:
+                owner, name, db = self._account(owner_id), f"ACCOUNT-{owner_id}", self.translate.policy.db
+                call = brm.bill_group_create(owner, accounts, name=name, program_name=PROGRAM_NAME, db=db)
+            case GroupAction.JOIN:
+                call = brm.bill_group_add_member(group, members, program_name=PROGRAM_NAME)
+            case GroupAction.MOVE:
+                call = brm.bill_group_move_member(group, members, program_name=PROGRAM_NAME)
+            case GroupAction.LEAVE:
+                call = brm.bill_group_delete_member(group, members, program_name=PROGRAM_NAME)
+        link = Yield(group_ref(owner_id), "POID", XrefLink(ACCOUNT_GROUPS, owner_id))
+        is_new = change.action is GroupAction.CREATE or (known is not None and owner_id in self.facts.unlinked_groups)
+        return call, (link,) if is_new else ()
 
     def _account(self, account_id: str) -> str | Ref:
         return self.facts.accounts.get(account_id) or Ref(account_ref(account_id))

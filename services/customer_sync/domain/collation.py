@@ -58,18 +58,37 @@ class Collation:
     """Those asked for by a new line, or by a change whose prior values say so."""
     parents: Mapping[str, str] = field(default_factory=dict)
     """Service account to its parent: the first billing account met that is not itself (Q38)."""
-    promotion_only: frozenset[str] = frozenset()
-    """Billing accounts named by promotion lines alone (Q7)."""
+    repaid: Mapping[str, str] = field(default_factory=dict)
+    """Service account to the first billing account that takes over as its payer, where prior values say that it did (5.3)."""
     line_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Lines that name the account, profile or payer (by CRM id)."""
 
+    _profiles_of: Mapping[str, tuple[str, ...]] = field(init=False, repr=False)
+    _payers_of: Mapping[str, tuple[PayerKey, ...]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        profiles: dict[str, list[str]] = {}
+        for profile_id, owner in self.profiles.items():
+            profiles.setdefault(owner, []).append(profile_id)
+        payers: dict[str, list[PayerKey]] = {}
+        for key in self.payers:
+            payers.setdefault(key.service_account_id, []).append(key)
+        object.__setattr__(self, "_profiles_of", {owner: tuple(ids) for owner, ids in profiles.items()})
+        object.__setattr__(self, "_payers_of", {account_id: tuple(keys) for account_id, keys in payers.items()})
+
     def profiles_of(self, account_id: str) -> tuple[str, ...]:
         """Profiles of the account used on this order, the first being its default."""
-        return tuple(profile for profile, owner in self.profiles.items() if owner == account_id)
+        return self._profiles_of.get(account_id, ())
 
     def payers_of(self, account_id: str) -> tuple[PayerKey, ...]:
         """Nonpaying units the account needs."""
-        return tuple(key for key in self.payers if key.service_account_id == account_id)
+        return self._payers_of.get(account_id, ())
+
+    @property
+    def in_order(self) -> list[str]:
+        """Accounts that pay before accounts that are paid for; within these as the lines name them."""
+        paid_for = self.parents.keys() - self.paying_for_others
+        return sorted(self.accounts, key=lambda account_id: account_id in paid_for)
 
     @property
     def paying_for_others(self) -> frozenset[str]:
@@ -82,8 +101,6 @@ def collate(command: Command, policy: Policy) -> tuple[Collation, list[Violation
     violations: list[Violation] = []
     accounts: dict[str, None] = {}
     profiles: dict[str, str] = {}
-    spent_on: set[str] = set()
-    promoted: set[str] = set()
     lines: list[Line] = []
     for line in command.lines:
         part = contribution_of(line, policy)
@@ -93,10 +110,8 @@ def collate(command: Command, policy: Policy) -> tuple[Collation, list[Violation
             continue
         accounts[line.billing_account_id] = None
         if not part.service_account:
-            promoted.add(line.billing_account_id)
             continue
         accounts[line.service_account_id] = None
-        spent_on |= {line.billing_account_id, line.service_account_id}
         owner = profiles.setdefault(line.billing_profile_id, line.billing_account_id)
         stated = command.profiles[line.billing_profile_id].account_id if line.billing_profile_id in command.profiles else ""
         if owner != line.billing_account_id or stated not in ("", line.billing_account_id):
@@ -109,7 +124,7 @@ def collate(command: Command, policy: Policy) -> tuple[Collation, list[Violation
         payers=payers,
         changed_payers=frozenset(_changed(lines)),
         parents=_parents(payers),
-        promotion_only=frozenset(promoted - spent_on),
+        repaid=_repaid(lines),
         line_ids=_line_ids(command.lines, policy),
     )
     return collation, violations + _cycles(collation)
@@ -167,6 +182,16 @@ def _changed(lines: list[Line]) -> Iterable[PayerKey]:
         now = (line.service_account_id, line.billing_account_id, line.billing_profile_id)
         if line.action not in CHANGING or any(old is not None and old != new for old, new in zip(was, now, strict=True)):
             yield _key(line)
+
+
+def _repaid(lines: list[Line]) -> dict[str, str]:
+    """Who takes over as payer of whom: lines of a change whose prior billing account differs."""
+    repaid: dict[str, str] = {}
+    for line in lines:
+        was = line.prior.billing_account_id
+        if _names_payer(line) and line.action in CHANGING and was is not None and was != line.billing_account_id:
+            repaid.setdefault(line.service_account_id, line.billing_account_id)
+    return repaid
 
 
 def _parents(payers: Iterable[PayerKey]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from libs.brm.poid import Poid
 from libs.dvm import ValueMaps
 from libs.errors import Notice
 from libs.orders import Action as Action
@@ -139,6 +140,7 @@ class Prior:
     service_account_id: str | None = None
     billing_account_id: str | None = None
     billing_profile_id: str | None = None
+    owner_account_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,11 @@ class Line:
     service_account_id: str = ""
     billing_account_id: str = ""
     billing_profile_id: str = ""
+    owner_account_id: str = ""
+    """Legal owner; empty when neither line nor header names one."""
     account_level: bool = False
     """Whether the product is owned by the account instead of a service."""
+    asset_id: str = ""
     prior: Prior = Prior()
 
 
@@ -186,6 +191,8 @@ class Command:
     profiles: Mapping[str, Profile]
     lines: tuple[Line, ...]
     payments: tuple[Payment, ...] = ()
+    customer_account_id: str = ""
+    """Account the order is placed for."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -200,6 +207,15 @@ class PayerKey:
     def crm_id(self) -> str:
         """Key in the cross-references, and the unit's natural key in BRM."""
         return f"{self.service_account_id}|{self.billing_account_id}|{self.billing_profile_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that BRM holds for an account, closed ones left out."""
+
+    poid: Poid
+    payer_id: str
+    """CRM id of the account that pays for it; the account itself when it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +237,12 @@ class Facts:
     """(table, CRM id) to COMMON id, of every row that exists."""
     units_elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Billing profile id to the other BRM instances that hold its bill unit."""
-    parented: frozenset[str] = frozenset()
-    """CRM ids of accounts that have a parent in the account hierarchy."""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """Account to its parent in the account hierarchy, by CRM ids (a POID where nobody here knows it); absent or empty: none."""
+    services: Mapping[str, tuple[Service, ...]] = field(default_factory=dict)
+    """Services of the accounts whose payer the order changes, where that decides about their parent (5.3)."""
+    assets: Mapping[str, frozenset[Poid]] = field(default_factory=dict)
+    """Asset to the objects in BRM that are cross-referenced for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def to_domain_command(request: pb.SyncOrderCustomersRequest, system_id: str) -> 
         profiles=_profiles(order),
         lines=tuple(_line(line, f"order.lines[{index}]", order) for index, line in enumerate(order.lines)),
         payments=tuple(_payment(payment, f"order.payments[{index}]") for index, payment in enumerate(order.payments)),
+        customer_account_id=order.customer_account.account_id.strip(),
     )
     O2CError.raise_all(violations)
     return command
@@ -124,11 +125,11 @@ def _fullest(found: Iterable[T], key: Callable[[T], str], has_details: Callable[
 def _account_references(order: order_pb2.Order) -> Iterator[tuple[order_pb2.AccountRef, str]]:
     for index, reference in enumerate(order.accounts):
         yield reference, f"order.accounts[{index}]"
-    for name in ("customer_account", "service_account", "billing_account"):
+    for name in ("customer_account", "service_account", "billing_account", "owner_account"):
         yield getattr(order, name), f"order.{name}"
     for index, line in enumerate(order.lines):
-        yield line.service_account, f"order.lines[{index}].service_account"
-        yield line.billing_account, f"order.lines[{index}].billing_account"
+        for name in ("service_account", "billing_account", "owner_account"):
+            yield getattr(line, name), f"order.lines[{index}].{name}"
 
 
 def _profile_references(order: order_pb2.Order) -> Iterator[tuple[order_pb2.BillingProfileRef, str]]:
@@ -151,7 +152,9 @@ def _line(line: order_pb2.OrderLine, path: str, order: order_pb2.Order) -> Line:
         service_account_id=(line.service_account.account_id or order.service_account.account_id).strip(),
         billing_account_id=(line.billing_account.account_id or order.billing_account.account_id).strip(),
         billing_profile_id=(line.billing_profile.billing_profile_id or order.billing_profile.billing_profile_id).strip(),
+        owner_account_id=(line.owner_account.account_id or order.owner_account.account_id).strip(),
         account_level=kind is not LineKind.SERVICE_BUNDLE and (line.billing_service_type == _ACCOUNT_LEVEL or top),
+        asset_id=line.asset_integration_id.strip(),
         prior=_prior(line),
     )
 
@@ -171,6 +174,7 @@ def _prior(line: order_pb2.OrderLine) -> Prior:
         service_account_id=prior.service_account_id if prior.HasField("service_account_id") else None,
         billing_account_id=prior.billing_account_id if prior.HasField("billing_account_id") else None,
         billing_profile_id=prior.billing_profile_id if prior.HasField("billing_profile_id") else None,
+        owner_account_id=prior.owner_account_id if prior.HasField("owner_account_id") else None,
     )
 
 

@@ -24,19 +24,20 @@ class AccountParent(SQLModel, table=True):
 
     system_id: str = Field(primary_key=True, sa_type=Text)
     account_id: str = Field(primary_key=True, sa_type=Text, description="CRM id")
-    parent_account_id: str = Field(sa_type=Text, description="CRM id")
+    parent_account_id: str = Field(sa_type=Text, description="CRM id; empty when it has none")
     arranged_at: int = Field(sa_type=BigInteger)
 
 
 _FIND: Final = Statement(
-    batch="SELECT p.account_id FROM account_parent AS p JOIN {rows} AS k"
+    batch="SELECT p.account_id, p.parent_account_id FROM account_parent AS p JOIN {rows} AS k"
     " ON p.system_id = k.system_id AND p.account_id = k.account_id",
     columns={"system_id": "text", "account_id": "text"},
 )
 _KEEP: Final = Statement(
     batch="INSERT INTO account_parent (system_id, account_id, parent_account_id, arranged_at)"
     " SELECT system_id, account_id, parent_account_id, arranged_at FROM {rows} AS r WHERE true"
-    " ON CONFLICT (system_id, account_id) DO NOTHING",
+    " ON CONFLICT (system_id, account_id) DO UPDATE SET parent_account_id = excluded.parent_account_id,"
+    " arranged_at = excluded.arranged_at",
     columns={"system_id": "text", "account_id": "text", "parent_account_id": "text", "arranged_at": "bigint"},
 )
 
@@ -53,16 +54,17 @@ class AccountParents:
         await db.create_tables([AccountParent])
         return cls(db)
 
-    async def parented(self, system_id: str, account_ids: Iterable[str]) -> frozenset[str]:
-        """Those of ``account_ids`` that are known to have a parent."""
+    async def of(self, system_id: str, account_ids: Iterable[str]) -> dict[str, str]:
+        """Account to its parent, empty for one that is known to have none; absent when nobody here knows."""
         rows = [(system_id, account_id) for account_id in sorted(set(account_ids))]
-        return frozenset(row[0] for row in await self._db.all(_FIND, rows=rows)) if rows else frozenset()
+        return {row[0]: row[1] for row in await self._db.all(_FIND, rows=rows)} if rows else {}
 
     @staticmethod
     def keeping(system_id: str, parentings: Iterable[Parenting]) -> Callable[[Transaction], Awaitable[None]] | None:
-        """Writes, inside a transaction, who was put below whom; the first parent of an account stays (Q9)."""
+        """Writes, inside a transaction, who was put below whom; later parentings of an account win."""
         now = time.time_ns() // 1000
-        rows = sorted((system_id, member, each.parent_id, now) for each in parentings for member in each.member_ids)
+        parents = {member: each.parent_id for each in parentings for member in each.member_ids}
+        rows = sorted((system_id, member, parent_id, now) for member, parent_id in parents.items())
         if not rows:
             return None
 

@@ -1,0 +1,122 @@
+"""A plan while it is being drawn up: what the rule families write onto, and read each other's results from.
+
+Every family (``paying``, ``groups``, ``legal``, ``payments``) adds the steps it finds missing, with the objects they make; at
+the end :meth:`Draft.finished` is the plan, or every violation that any of them found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from libs.brm.call import BrmCall
+from libs.errors import O2CError, Violation
+from libs.plan.model import Claim, Plan, Ref, Step, Yield
+from services.customer_sync.domain import calls
+from services.customer_sync.domain.attributes import Findings, Translator
+from services.customer_sync.domain.calls import Caller, common_ref
+from services.customer_sync.domain.collation import Collation
+from services.customer_sync.domain.model import (
+    Account,
+    Address,
+    Command,
+    Contact,
+    Entity,
+    EntityKind,
+    EntityOutcome,
+    Facts,
+    Parenting,
+    Policy,
+    Profile,
+    SyncPlan,
+)
+
+
+@dataclass(slots=True)
+class Draft:
+    """The plan so far."""
+
+    command: Command
+    facts: Facts
+    policy: Policy
+    collation: Collation
+    findings: Findings
+    steps: list[Step] = field(default_factory=list)
+    entities: list[Entity] = field(default_factory=list)
+    parentings: list[Parenting] = field(default_factory=list)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    caller: Caller = field(init=False)
+
+    def __post_init__(self) -> None:
+        translate = Translator(self.policy, self.command.source_system, self.findings)
+        self.caller = Caller(translate, self.facts, self.command.order_date)
+
+    def finished(self) -> SyncPlan:
+        """The plan. Raises ``O2CError`` with everything that was found wrong."""
+        O2CError.raise_all(_distinct(self.findings.violations))
+        plan = Plan(self.policy.system_id, tuple(self.steps), tuple(self.claims.values()))
+        notices = {(notice.reason, notice.message): notice for notice in self.findings.notices}
+        return SyncPlan(plan, tuple(self.entities), tuple(notices.values()), tuple(self.parentings))
+
+    def account(self, account_id: str) -> Account:
+        """Its details; of one that nobody describes, the id alone."""
+        known = self.command.accounts.get(account_id)
+        return known or Account(account_id, f"order.accounts[{account_id}]", currency=self.command.currency)
+
+    def profile(self, profile_id: str) -> Profile:
+        """Its details; of one that nobody describes, the id alone."""
+        known = self.command.profiles.get(profile_id)
+        return known or Profile(profile_id, f"order.billing_profiles[{profile_id}]")
+
+    def step(
+        self,
+        key: str,
+        title: str,
+        drawn: tuple[BrmCall, tuple[Yield, ...]],
+        lane: str,
+        named: Sequence[str],
+        after: Iterable[str] = (),
+    ) -> None:
+        """Add a call. ``lane`` is the account written to; ``named`` the objects it serves, which tell its order lines."""
+        call, yields = drawn
+        lines = dict.fromkeys(line for crm_id in named for line in self.collation.line_ids.get(crm_id, ()))
+        self.steps.append(Step(key, title, call, yields, lane, after=tuple(after), line_ids=tuple(lines)))
+
+    def claim(self, table: str, crm_id: str) -> None:
+        """Have a COMMON id for an object of the CRM."""
+        if crm_id:
+            name = common_ref(table, crm_id)
+            self.claims.setdefault(name, Claim(table, crm_id, name))
+
+    def claim_party(self, contact: Contact | None, address: Address | None) -> None:
+        """COMMON ids of a contact and an address that BRM receives."""
+        self.claim(calls.CONTACTS, contact.contact_id if contact else "")
+        self.claim(calls.ADDRESSES, address.address_id if address else "")
+
+    def created(self, kind: EntityKind, table: str, crm_id: str, ref: str) -> None:
+        """An object the latest step makes."""
+        self.claim(table, crm_id)
+        common = Ref(common_ref(table, crm_id))
+        self.entities.append(Entity(crm_id, kind, common, Ref(ref), EntityOutcome.CREATED, self.steps[-1].key))
+
+    def existed(self, kind: EntityKind, table: str, crm_id: str, known: Mapping[str, str]) -> None:
+        """An object that is there already, if its id is known."""
+        found = known.get(crm_id)
+        if found:
+            common = self.facts.common_ids.get((table, crm_id), "")
+            self.entities.append(Entity(crm_id, kind, common, found, EntityOutcome.EXISTED))
+
+    def updated(self, kind: EntityKind, table: str, crm_id: str, known: Mapping[str, str]) -> None:
+        """An object that is there already and that the latest step changes."""
+        common = self.facts.common_ids.get((table, crm_id), "")
+        self.entities.append(Entity(crm_id, kind, common, known[crm_id], EntityOutcome.UPDATED, self.steps[-1].key))
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 bill unit``, ``2 bill units``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _distinct(violations: Iterable[Violation]) -> list[Violation]:
+    """Each violation once: the same profile may be looked at as a payer and for itself."""
+    return list({(violation.reason, violation.field, violation.message): violation for violation in violations}.values())

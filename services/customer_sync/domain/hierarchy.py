@@ -1,0 +1,96 @@
+"""Which account is to be below which, after an order (customer-sync 5.1, 5.3).
+
+A service account comes below the first billing account that pays for it, and stays there. It moves only when an order changes
+its payer for all its services, with prior values that say so.
+"""
+
+from __future__ import annotations
+
+from services.customer_sync.domain import calls
+from services.customer_sync.domain.collation import CONTRIBUTIONS
+from services.customer_sync.domain.draft import Draft
+from services.customer_sync.domain.groups import GroupAction, GroupChange, group_changes
+from services.customer_sync.domain.model import Action, EntityKind, Parenting
+
+_GOING = frozenset((Action.DELETE, Action.MOVE_DELETE))
+
+
+def draw_hierarchy(draft: Draft) -> None:
+    """The group changes that put every account of the order where it belongs: one call per parent."""
+    wanted = wanted_parents(draft)
+    changes = group_changes(wanted, draft.facts.parents, draft.facts.account_groups)
+    for change in changes:
+        _draw(draft, change, changes)
+    changed = {change.parent_id for change in changes}
+    for parent_id in dict.fromkeys(draft.collation.parents.values()):
+        if parent_id not in changed:
+            draft.existed(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, parent_id, draft.facts.account_groups)
+
+
+def wanted_parents(draft: Draft) -> dict[str, str | None]:
+    """The parent of every account that needs one or gets another one."""
+    wanted: dict[str, str | None] = {}
+    for account_id, parent_id in draft.collation.parents.items():
+        if not draft.facts.parents.get(account_id):
+            if _pays_or_will(draft, account_id, parent_id):
+                wanted[account_id] = parent_id
+        elif account_id in draft.collation.repaid and moves_as_a_whole(draft, account_id):
+            wanted[account_id] = draft.collation.repaid[account_id]
+    return wanted
+
+
+def _pays_or_will(draft: Draft, account_id: str, parent_id: str) -> bool:
+    """Whether the order puts (or finds) a unit of the account under the parent; otherwise the hierarchy stays (P12)."""
+    keys = [key for key in draft.collation.payers_of(account_id) if key.billing_account_id == parent_id]
+    known = account_id in draft.facts.accounts
+    return any(not known or key in draft.collation.changed_payers or key.crm_id in draft.facts.nonpaying_units for key in keys)
+
+
+def moves_as_a_whole(draft: Draft, account_id: str) -> bool:
+    """Whether the new payer pays for every service of the account once the order is done (5.3).
+
+    Without service-level balance groups it always does: there is one payer for the account as a whole. With them, services
+    stay with another payer that this order leaves to him, and those that BRM holds and the order does not move. Services of
+    other orders that are not in BRM yet do not count.
+    """
+    if not draft.policy.service_level_balance_groups:
+        return True
+    payer_id = draft.collation.repaid[account_id]
+    here = [line for line in draft.command.lines if line.service_account_id == account_id and line.action not in _GOING]
+    if any(CONTRIBUTIONS[line.kind].service_account and line.billing_account_id != payer_id for line in here):
+        return False
+    moved = {poid for line in here for poid in draft.facts.assets.get(line.asset_id, ())}
+    staying = (service for service in draft.facts.services.get(account_id, ()) if service.poid not in moved)
+    return all(service.payer_id == payer_id for service in staying)
+
+
+def _draw(draft: Draft, change: GroupChange, changes: tuple[GroupChange, ...]) -> None:
+    named = change.member_ids
+    who = f"account {named[0]}" if len(named) == 1 else f"{len(named)} accounts"
+    titles = {
+        GroupAction.CREATE: f"create the hierarchy of account {change.parent_id} with {who if named else 'nobody'} below it",
+        GroupAction.JOIN: f"put {who} below account {change.parent_id}",
+        GroupAction.MOVE: f"move {who} below account {change.parent_id}",
+        GroupAction.LEAVE: f"take {who} from below account {change.parent_id}",
+    }
+    drawn = draft.caller.change_group(change)
+    after = _earlier(change, changes)
+    draft.step(change.key, titles[change.action], drawn, change.parent_id, named or [change.parent_id], after)
+    if change.action is GroupAction.CREATE:
+        ref = calls.group_ref(change.parent_id)
+        draft.created(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, change.parent_id, ref)
+    elif change.parent_id in draft.facts.account_groups:
+        if change.parent_id in draft.facts.unlinked_groups:
+            draft.claim(calls.ACCOUNT_GROUPS, change.parent_id)
+        draft.updated(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, change.parent_id, draft.facts.account_groups)
+    if named:
+        parent_id = "" if change.action is GroupAction.LEAVE else change.parent_id
+        draft.parentings.append(Parenting(change.key, parent_id, named))
+
+
+def _earlier(change: GroupChange, changes: tuple[GroupChange, ...]) -> list[str]:
+    """Moves wait for those that move or take away what stands above or between: BRM takes no detour through a cycle."""
+    if change.action is not GroupAction.MOVE:
+        return []
+    before = changes[: changes.index(change)]
+    return [each.key for each in before if each.action in (GroupAction.MOVE, GroupAction.LEAVE)]
