@@ -44,7 +44,7 @@ class Executor:
     async def plan(self, command: Command, policy: Policy) -> Outcome:
         """What would be done. Reads; writes nothing anywhere."""
         collation, _ = collate(command, policy)
-        facts = await self.lookup.gather(command, collation)
+        facts = await self.lookup.gather(command, collation, policy)
         return planned(plan_sync_order_customers(command, facts, policy))
 
     async def execute(self, command: Command, policy: Policy, answer_of: AnswerOf) -> Outcome:
@@ -63,7 +63,7 @@ class Executor:
     ) -> Outcome:
         before: dict[tuple[EntityKind, str], Entity] = {}
         for attempt in range(1, MAX_PLANS + 1):
-            facts = await self.lookup.gather(command, collation, thorough=attempt > 1)
+            facts = await self.lookup.gather(command, collation, policy, thorough=attempt > 1)
             sync = plan_sync_order_customers(command, facts, policy)
             last = attempt == MAX_PLANS
             closing = _Closing(sync, before, answer_of, lease, last)

@@ -13,7 +13,7 @@ from libs.brm.poid import Poid
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.collation import Collation
-from services.customer_sync.domain.model import Command, Facts, Service
+from services.customer_sync.domain.model import Command, Facts, Policy, Service
 from services.customer_sync.persistence import AccountParents
 
 
@@ -26,7 +26,7 @@ class Lookup:
         self._parents = parents
         self._billing_systems = billing_systems
 
-    async def gather(self, command: Command, collation: Collation, *, thorough: bool = False) -> Facts:
+    async def gather(self, command: Command, collation: Collation, policy: Policy, *, thorough: bool = False) -> Facts:
         """All facts the planner needs. Nothing to know, no call.
 
         ``thorough`` also asks BRM for hierarchy groups that are not cross-referenced: another process may just have made
@@ -56,7 +56,7 @@ class Lookup:
             common_ids={item: row.value(COMMON) for item, row in found.items()},
             units_elsewhere=self._elsewhere(found, command.system_id),
             parents=parents,
-            services=await self._services(collation, accounts, parents, command.system_id),
+            services=await self._services(collation, accounts, parents, policy),
             assets=_assets(found, command.system_id),
         )
 
@@ -77,13 +77,15 @@ class Lookup:
         return {each: crm_ids.get(parent) or str(parent) for each, parent in found.items() if parent}
 
     async def _services(
-        self, collation: Collation, accounts: Mapping[str, str], parents: Mapping[str, str], system_id: str
+        self, collation: Collation, accounts: Mapping[str, str], parents: Mapping[str, str], policy: Policy
     ) -> dict[str, tuple[Service, ...]]:
         """Services of the accounts that might follow a new payer; three reads side by side for each."""
+        if not policy.service_level_balance_groups:
+            return {}  # they have one payer, and follow him
         unsure = [
             each for each, payer in collation.repaid.items() if each in accounts and parents.get(each) not in (None, "", payer)
         ]
-        found = await asyncio.gather(*(self._services_of(each, accounts[each], system_id) for each in unsure))
+        found = await asyncio.gather(*(self._services_of(each, accounts[each], policy.system_id) for each in unsure))
         return dict(zip(unsure, found, strict=True))
 
     async def _services_of(self, account_id: str, account: str, system_id: str) -> tuple[Service, ...]:

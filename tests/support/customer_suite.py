@@ -60,11 +60,15 @@ class Suite:
 
 
 @asynccontextmanager
-async def running_suite(*codes: str, database_url: str = "sqlite://:memory:", **settings: Any) -> AsyncIterator[Suite]:
-    """A suite over fresh BRM instances; ``settings`` are those of customer sync."""
+async def running_suite(
+    *codes: str, database_url: str = "sqlite://:memory:", slbg: bool = True, **settings: Any
+) -> AsyncIterator[Suite]:
+    """A suite over fresh BRM instances, with service-level balance groups or without; ``settings`` are customer sync's."""
     names = codes or ("BRM_01",)
     async with running_sandbox(names, crm=True) as sandbox:
-        systems = tuple(BillingSystem(code=code, endpoint=sandbox.url(code)) for code in names)
+        systems = tuple(
+            BillingSystem(code=code, endpoint=sandbox.url(code), service_level_balance_groups=slbg) for code in names
+        )
         async with running_xref(local_settings(XrefSettings), systems) as xref_address:
             targets = {"xref_target": xref_address, "crm_target": sandbox.crm_address}
             own = local_settings(Settings, database_url=database_url, **{**targets, **settings})
