@@ -16,6 +16,7 @@ from libs.pb.bill_fulfillment.v1.bill_fulfillment_pb2_grpc import BillFulfillmen
 from libs.pb.billing_care.v1.billing_care_pb2_grpc import BillingCareServiceStub
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceStub
 from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import OrderIntakeServiceStub, OrdersServiceStub
+from libs.pb.xref.v1.maintenance_pb2_grpc import XrefMaintenanceServiceStub
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceStub
 from sandbox.admin_client import AdminClient
 from sandbox.crm.admin_client import CrmAdminClient
@@ -33,6 +34,7 @@ class Clients:
         self.suite = suite
         self.channels = {name: grpc.insecure_channel(address, options) for name, address in suite.services.items()}
         self.xref = XrefServiceStub(self.channels["xref"])
+        self.xref_maintenance = XrefMaintenanceServiceStub(self.channels["xref"])
         self.customer_sync = CustomerSyncServiceStub(self.channels["customer_sync"])
         self.bill_fulfillment = BillFulfillmentServiceStub(self.channels["bill_fulfillment"])
         self.care = BillingCareServiceStub(self.channels["billing_care"])

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 IMAGE = PROTOS / "image.binpb"
 BASELINE = PROTOS / "baseline.binpb"
-READING = re.compile(r"^(Batch|Stream)?(Get(?!OrCreate)|List|Lookup|Watch|Describe|Translate|Resolve|Export)")
+READING = re.compile(r"^(Batch|Stream)?(Get(?!OrCreate)|List|Lookup|Watch|Describe|Translate|Resolve|Export|Reconcile)")
 """RPCs that change nothing, by their verb."""
 
 

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from cli.catalogue import load_products
+from cli.commands import xref_tables
 from cli.connection import CALL_SECONDS, connected
 from cli.output import JsonFlag, errors_by_name, out, print_json, show, to_dict
 from cli.views import xref_rows
 from libs.pb.xref.v1 import xref_pb2
 
-app = typer.Typer(no_args_is_help=True, help="Look up and load cross-references.")
+app = typer.Typer(no_args_is_help=True, help="Look up, load, move and check cross-references.")
 
 
 @app.command()
@@ -63,3 +64,6 @@ def load(
             print_json({"products": loaded})
         else:
             out.print(f"{loaded} products cross-referenced")
+
+
+xref_tables.add_to(app)

@@ -11,6 +11,8 @@ Session::
     async with db.begin() as tx:                                  # one commit
         await tx.run(ADD, ref="1-DENISE", common="…")
         await tx.run_many(ADD, [{"ref": …, "common": …}, …])
+    async with db.snapshot() as then:                             # reads of one moment
+        page = await then.all(PAGE, after=0)
     await db.close()
 
 Columns are Text, Integer, BigInteger or Boolean; times are epoch microseconds in a BigInteger, JSON is Text. Errors:
@@ -18,7 +20,7 @@ Columns are Text, Integer, BigInteger or Boolean; times are epoch microseconds i
 ``retry_after``), :class:`UniqueViolation` when a unique constraint refuses a row.
 """
 
-from libs.db.database import Database, Row, Transaction
+from libs.db.database import Database, Row, Snapshot, Transaction
 from libs.db.errors import UniqueViolation
 from libs.db.postgresql import PostgresqlDatabase
 from libs.db.sqlite import SqliteDatabase
@@ -26,4 +28,4 @@ from libs.db.statement import Statement, upsert
 
 Database.adapters.update(sqlite=SqliteDatabase, postgresql=PostgresqlDatabase, postgres=PostgresqlDatabase)
 
-__all__ = ["Database", "Row", "Statement", "Transaction", "UniqueViolation", "upsert"]
+__all__ = ["Database", "Row", "Snapshot", "Statement", "Transaction", "UniqueViolation", "upsert"]

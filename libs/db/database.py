@@ -42,6 +42,14 @@ class Transaction(Protocol):
         ...
 
 
+class Snapshot(Protocol):
+    """Reads that all see the database as it was at one moment."""
+
+    async def all(self, statement: Statement, /, **params: Any) -> list[Row]:
+        """Every row of a read."""
+        ...
+
+
 class Database(abc.ABC):
     """A pool of connections to one database. Make it with :meth:`open`, in the event loop that will use it."""
 
@@ -85,10 +93,19 @@ class Database(abc.ABC):
         """The first row of a read, or ``None``."""
 
     @abc.abstractmethod
-    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+    def begin(self, *, bulk: bool = False) -> AbstractAsyncContextManager[Transaction]:
         """A write transaction: committed (and durable) when the block is left, undone when it raises.
 
-        SQLite runs one at a time per database: do nothing slow inside, above all no remote call.
+        SQLite runs one at a time per database: do nothing slow inside, above all no remote call. ``bulk`` is for those that
+        write millions of rows: SQLite may then use 128 MB for the pages they touch, until the block is left.
+        """
+
+    @abc.abstractmethod
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """Reads of one moment, however many and however long: for going through a table page by page while others write.
+
+        It holds a connection of its own for the length of the block. Keep it no longer than needed: what others delete
+        meanwhile is cleaned up only afterwards.
         """
 
     @abc.abstractmethod

@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from sqlmodel import SQLModel
 
-from libs.db.database import Database, Row, Transaction, ddl
+from libs.db.database import PROBE, Database, Row, Snapshot, Transaction, ddl
 from libs.db.errors import UniqueViolation, lock_timeout, store_unavailable
 from libs.db.statement import POSTGRESQL, Statement
 
@@ -77,7 +77,7 @@ class PostgresqlDatabase(Database):
         return None if row is None else tuple(row)
 
     @contextlib.asynccontextmanager
-    async def begin(self) -> AsyncIterator[Transaction]:
+    async def begin(self, *, bulk: bool = False) -> AsyncIterator[Transaction]:
         async with self._connection() as connection:
             transaction = connection.transaction()
             with _translated():
@@ -94,6 +94,19 @@ class PostgresqlDatabase(Database):
             with _translated():
                 await transaction.commit()
             self._committed()
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        async with self._connection() as connection:
+            transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+            with _translated():
+                await transaction.start()
+                await connection.fetchrow(PROBE.postgresql.sql)  # the moment is that of the first statement
+            try:
+                yield PostgresqlTransaction(connection)
+            finally:
+                with contextlib.suppress(*_LOST):
+                    await transaction.rollback()
 
     async def create_tables(self, models: Iterable[type[SQLModel]]) -> None:
         async with self._connection() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 import tempfile
@@ -12,13 +13,21 @@ from typing import Any, TypeVar
 
 from sqlmodel import SQLModel
 
-from libs.db.database import Database, Row, Transaction, ddl
+from libs.db.database import Database, Row, Snapshot, Transaction, ddl
 from libs.db.errors import UniqueViolation, lock_timeout, store_unavailable
 from libs.db.statement import SQLITE, Statement, as_rows
 from libs.db.writer import Writer
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for another process."""
+
+PROBE_SCHEMA = Statement(sqlite="SELECT count(*) FROM sqlite_master", postgresql="SELECT 1")
+"""A read of the file itself, which a plain ``SELECT 1`` is not."""
+
+_MANY_PAGES = Statement(sqlite="PRAGMA cache_size=-131072", postgresql="SELECT 1")
+"""Random inserts into an index larger than the cache would write each of its pages again and again."""
+_FEW_PAGES = Statement(sqlite="PRAGMA cache_size=-2000", postgresql="SELECT 1")
+"""SQLite's own default."""
 
 T = TypeVar("T")
 
@@ -28,8 +37,11 @@ class SqliteDatabase(Database):
 
     dialect = "sqlite"
 
-    def __init__(self, reader: sqlite3.Connection, writer: Writer, scratch: tempfile.TemporaryDirectory[str] | None) -> None:
+    def __init__(
+        self, path: str, reader: sqlite3.Connection, writer: Writer, scratch: tempfile.TemporaryDirectory[str] | None
+    ) -> None:
         super().__init__()
+        self._path = path
         self._reader = reader
         self._writer = writer
         self._scratch = scratch
@@ -54,7 +66,7 @@ class SqliteDatabase(Database):
             except BaseException:
                 await writer.close()
                 raise
-        return cls(reader, writer, scratch)
+        return cls(path, reader, writer, scratch)
 
     async def all(self, statement: Statement, /, **params: Any) -> list[Row]:
         compiled = statement.sqlite
@@ -67,17 +79,32 @@ class SqliteDatabase(Database):
         return rows[0] if rows else None
 
     @contextlib.asynccontextmanager
-    async def begin(self) -> AsyncIterator[Transaction]:
+    async def begin(self, *, bulk: bool = False) -> AsyncIterator[Transaction]:
         ticket = await self._writer.enter()
         transaction = SqliteTransaction(ticket.execute)
         try:
+            if bulk:
+                await transaction.run(_MANY_PAGES)
             yield transaction
+            if bulk:
+                await transaction.run(_FEW_PAGES)
             transaction.leave()
         except BaseException:
             ticket.abandon()
             raise
         with _translated():
             await ticket.finish()
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        with _translated():
+            connection = await asyncio.to_thread(_connect, self._path, "OFF")
+        try:
+            snapshot = SqliteSnapshot(connection)
+            await snapshot.begin()
+            yield snapshot
+        finally:
+            connection.close()
 
     async def create_tables(self, models: Iterable[type[SQLModel]]) -> None:
         texts = ddl(models, SQLITE)
@@ -90,6 +117,26 @@ class SqliteDatabase(Database):
         self._reader.close()
         if self._scratch:
             self._scratch.cleanup()
+
+
+class SqliteSnapshot:
+    """Reads of one moment on a connection of their own, in threads: pages are large, the loop has others to serve."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def begin(self) -> None:
+        """Fix the moment: SQLite does so with the first read of a transaction."""
+        self._connection.execute("PRAGMA query_only=ON")
+        self._connection.execute("BEGIN")
+        await self.all(PROBE_SCHEMA)
+
+    async def all(self, statement: Statement, /, **params: Any) -> list[Row]:
+        compiled = statement.sqlite
+        arguments = compiled.named(params)
+        with _translated():
+            rows = await asyncio.to_thread(lambda: self._connection.execute(compiled.sql, arguments).fetchall())
+        return as_rows(rows, compiled.booleans)
 
 
 class SqliteTransaction:

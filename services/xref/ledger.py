@@ -39,6 +39,14 @@ _ADD_EVENTS = Statement(
         "new_value": "text",
     },
 )
+_ADD_ROWS_TEXT = (
+    "INSERT INTO xref_event (at, call_id, row_id, column_id, slot, kind, old_value, new_value) "
+    "SELECT CASE WHEN l.at > CAST(:now AS bigint) THEN l.at ELSE CAST(:now AS bigint) END, CAST(:call_id AS bigint), "
+    "c.row_id, c.column_id, c.slot, c.kind, '', c.value FROM xref_cell AS c "
+    "CROSS JOIN (SELECT coalesce((SELECT at FROM xref_event ORDER BY seq DESC LIMIT 1), 0) AS at) AS l "
+    "WHERE c.row_id >= :first AND c.row_id < :end ORDER BY c.row_id, c.column_id, c.slot"
+)
+_ADD_ROWS = Statement(sqlite=_ADD_ROWS_TEXT, postgresql=_ADD_ROWS_TEXT)
 _BURY_TEXT = (
     "INSERT INTO xref_past_cell (seq, row_id, column_id, slot, value, kind, ended_at, deleted) "
     "SELECT seq, row_id, column_id, slot, old_value, kind, at, new_value = '' FROM xref_event "
@@ -99,10 +107,8 @@ class Ledger:
         if self._db.dialect == "postgresql":
             await tx.all(_LOCK)
 
-    async def record(self, tx: Transaction, entries: Sequence[Entry], audit: Audit) -> Mapping[int, int]:
-        """Record changes behind the lock, in order; gives the new version of each row, the sequence of its last change."""
-        if not entries:
-            return {}
+    async def call(self, tx: Transaction, audit: Audit) -> int:
+        """Note the call that is about to record; its id."""
         call = await tx.one(
             _ADD_CALL,
             who=audit.who,
@@ -113,8 +119,20 @@ class Ledger:
             reason=audit.reason,
         )
         assert call is not None
+        return int(call[0])
+
+    async def record(
+        self, tx: Transaction, entries: Sequence[Entry], audit: Audit, call_id: int | None = None
+    ) -> Mapping[int, int]:
+        """Record changes behind the lock, in order; gives the new version of each row, the sequence of its last change.
+
+        Who records in several pieces notes the call first and gives its id.
+        """
+        if not entries:
+            return {}
+        cause = await self.call(tx, audit) if call_id is None else call_id
         now = time.time_ns() // 1000
-        rows = await tx.all(_ADD_EVENTS, rows=list(map(tuple, entries)), now=now, call_id=call[0])
+        rows = await tx.all(_ADD_EVENTS, rows=list(map(tuple, entries)), now=now, call_id=cause)
         if any(entry.old for entry in entries):
             sequences = [seq for seq, _ in rows]
             await tx.run(_BURY, first=min(sequences), last=max(sequences))
@@ -122,6 +140,11 @@ class Ledger:
         for seq, row_id in rows:
             versions[row_id] = max(seq, versions.get(row_id, 0))
         return versions
+
+    async def record_rows(self, tx: Transaction, row_ids: range, call_id: int) -> None:
+        """Record every cell of rows that are new, as they stand."""
+        now = time.time_ns() // 1000
+        await tx.run(_ADD_ROWS, first=row_ids.start, end=row_ids.stop, now=now, call_id=call_id)
 
     def announce(self) -> None:
         """Tell whoever waits in this process that a commit has recorded something."""

@@ -34,13 +34,16 @@ class RowIds:
             async with self._lock:
                 if self._left >= count:
                     continue
-                size = max(BLOCK, count)
-                async with self._db.begin() as tx:
-                    await tx.run(_START)
-                    row = await tx.one(_TAKE, block=size)
-                assert row is not None
-                self._free.append(range(row[0] - size, row[0]))
-                self._left += size
+                self._free.append(await self.block(max(BLOCK, count)))
+                self._left += len(self._free[-1])
+
+    async def block(self, count: int) -> range:
+        """``count`` ids for the caller alone."""
+        async with self._db.begin() as tx:
+            await tx.run(_START)
+            row = await tx.one(_TAKE, block=count)
+        assert row is not None
+        return range(row[0] - count, row[0])
 
     def take(self) -> int:
         """The next id."""

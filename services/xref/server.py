@@ -13,6 +13,7 @@ from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database
 from libs.dvm import standard_maps
 from libs.grpckit.server import running_server, serve
+from libs.pb.xref.v1.maintenance_pb2_grpc import add_XrefMaintenanceServiceServicer_to_server
 from libs.pb.xref.v1.value_maps_pb2_grpc import add_ValueMapServiceServicer_to_server
 from libs.pb.xref.v1.xref_pb2_grpc import add_XrefServiceServicer_to_server
 from libs.xref.tables import standard_tables
@@ -22,16 +23,18 @@ from services.xref.feed import Feed
 from services.xref.handlers import XrefHandlers
 from services.xref.history import History
 from services.xref.ledger import Ledger
+from services.xref.maintenance_handlers import XrefMaintenanceHandlers
 from services.xref.persistence import XrefRepository
 from services.xref.purge import cancelled, purge
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
+from services.xref.transfer_store import TransferStore
 from services.xref.value_map_handlers import ValueMapHandlers
 from services.xref.value_map_store import ValueMapStore, ValueMapVersionRecord
 
 NAME = "xref"
-SERVICE_NAMES = ("o2c.xref.v1.XrefService", "o2c.xref.v1.ValueMapService")
+SERVICE_NAMES = ("o2c.xref.v1.XrefService", "o2c.xref.v1.ValueMapService", "o2c.xref.v1.XrefMaintenanceService")
 
 
 async def start(port_file: Path | None) -> None:
@@ -74,13 +77,16 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         history = History(db, registry)
         feed = Feed(ledger, history, settings.watch_poll_seconds, settings.watch_heartbeat_seconds)
         stack.push_async_callback(cancelled, asyncio.create_task(purge(db, history, settings)))
-        repository = XrefRepository(db, registry, RowIds(db), ledger)
+        row_ids = RowIds(db)
+        repository = XrefRepository(db, registry, row_ids, ledger)
         handlers = XrefHandlers(repository, registry, ledger, history, feed, settings.history_days)
+        maintenance = XrefMaintenanceHandlers(TransferStore(db, registry, row_ids, ledger), registry)
         yield {
             "name": NAME,
             "servicers": [
                 (add_XrefServiceServicer_to_server, handlers),
                 (add_ValueMapServiceServicer_to_server, ValueMapHandlers(value_maps)),
+                (add_XrefMaintenanceServiceServicer_to_server, maintenance),
             ],
             "service_names": list(SERVICE_NAMES),
             "on_drain": [feed.close],

@@ -1,0 +1,56 @@
+"""The servicer for operators: receive, check, ask the stores, answer. Raises O2CError; the kit renders it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+
+from libs.errors import O2CError
+from libs.pb.xref.v1 import maintenance_pb2 as pb
+from libs.pb.xref.v1.maintenance_pb2_grpc import XrefMaintenanceServiceServicer
+from libs.xref import rules
+from libs.xref.model import MAX_BATCH
+from libs.xref.transfer import Digest, TransferRow
+from services.xref import maintenance_mappers as mappers
+from services.xref.batches import audit
+from services.xref.intake import receive
+from services.xref.registry import Registry
+from services.xref.spool import Spool
+from services.xref.transfer_store import ImportOrder, TransferStore
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class XrefMaintenanceHandlers(XrefMaintenanceServiceServicer):
+    """The RPCs of o2c.xref.v1.XrefMaintenanceService."""
+
+    def __init__(self, store: TransferStore, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+
+    async def ExportTable(self, request: pb.ExportTableRequest, context: _Context) -> AsyncIterator[pb.ExportTableResponse]:
+        """A whole table as of one moment."""
+        O2CError.raise_all(await self._registry.check(lambda tables: rules.column_violations(tables, request.table, [], "")))
+        after = mappers.to_place(request.cursor, request.table)
+        yield mappers.to_wire_header(request.table)
+        digest, rows = Digest(), list[TransferRow]()
+        async for place, row in self._store.rows(request.table, after, deleted=request.deleted):
+            rows.append(row)
+            if len(rows) == MAX_BATCH:
+                digest.add(rows)
+                yield mappers.to_wire_rows(rows, mappers.to_cursor(request.table, place))
+                rows.clear()
+        digest.add(rows)
+        yield mappers.to_wire_rows(rows, "")
+        yield mappers.to_wire_trailer(digest)
+
+    async def ImportTable(self, requests: AsyncIterator[pb.ImportTableRequest], context: _Context) -> pb.ImportTableResponse:
+        """Merge rows into a table, all or none."""
+        with Spool() as spool:
+            received = await receive(mappers.to_pieces(requests), self._registry, spool)
+            header = received.header
+            order = ImportOrder(received.table, received.rows, header.allow_missing_common, header.validate_only)
+            counts = await self._store.merge(order, spool, audit(header.request_id, header.origin))
+        return mappers.to_wire_imported(counts)
