@@ -18,6 +18,7 @@ import typer.main
 from prometheus_client import REGISTRY
 
 from libs.config import describe
+from tools.opcode_page import opcodes_page
 from tools.trace import known_ids, trace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,6 +129,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/settings.md": settings_page,
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/cli.md": cli_page,
+    "docs/reference/opcodes.md": lambda: NOTE + opcodes_page(markdown_table),
     "docs/traceability.md": traceability_page,
 }
 

@@ -16,9 +16,11 @@ from libs.brm.codes import (
     ItemStatus,
     ListAction,
     OfferStatus,
+    PayType,
     SharingKind,
     TaxTreatment,
 )
+from libs.brm.flist import Array
 from libs.brm.poid import Poid
 
 DB = "0.0.0.1"
@@ -303,6 +305,37 @@ def base() -> dict[str, BrmCall]:
     }
 
 
+def inner() -> dict[str, BrmCall]:
+    """What BRM calls itself, or no flow of ours takes."""
+    products = Array.of({"POID": Poid(DB, "/product", 20_011), "CODE": "P-1", "NAME": "Wireless"})
+    old, action = Poid(DB, "/plan", 7), Poid(DB, "/config/collections/action", 7)
+    return {
+        "set_passwd": calls.set_passwd(SERVICE, "secret"),
+        "init_service": calls.init_service(SERVICE, account=ACCOUNT, login="x", password="secret", balance_group=BALANCES),
+        "delete_acct": calls.delete_acct(ACCOUNT),
+        "cust_pol_pre_delete_payinfo": calls.cust_pol_pre_delete_payinfo("/payinfo/cc 7"),
+        "cust_pol_get_plans": calls.cust_pol_get_plans("new", threshold=5),
+        "cust_pol_get_deals": calls.cust_pol_get_deals(ACCOUNT, SERVICE, kind="addon"),
+        "read_plan_deals": calls.read_plan_deals(old, account=ACCOUNT),
+        "transition_deal": calls.transition_deal(ACCOUNT, calls.Deal(deal="/deal 7"), deal("L"), package_id=3, service=SERVICE),
+        "transition_plan": calls.transition_plan(ACCOUNT, old, Poid(DB, "/plan", 8), service=SERVICE, at=NOON),
+        "bill_group_remove_paying_members": calls.bill_group_remove_paying_members("/group/billing 7", parent=ACCOUNT),
+        "bill_cycle_forward": calls.bill_cycle_forward(ACCOUNT, billinfo=UNIT, offerings=[OFFER], at=NOON),
+        "bill_cycle_arrears": calls.bill_cycle_arrears(ACCOUNT),
+        "bill_rcv_payment": calls.bill_rcv_payment(ACCOUNT, Decimal(10), 840, PayType.CASH, token="PAY-1", billinfo=UNIT),
+        "bill_move_item": calls.bill_move_item(BILL, [ITEM], billinfo=UNIT),
+        "ar_bill_credit_transfer": calls.ar_bill_credit_transfer(BILL, [calls.Allocation(BILL, Decimal(5))], credit()),
+        "pymt_recover": calls.pymt_recover(ACCOUNT, [cash()]),
+        "pymt_validate_payment": calls.pymt_validate_payment(ACCOUNT, [cash()]),
+        "pymt_select_items": calls.pymt_select_items(ACCOUNT, Decimal(10), billinfo=UNIT, currency=840),
+        "pymt_get_ach_info": calls.pymt_get_ach_info(ACCOUNT, pay_type=PayType.DIRECT_DEBIT),
+        "price_set_price_list": calls.price_set_price_list({"PRODUCTS": products}),
+        "price_commit_product": calls.price_commit_product("Wireless", product="/product 20011", code="P-1"),
+        "collections_insert_action": calls.collections_insert_action(SCENARIO, action, NOON, slip_days=3),
+        "bal_pol_get_bal_grp_and_svc": calls.bal_pol_get_bal_grp_and_svc(UNIT),
+    }
+
+
 def every() -> dict[str, BrmCall]:
     """All of the above, by the constructor's name."""
-    return customer_parts() | subscription_parts() | receivables() | collections() | base()
+    return customer_parts() | subscription_parts() | receivables() | collections() | base() | inner()

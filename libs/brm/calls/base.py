@@ -17,17 +17,17 @@ from libs.brm.poid import DEFAULT_DB
 
 
 def loopback(*, db: str = DEFAULT_DB) -> BrmCall:
-    """Ask whether BRM answers. A read."""
+    """Ask whether BRM answers. A read. [recall]"""
     return BrmCall("PCM_OP_TEST_LOOPBACK", {"POID": new("/account", db)})
 
 
 def read_obj(target: PoidLike) -> BrmCall:
-    """All fields of one object; NOT_FOUND when it does not exist. A read."""
+    """All fields of one object; NOT_FOUND when it does not exist. A read. [recall]"""
     return BrmCall("PCM_OP_READ_OBJ", {"POID": poid(target)})
 
 
 def read_flds(target: PoidLike, fields: Sequence[str] | Mapping[str, Any]) -> BrmCall:
-    """Some fields of one object. Name scalar fields; pass a mapping to ask for array elements too. A read.
+    """Some fields of one object. Name scalar fields; pass a mapping to ask for array elements too. A read. [recall]
 
     ``read_flds(account, {"ACCOUNT_NO": None, "NAMEINFO": Array({"*": None})})``
     """
@@ -60,17 +60,17 @@ def delete_obj(target: PoidLike) -> BrmCall:
 
 
 def step_search(found_by: Search, values: Sequence[Scalar], *, size: int, db: str = DEFAULT_DB) -> BrmCall:
-    """Open a cursor on a search and take its first ``size`` results. A read."""
+    """Open a cursor on a search and take its first ``size`` results. A read. [recall]"""
     return replace(search(found_by, values, threshold=size, db=db), opcode="PCM_OP_STEP_SEARCH")
 
 
 def step_next(cursor: PoidLike, *, size: int) -> BrmCall:
-    """The next ``size`` results of a cursor, which goes by the ``POID`` that :func:`step_search` gave. A read."""
+    """The next ``size`` results of a cursor, which goes by the ``POID`` that :func:`step_search` gave. A read. [recall]"""
     return BrmCall("PCM_OP_STEP_NEXT", {"POID": poid(cursor), "THRESHOLD": size, "RESULTS": Array({ANY: None})})
 
 
 def step_end(cursor: PoidLike) -> BrmCall:
-    """Close a cursor. A read."""
+    """Close a cursor. A read. [recall]"""
     return BrmCall("PCM_OP_STEP_END", {"POID": poid(cursor)})
 
 

@@ -79,12 +79,12 @@ def bill_group_delete_member(
 
 
 def bill_group_get_parent(account: PoidLike) -> BrmCall:
-    """The account above: ``PARENT`` and ``GROUP_OBJ``, absent when there is none. A read."""
+    """The account above: ``PARENT`` and ``GROUP_OBJ``, absent when there is none. A read. [recall]"""
     return BrmCall("PCM_OP_BILL_GROUP_GET_PARENT", {"POID": poid(account)})
 
 
 def bill_group_get_children(account: PoidLike, *, threshold: int | None = None) -> BrmCall:
-    """The accounts right below: ``RESULTS[].ACCOUNT_OBJ``. A read."""
+    """The accounts right below: ``RESULTS[].ACCOUNT_OBJ``. A read. [recall]"""
     return BrmCall("PCM_OP_BILL_GROUP_GET_CHILDREN", {"POID": poid(account)} | given(THRESHOLD=threshold))
 
 

@@ -20,7 +20,7 @@ def ar_get_acct_bal_summary(account: PoidLike, billinfo: PoidLike | None = None)
 
 
 def ar_get_bal_summary(billinfo: PoidLike) -> BrmCall:
-    """What one bill unit owes. A read."""
+    """What one bill unit owes: as :func:`ar_get_acct_bal_summary`. A read. [MAR 8]"""
     return BrmCall("PCM_OP_AR_GET_BAL_SUMMARY", {"POID": poid(billinfo)})
 
 
@@ -81,7 +81,7 @@ def ar_get_bill_items(
 
 
 def ar_get_item_detail(item: PoidLike) -> BrmCall:
-    """One item with its related items, transfers and events. A read."""
+    """One item with its related items, ``TRANSFERS[]`` and ``EVENTS[]``; NOT_FOUND when there is none. A read. [recall]"""
     return BrmCall("PCM_OP_AR_GET_ITEM_DETAIL", {"POID": poid(item)})
 
 

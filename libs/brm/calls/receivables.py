@@ -79,7 +79,9 @@ def ar_account_adjustment(
 ) -> BrmCall:
     """Credit or charge an account without naming what for: an adjustment item that is not allocated yet.
 
-    ``resources`` adjusts balances by resource id instead; other than currencies they change at once. Source: [OG 4], [recall].
+    ``resources`` adjusts balances by resource id instead; other than currencies they change at once. Output: ``ITEM_OBJ``,
+    ``RESULTS[]`` with the event. Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [OG 4], [recall].
     """
     debits = Array({resource: {"BAL_OPERAND": amount} for resource, amount in (resources or {}).items()})
     fields = merged(
@@ -91,13 +93,20 @@ def ar_account_adjustment(
 def ar_bill_adjustment(bill: PoidLike, action: Action) -> BrmCall:
     """Adjust a bill: spread over its items, which close at zero. Its due may not fall below zero.
 
-    A rounding remainder may stay on the adjustment item. Source: [MOS 2876553.1].
+    A rounding remainder may stay on the adjustment item. Refused in words when the due would turn.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [MOS 2876553.1].
     """
     return _action("BILL_ADJUSTMENT", bill, action.flist())
 
 
 def ar_item_adjustment(item: PoidLike, action: Action, *, items: Sequence[Allocation] = ()) -> BrmCall:
-    """Adjust an item, or several at once. An item's due may not fall below zero. Source: [MOS 1530862.1]."""
+    """Adjust an item, or several at once (``items`` with an amount each). An item's due may not fall below zero.
+
+    Effect: an adjustment item and event; ``ADJUSTED`` and ``DUE`` of the items change.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [MOS 1530862.1].
+    """
     return _action("ITEM_ADJUSTMENT", item, action.flist() | _items(items))
 
 
@@ -109,17 +118,32 @@ def ar_event_adjustment(
     resource_id: int | None = None,
     tax: EventTaxTreatment | None = None,
 ) -> BrmCall:
-    """Adjust events of one account; also of resources other than currencies. Source: [MOS 1671508.1], [MOS 2131745.1]."""
+    """Adjust events of one account; also of resources other than currencies (``resource_id``).
+
+    The amount goes to the items the events belong to. Refused in words above the events' own amount.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [MOS 1671508.1], [MOS 2131745.1].
+    """
     return _action("EVENT_ADJUSTMENT", account, _events(events) | action.of_events(resource_id, tax))
 
 
 def ar_bill_dispute(bill: PoidLike, action: Action) -> BrmCall:
-    """Take a part of a bill out of what is due until it is settled. Source: [MOS 2879597.1]."""
+    """Take a part of a bill out of what is due until it is settled.
+
+    Amounts are negative [MOS 2879597.1]. Refused in words when the bill's due would fall below zero.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [MOS 2879597.1].
+    """
     return _action("BILL_DISPUTE", bill, action.flist())
 
 
 def ar_item_dispute(item: PoidLike, action: Action, *, items: Sequence[Allocation] = ()) -> BrmCall:
-    """Take a part of an item out of what is due until it is settled. Source: [recall]."""
+    """Take a part of an item, or of several, out of what is due until it is settled.
+
+    Effect: a dispute item; ``DISPUTED`` of the items is set. Refused in words above what is due.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [recall].
+    """
     return _action("ITEM_DISPUTE", item, action.flist() | _items(items))
 
 
@@ -131,17 +155,32 @@ def ar_event_dispute(
     resource_id: int | None = None,
     tax: EventTaxTreatment | None = None,
 ) -> BrmCall:
-    """Dispute what events charged. Source: [recall]."""
+    """Dispute what events charged: the items they belong to owe that much less until it is settled.
+
+    Refused in words above what the items owe.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [recall].
+    """
     return _action("EVENT_DISPUTE", account, _events(events) | action.of_events(resource_id, tax))
 
 
 def ar_bill_settlement(bill: PoidLike, action: Action) -> BrmCall:
-    """Settle a bill's dispute: ``action.amount`` is granted, at most what is disputed. NOT_FOUND when nothing is. [recall]"""
+    """Settle a bill's dispute: ``action.amount`` (negative) is granted, at most what is disputed; the rest is due again.
+
+    NOT_FOUND when nothing is disputed. Effect: a settlement item; what is granted becomes an adjustment.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [recall].
+    """
     return _action("BILL_SETTLEMENT", bill, action.flist())
 
 
 def ar_item_settlement(item: PoidLike, action: Action, *, items: Sequence[Allocation] = ()) -> BrmCall:
-    """Settle an item's dispute: ``action.amount`` is granted, at most what is disputed. Source: [recall]."""
+    """Settle an item's dispute: ``action.amount`` (negative) is granted, at most what is disputed; the rest is due again.
+
+    NOT_FOUND when nothing is disputed. Effect: a settlement item; what is granted becomes an adjustment.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [recall].
+    """
     return _action("ITEM_SETTLEMENT", item, action.flist() | _items(items))
 
 
@@ -153,27 +192,52 @@ def ar_event_settlement(
     resource_id: int | None = None,
     tax: EventTaxTreatment | None = None,
 ) -> BrmCall:
-    """Settle a dispute about events. Source: [recall]."""
+    """Settle a dispute about events; what is not granted is due again.
+
+    NOT_FOUND when nothing is disputed.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [recall].
+    """
     return _action("EVENT_SETTLEMENT", account, _events(events) | action.of_events(resource_id, tax))
 
 
 def ar_account_writeoff(account: PoidLike, action: Action) -> BrmCall:
-    """Write off all an account owes, or ``action.amount`` of it. Source: [OG 4], [recall]."""
+    """Write off all an account owes, or ``action.amount`` of it.
+
+    Effect: write-off items; ``WRITEOFF`` of the items paid for, which close at zero.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [OG 4], [recall].
+    """
     return _action("ACCOUNT_WRITEOFF", account, action.flist())
 
 
 def ar_bill_writeoff(bill: PoidLike, action: Action) -> BrmCall:
-    """Write off what a bill owes, or a part of it. Source: [OG 4], [recall]."""
+    """Write off what a bill owes, or a part of it.
+
+    Effect: as :func:`ar_account_writeoff`, for this bill's items.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [OG 4], [recall].
+    """
     return _action("BILL_WRITEOFF", bill, action.flist())
 
 
 def ar_item_writeoff(item: PoidLike, action: Action) -> BrmCall:
-    """Write off what an item owes, or a part of it. Source: [OG 4], [recall]."""
+    """Write off what an item owes, or a part of it.
+
+    Effect: as :func:`ar_account_writeoff`, for this item.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [OG 4], [recall].
+    """
     return _action("ITEM_WRITEOFF", item, action.flist())
 
 
 def ar_reverse_writeoff(target: PoidLike, action: Action) -> BrmCall:
-    """Take a write-off back, of an account, bill, item or a single write-off item. Source: [OG 21], [recall]."""
+    """Take a write-off back, of an account, bill, item or a single write-off item: what it closed is due again.
+
+    NOT_FOUND when nothing was written off.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [OG 21], [recall].
+    """
     return _action("REVERSE_WRITEOFF", target, action.flist())
 
 
@@ -186,7 +250,12 @@ def bill_item_refund(account: PoidLike, action: Action, *, items: Sequence[Alloc
 
 
 def bill_reverse(payment: PoidLike, action: Action, *, trans_id: str = "") -> BrmCall:
-    """Reverse a payment, by its item or event: what it paid is due again. Source: [OG 21], [recall]."""
+    """Reverse a payment, by its item or event: what it paid is due again.
+
+    Effect: ``/item/payment/reversal``; a payment is reversed once.
+    Repeating: acts again! Natural key: the bill unit and ``action.token``.
+    Source: [OG 21], [recall].
+    """
     return BrmCall("PCM_OP_BILL_REVERSE", merged({"POID": poid(payment)}, action.flist(), given(TRANS_ID=trans_id)))
 
 

@@ -97,7 +97,7 @@ SEARCHES: Final[Mapping[str, Search]] = MappingProxyType(
 
 
 def search(found_by: Search, values: Sequence[Scalar], *, threshold: int | None = None, db: str = DEFAULT_DB) -> BrmCall:
-    """Objects whose fields equal ``values``, in the search's order: ``RESULTS[]``, empty when there are none. A read."""
+    """Objects whose fields equal ``values``, in the search's order: ``RESULTS[]``, empty when none do. A read. [recall]"""
     if len(values) != len(found_by.by):
         raise ValueError(f"search {found_by.name} takes {', '.join(found_by.by)}")
     pairs = zip(found_by.fields, values, strict=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from libs.brm.call import BrmCall
 from libs.brm.flist import Flist
-from libs.brm.reconcile import collections, customers, groups, money, parts, purchases, states, transfers
+from libs.brm.reconcile import collections, customers, groups, inner, money, parts, purchases, states, transfers
 from libs.brm.reconcile.generic import gone
 from libs.brm.reconcile.groups import SHARED
 from libs.brm.reconcile.money import PYMT_COLLECT, allocate, settle_payments
@@ -22,14 +22,35 @@ from libs.brm.reconcile.states import units_applied
 from libs.brm.reconcile.transfers import BALGRP_TRANSFER, with_offers
 from libs.errors import O2CError
 
-__all__ = ["FINDERS", "Ask", "Scene", "complete_output", "find_effect", "is_complete", "is_gone", "units_applied"]
+__all__ = [
+    "FINDERS",
+    "NEVER_REPEATED",
+    "Ask",
+    "Scene",
+    "complete_output",
+    "find_effect",
+    "is_complete",
+    "is_gone",
+    "units_applied",
+]
 
 FINDERS: Final[Mapping[str, Finder]] = {
     opcode: finder
-    for family in (customers, parts, purchases, transfers, states, groups, collections, money)
+    for family in (customers, parts, purchases, transfers, states, groups, collections, money, inner)
     for opcode, finder in family.FINDERS.items()
 }
-"""How to settle each opcode; one that is missing has no natural key."""
+"""How to settle each write (4.14)."""
+
+NEVER_REPEATED: Final[Mapping[str, str]] = {
+    "PCM_OP_CREATE_OBJ": "an object has no natural key of its own",
+    "PCM_OP_TRANS_COMMIT": "what the transaction changed shows, not that it was committed",
+    "PCM_OP_SUBSCRIPTION_TRANSITION_PLAN": "nothing tells the offers of two transitions apart",
+    "PCM_OP_BILL_CYCLE_FORWARD": "a second charge looks like the first",
+    "PCM_OP_BILL_CYCLE_ARREARS": "a second charge looks like the first",
+    "PCM_OP_PYMT_RECOVER": "what the payment processor says may have changed",
+    "PCM_OP_PRICE_COMMIT_PRODUCT": "a second product of the same name is another one",
+}
+"""Writes that leave nothing by which to find them, and why. Of unknown outcome they stay unknown: somebody must look."""
 
 
 _SHARING_DELETE: Final = "PCM_OP_SUBSCRIPTION_SHARING_GROUP_DELETE"
@@ -43,7 +64,7 @@ async def find_effect(scene: Scene, call: BrmCall) -> Flist | None:
     """
     finder = FINDERS.get(call.opcode)
     if finder is None:
-        raise scene.unsettled(call, "the opcode has no natural key")
+        raise scene.unsettled(call, NEVER_REPEATED.get(call.opcode, "the opcode has no natural key"))
     found = await finder(scene, call)
     if found and call.opcode == PYMT_COLLECT:
         try:

@@ -22,7 +22,7 @@ async def _take(scene: Scene, call: BrmCall) -> Flist | None:
     return {"POID": target(scene, call)} if done else None
 
 
-async def _add_action(scene: Scene, call: BrmCall) -> Flist | None:
+async def add_action(scene: Scene, call: BrmCall) -> Flist | None:
     scenario = await scene.read(call.input["POID"])
     if scenario is None:
         return None
@@ -88,7 +88,7 @@ FINDERS: Final[Mapping[str, Finder]] = {
     "PCM_OP_COLLECTIONS_PROCESS_BILLINFO": repeat,
     "PCM_OP_COLLECTIONS_SET_ACTION_STATUS": stored("NOTES"),
     "PCM_OP_COLLECTIONS_RESCHEDULE_ACTION": stored("FLAGS"),
-    "PCM_OP_COLLECTIONS_ADD_ACTION": _add_action,
+    "PCM_OP_COLLECTIONS_ADD_ACTION": add_action,
     "PCM_OP_COLLECTIONS_TAKE_ACTION": _take,
     "PCM_OP_COLLECTIONS_ASSIGN_AGENT": stored(),
     "PCM_OP_COLLECTIONS_EXEMPT_BILLINFO": stored("NOTES"),

@@ -26,7 +26,7 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 async def _payments(scene: Scene, call: BrmCall) -> Flist | None:
     results = Array()
     for element, charge in call.input["CHARGES"].items():
-        item = await _payment_item(scene, call, charge)
+        item = await payment_item(scene, call, charge)
         if item is not None:
             results[element] = {
                 "ACCOUNT_OBJ": charge["ACCOUNT_OBJ"],
@@ -37,7 +37,7 @@ async def _payments(scene: Scene, call: BrmCall) -> Flist | None:
     return {"POID": as_poid(call.input["POID"], scene.db), "RESULTS": results} if results else None
 
 
-async def _payment_item(scene: Scene, call: BrmCall, charge: Flist) -> Flist | None:
+async def payment_item(scene: Scene, call: BrmCall, charge: Flist) -> Flist | None:
     token = charge.get("TRANS_ID")
     if not token:
         raise scene.unsettled(call, "a payment carries no token")
@@ -113,7 +113,7 @@ async def _due_date(scene: Scene, bill: Poid) -> datetime:
     return due if isinstance(due, datetime) else _LATEST
 
 
-async def _by_token(scene: Scene, call: BrmCall) -> Flist | None:
+async def by_token(scene: Scene, call: BrmCall) -> Flist | None:
     """An A/R action: its item, or its event when it touched no item, by the token."""
     token = call.input.get("DESCR")
     if not token:
@@ -182,7 +182,7 @@ _ACTIONS: Final = (
 )
 
 FINDERS: Final[Mapping[str, Finder]] = {
-    **{f"PCM_OP_{name}": _by_token for name in _ACTIONS},
+    **{f"PCM_OP_{name}": by_token for name in _ACTIONS},
     PYMT_COLLECT: _payments,
     "PCM_OP_BILL_DEBIT": _by_event,
     "PCM_OP_ACT_USAGE": _by_event,

@@ -23,7 +23,7 @@ async def _purchase(scene: Scene, call: BrmCall) -> Flist | None:
     return await purchased_deal(scene, call, deal)
 
 
-async def _change_deal(scene: Scene, call: BrmCall) -> Flist | None:
+async def change_deal(scene: Scene, call: BrmCall) -> Flist | None:
     return await purchased_deal(scene, call, call.input["DEALS"][max(call.input["DEALS"])])
 
 
@@ -122,7 +122,7 @@ def _billed(scene: Scene, call: BrmCall, bill: Flist | None) -> Flist:
 FINDERS: Final[Mapping[str, Finder]] = {
     "PCM_OP_SUBSCRIPTION_PURCHASE_PRODUCT": _purchase,
     "PCM_OP_SUBSCRIPTION_PURCHASE_DISCOUNT": _purchase,
-    "PCM_OP_SUBSCRIPTION_CHANGE_DEAL": _change_deal,
+    "PCM_OP_SUBSCRIPTION_CHANGE_DEAL": change_deal,
     "PCM_OP_SUBSCRIPTION_CANCEL_DEAL": _cancel_deal,
     BALGRP_TRANSFER: _balgrp_transfer,
     "PCM_OP_SUBSCRIPTION_TRANSFER_SUBSCRIPTION": _transfer_subscription,

@@ -35,7 +35,7 @@ __all__ = [
     "opcode",
 ]
 
-_FAMILIES: Final = ("base", "cust", "subscription", "bill", "ar", "act", "bal", "pymt", "collections", "other")
+_FAMILIES: Final = ("base", "cust", "subscription", "bill", "ar", "act", "bal", "pymt", "collections", "other", "inner")
 RECALLED: Final = "[recall]"
 """Known from the public documentation but not read again: check it against the site's WSDL."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -18,6 +19,7 @@ from libs.brm.poid import Poid
 from libs.brm.specs import OPCODES
 from libs.brm.text import conceal, mask, to_text
 from libs.plan.model import Ref, bind, refs_in
+from tools.opcode_page import constructor
 
 ACCOUNT = Poid("0.0.0.1", "/account", 10_000)
 SERVICE = Poid("0.0.0.1", "/service/telco/gsm", 10_001)
@@ -106,6 +108,14 @@ def test_every_opcode_has_a_constructor_and_every_constructor_is_tried() -> None
     assert {call.opcode for call in ALL.values()} == set(OPCODES)
     functions = {name for name in calls.__all__ if inspect.isfunction(getattr(calls, name))}
     assert functions - {"program_name", "search"} == {name.partition(" ")[0] for name in ALL}
+
+
+@pytest.mark.parametrize("opcode", OPCODES)
+def test_every_call_says_what_repeating_it_does_and_where_its_fields_are_from(opcode: str) -> None:
+    text = constructor(opcode).__doc__ or ""
+    says = r"\b[Rr]ead\b" if OPCODES[opcode].is_read else r"Repeating|Natural key|unknown outcome"
+    assert re.search(says, text), text
+    assert re.search(r"\[([A-Z]|recall)", text), text
 
 
 def test_a_new_customer_links_its_parts_by_element_id() -> None:

@@ -14,9 +14,9 @@ from libs.brm.ebuf import EBuf
 from libs.brm.errors import BrmError, BrmOutcomeUnknown
 from libs.brm.flist import Array, Flist, get
 from libs.brm.poid import Poid
-from libs.brm.reconcile import FINDERS, Scene, find_effect, is_complete
+from libs.brm.reconcile import FINDERS, NEVER_REPEATED, Scene, find_effect, is_complete
 from libs.brm.reconcile.match import contains, same, same_tail
-from libs.brm.specs import OPCODES
+from libs.brm.specs import OPCODES, Kind
 from libs.errors import Reason
 
 ACCOUNT = Poid("0.0.0.1", "/account", 10_000)
@@ -99,7 +99,8 @@ async def test_a_call_without_a_natural_key_stays_unknown(call: BrmCall) -> None
 
 def test_every_write_can_be_settled_but_for_those_without_any_trace() -> None:
     writes = {name for name, spec in OPCODES.items() if not spec.is_read}
-    assert writes - set(FINDERS) == {"PCM_OP_CREATE_OBJ", "PCM_OP_TRANS_COMMIT"}
+    assert writes - set(FINDERS) == set(NEVER_REPEATED)
+    assert all(OPCODES[name].kind is Kind.WRITE for name in NEVER_REPEATED), "what sets a state may be repeated"
     assert set(FINDERS) <= writes
 
 
@@ -121,6 +122,25 @@ async def test_no_write_is_taken_for_done_where_nothing_is_stored(name: str) -> 
         assert call.opcode not in FINDERS
     else:
         assert (found is not None) is deletes
+
+
+async def test_a_single_payment_is_found_by_its_token_and_amount() -> None:
+    receive = brm_samples.inner()["bill_rcv_payment"]
+    item = {"POID": Poid("0.0.0.1", "/item/payment", 12), "ITEM_TOTAL": Decimal(-10)}
+    unnamed = BrmCall(receive.opcode, {name: value for name, value in receive.input.items() if name != "BILLINFO_OBJ"})
+    found = await find_effect(Store(billinfo=[{"POID": UNIT}], item=[item]).scene(), unnamed)
+    assert get(found or {}, "ITEM_OBJ") == item["POID"]
+    with pytest.raises(BrmOutcomeUnknown, match="another amount"):
+        await find_effect(Store(billinfo=[{"POID": UNIT}], item=[item | {"ITEM_TOTAL": Decimal(-9)}]).scene(), unnamed)
+
+
+@pytest.mark.parametrize(("bill", "moved"), [(brm_samples.BILL, True), (Poid("0.0.0.1", "/bill", 1), False)])
+async def test_an_item_is_moved_when_it_is_on_the_bill(bill: Poid, moved: bool) -> None:
+    async def ask(call: BrmCall) -> Flist:
+        return {"POID": call.input["POID"], "BILL_OBJ": bill}
+
+    found = await find_effect(Scene("BRM_01", "0.0.0.1", ask), brm_samples.inner()["bill_move_item"])
+    assert (found is not None) is moved
 
 
 async def test_a_look_up_that_fails_says_so() -> None:
