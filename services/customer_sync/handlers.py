@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import grpc.aio
 
@@ -18,6 +18,10 @@ from services.customer_sync.executor import Executor
 from services.customer_sync.mappers import Asked
 from services.customer_sync.persistence import Records
 from services.customer_sync.replies import Replies
+from services.customer_sync.views import CustomerViews
+
+SOURCE_SYSTEM: Final = "SEBL_01"
+"""The CRM of requests that name none."""
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -58,8 +62,9 @@ class CustomerSyncServicer(CustomerSyncServiceServicer):
 class CustomerInspectionServicer(CustomerInspectionServiceServicer):
     """The RPCs of o2c.customer_sync.v1.CustomerInspectionService."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, views: CustomerViews) -> None:
         self._records = records
+        self._views = views
 
     async def GetSync(self, request: inspection_pb2.GetSyncRequest, context: _Context) -> inspection_pb2.GetSyncResponse:
         """One synchronisation."""
@@ -80,3 +85,13 @@ class CustomerInspectionServicer(CustomerInspectionServiceServicer):
             syncs=[mappers.to_wire_record(record) for record in found[:size]],
             next_page_token=to_token([last.ended_at, last.sync_id], selection) if last else "",
         )
+
+    async def GetCustomer(
+        self, request: inspection_pb2.GetCustomerRequest, context: _Context
+    ) -> inspection_pb2.GetCustomerResponse:
+        """One customer as every system knows it."""
+        account_id = request.account_id.strip()
+        if not account_id:
+            raise O2CError.of(Reason.FIELD_MISSING, "account_id is missing", field="account_id")
+        sources = await self._views.look(account_id, request.source_system.strip() or SOURCE_SYSTEM)
+        return inspection_pb2.GetCustomerResponse(customer=mappers.to_wire_customer(sources))

@@ -10,6 +10,7 @@ from typing import Any, Final
 from libs.brm.client import open_gateway
 from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
+from libs.crm.client import open_crm
 from libs.db import Database
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
@@ -23,8 +24,10 @@ from services.customer_sync.config import Settings
 from services.customer_sync.executor import Executor
 from services.customer_sync.handlers import CustomerInspectionServicer, CustomerSyncServicer
 from services.customer_sync.lookup import Lookup
+from services.customer_sync.mappers import to_domain_customer
 from services.customer_sync.persistence import AccountParents, Records
 from services.customer_sync.replies import Replies
+from services.customer_sync.views import CustomerViews
 
 NAME: Final = "customer_sync"
 SERVICE_NAMES: Final = ("o2c.customer_sync.v1.CustomerSyncService", "o2c.customer_sync.v1.CustomerInspectionService")
@@ -64,6 +67,11 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             concurrency=settings.concurrency,
         )
         records = await Records.open(db)
+        codes = frozenset(system.code for system in billing_systems)
+        crm = await stack.enter_async_context(
+            open_crm(settings.crm_target, settings, to_domain_customer, "O2C_CUSTOMER_SYNC_CRM_TARGET")
+        )
+        views = CustomerViews(xref, gateway, crm, codes)
         replies = Replies(journal, records, settings.reply_rules())
         handlers = CustomerSyncServicer(executor, replies, settings.targets(billing_systems))
 
@@ -71,7 +79,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             "name": NAME,
             "servicers": [
                 (add_CustomerSyncServiceServicer_to_server, handlers),
-                (add_CustomerInspectionServiceServicer_to_server, CustomerInspectionServicer(records)),
+                (add_CustomerInspectionServiceServicer_to_server, CustomerInspectionServicer(records, views)),
             ],
             "service_names": SERVICE_NAMES,
             "ready": db.answers,

@@ -1,6 +1,7 @@
 """Between the wire and the domain: the request in, the answer out, and the record of both."""
 
 from services.customer_sync.mappers.answer import to_wire_answer
+from services.customer_sync.mappers.customer_view import to_wire_customer
 from services.customer_sync.mappers.party import to_domain_customer
 from services.customer_sync.mappers.records import (
     Asked,
@@ -27,5 +28,6 @@ __all__ = [
     "to_replay",
     "to_suppressed",
     "to_wire_answer",
+    "to_wire_customer",
     "to_wire_record",
 ]

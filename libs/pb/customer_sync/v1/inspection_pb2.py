@@ -26,25 +26,30 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from libs.pb.common.v1 import common_pb2 as o2c_dot_common_dot_v1_dot_common__pb2
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as o2c_dot_customer__sync_dot_v1_dot_customer__sync__pb2
+from libs.pb.customer_sync.v1 import customer_view_pb2 as o2c_dot_customer__sync_dot_v1_dot_customer__view__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%o2c/customer_sync/v1/inspection.proto\x12\x14o2c.customer_sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1ao2c/common/v1/common.proto\x1a(o2c/customer_sync/v1/customer_sync.proto\"\x88\x03\n\nSyncRecord\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x05\x12\x11\n\tsystem_id\x18\x06 \x01(\t\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x07 \x03(\t\x12\x32\n\x07outcome\x18\x08 \x01(\x0e\x32!.o2c.customer_sync.v1.SyncOutcome\x12\x12\n\nsuppressed\x18\t \x01(\x08\x12\x34\n\x08\x65ntities\x18\n \x03(\x0b\x32\".o2c.customer_sync.v1.SyncedEntity\x12\'\n\x08warnings\x18\x0b \x03(\x0b\x32\x15.o2c.common.v1.Notice\x12\"\n\x06\x65rrors\x18\x0c \x03(\x0b\x32\x12.google.rpc.Status\x12,\n\x08\x65nded_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\x0eGetSyncRequest\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\"A\n\x0fGetSyncResponse\x12.\n\x04sync\x18\x01 \x01(\x0b\x32 .o2c.customer_sync.v1.SyncRecord\"\xaa\x01\n\x10ListSyncsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x12\n\naccount_id\x18\x05 \x01(\t\x12\x33\n\x08outcomes\x18\x06 \x03(\x0e\x32!.o2c.customer_sync.v1.SyncOutcome\"]\n\x11ListSyncsResponse\x12/\n\x05syncs\x18\x01 \x03(\x0b\x32 .o2c.customer_sync.v1.SyncRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xd1\x01\n\x19\x43ustomerInspectionService\x12V\n\x07GetSync\x12$.o2c.customer_sync.v1.GetSyncRequest\x1a%.o2c.customer_sync.v1.GetSyncResponse\x12\\\n\tListSyncs\x12&.o2c.customer_sync.v1.ListSyncsRequest\x1a\'.o2c.customer_sync.v1.ListSyncsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%o2c/customer_sync/v1/inspection.proto\x12\x14o2c.customer_sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1ao2c/common/v1/common.proto\x1a(o2c/customer_sync/v1/customer_sync.proto\x1a(o2c/customer_sync/v1/customer_view.proto\"\x88\x03\n\nSyncRecord\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x05\x12\x11\n\tsystem_id\x18\x06 \x01(\t\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x07 \x03(\t\x12\x32\n\x07outcome\x18\x08 \x01(\x0e\x32!.o2c.customer_sync.v1.SyncOutcome\x12\x12\n\nsuppressed\x18\t \x01(\x08\x12\x34\n\x08\x65ntities\x18\n \x03(\x0b\x32\".o2c.customer_sync.v1.SyncedEntity\x12\'\n\x08warnings\x18\x0b \x03(\x0b\x32\x15.o2c.common.v1.Notice\x12\"\n\x06\x65rrors\x18\x0c \x03(\x0b\x32\x12.google.rpc.Status\x12,\n\x08\x65nded_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\x0eGetSyncRequest\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\"A\n\x0fGetSyncResponse\x12.\n\x04sync\x18\x01 \x01(\x0b\x32 .o2c.customer_sync.v1.SyncRecord\"\xaa\x01\n\x10ListSyncsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x12\n\naccount_id\x18\x05 \x01(\t\x12\x33\n\x08outcomes\x18\x06 \x03(\x0e\x32!.o2c.customer_sync.v1.SyncOutcome\"]\n\x11ListSyncsResponse\x12/\n\x05syncs\x18\x01 \x03(\x0b\x32 .o2c.customer_sync.v1.SyncRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x12GetCustomerRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x15\n\rsource_system\x18\x02 \x01(\t\"K\n\x13GetCustomerResponse\x12\x34\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\".o2c.customer_sync.v1.CustomerView2\xb5\x02\n\x19\x43ustomerInspectionService\x12V\n\x07GetSync\x12$.o2c.customer_sync.v1.GetSyncRequest\x1a%.o2c.customer_sync.v1.GetSyncResponse\x12\\\n\tListSyncs\x12&.o2c.customer_sync.v1.ListSyncsRequest\x1a\'.o2c.customer_sync.v1.ListSyncsResponse\x12\x62\n\x0bGetCustomer\x12(.o2c.customer_sync.v1.GetCustomerRequest\x1a).o2c.customer_sync.v1.GetCustomerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'o2c.customer_sync.v1.inspection_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SYNCRECORD']._serialized_start=192
-  _globals['_SYNCRECORD']._serialized_end=584
-  _globals['_GETSYNCREQUEST']._serialized_start=586
-  _globals['_GETSYNCREQUEST']._serialized_end=619
-  _globals['_GETSYNCRESPONSE']._serialized_start=621
-  _globals['_GETSYNCRESPONSE']._serialized_end=686
-  _globals['_LISTSYNCSREQUEST']._serialized_start=689
-  _globals['_LISTSYNCSREQUEST']._serialized_end=859
-  _globals['_LISTSYNCSRESPONSE']._serialized_start=861
-  _globals['_LISTSYNCSRESPONSE']._serialized_end=954
-  _globals['_CUSTOMERINSPECTIONSERVICE']._serialized_start=957
-  _globals['_CUSTOMERINSPECTIONSERVICE']._serialized_end=1166
+  _globals['_SYNCRECORD']._serialized_start=234
+  _globals['_SYNCRECORD']._serialized_end=626
+  _globals['_GETSYNCREQUEST']._serialized_start=628
+  _globals['_GETSYNCREQUEST']._serialized_end=661
+  _globals['_GETSYNCRESPONSE']._serialized_start=663
+  _globals['_GETSYNCRESPONSE']._serialized_end=728
+  _globals['_LISTSYNCSREQUEST']._serialized_start=731
+  _globals['_LISTSYNCSREQUEST']._serialized_end=901
+  _globals['_LISTSYNCSRESPONSE']._serialized_start=903
+  _globals['_LISTSYNCSRESPONSE']._serialized_end=996
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=998
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=1061
+  _globals['_GETCUSTOMERRESPONSE']._serialized_start=1063
+  _globals['_GETCUSTOMERRESPONSE']._serialized_end=1138
+  _globals['_CUSTOMERINSPECTIONSERVICE']._serialized_start=1141
+  _globals['_CUSTOMERINSPECTIONSERVICE']._serialized_end=1450
 # @@protoc_insertion_point(module_scope)

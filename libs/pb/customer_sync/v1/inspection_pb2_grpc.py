@@ -45,6 +45,11 @@ class CustomerInspectionServiceStub:
                 request_serializer=o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.ListSyncsRequest.SerializeToString,
                 response_deserializer=o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.ListSyncsResponse.FromString,
                 _registered_method=True)
+        self.GetCustomer = channel.unary_unary(
+                '/o2c.customer_sync.v1.CustomerInspectionService/GetCustomer',
+                request_serializer=o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.GetCustomerRequest.SerializeToString,
+                response_deserializer=o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.GetCustomerResponse.FromString,
+                _registered_method=True)
 
 
 class CustomerInspectionServiceServicer:
@@ -65,6 +70,13 @@ class CustomerInspectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCustomer(self, request, context):
+        """One customer as CRM, cross-references and every BRM instance know it; what does not answer is flagged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomerInspectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_CustomerInspectionServiceServicer_to_server(servicer, server):
                     servicer.ListSyncs,
                     request_deserializer=o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.ListSyncsRequest.FromString,
                     response_serializer=o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.ListSyncsResponse.SerializeToString,
+            ),
+            'GetCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCustomer,
+                    request_deserializer=o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.GetCustomerRequest.FromString,
+                    response_serializer=o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.GetCustomerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class CustomerInspectionService:
             '/o2c.customer_sync.v1.CustomerInspectionService/ListSyncs',
             o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.ListSyncsRequest.SerializeToString,
             o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.ListSyncsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.customer_sync.v1.CustomerInspectionService/GetCustomer',
+            o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.GetCustomerRequest.SerializeToString,
+            o2c_dot_customer__sync_dot_v1_dot_inspection__pb2.GetCustomerResponse.FromString,
             options,
             channel_credentials,
             insecure,

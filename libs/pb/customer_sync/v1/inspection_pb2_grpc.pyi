@@ -37,6 +37,8 @@ class CustomerInspectionServiceStub:
     """One synchronisation."""
     ListSyncs: _grpc.UnaryUnaryMultiCallable[_inspection_pb2.ListSyncsRequest, _inspection_pb2.ListSyncsResponse]
     """Synchronisations, newest first, also those whose errors were not replied."""
+    GetCustomer: _grpc.UnaryUnaryMultiCallable[_inspection_pb2.GetCustomerRequest, _inspection_pb2.GetCustomerResponse]
+    """One customer as CRM, cross-references and every BRM instance know it; what does not answer is flagged."""
 
 @_typing.type_check_only
 class CustomerInspectionServiceAsyncStub(CustomerInspectionServiceStub):
@@ -47,6 +49,8 @@ class CustomerInspectionServiceAsyncStub(CustomerInspectionServiceStub):
     """One synchronisation."""
     ListSyncs: _aio.UnaryUnaryMultiCallable[_inspection_pb2.ListSyncsRequest, _inspection_pb2.ListSyncsResponse]  # type: ignore[assignment]
     """Synchronisations, newest first, also those whose errors were not replied."""
+    GetCustomer: _aio.UnaryUnaryMultiCallable[_inspection_pb2.GetCustomerRequest, _inspection_pb2.GetCustomerResponse]  # type: ignore[assignment]
+    """One customer as CRM, cross-references and every BRM instance know it; what does not answer is flagged."""
 
 class CustomerInspectionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Looks at synchronisations and at customers."""
@@ -66,5 +70,13 @@ class CustomerInspectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inspection_pb2.ListSyncsResponse, _abc.Awaitable[_inspection_pb2.ListSyncsResponse]]:
         """Synchronisations, newest first, also those whose errors were not replied."""
+
+    @_abc_1.abstractmethod
+    def GetCustomer(
+        self,
+        request: _inspection_pb2.GetCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inspection_pb2.GetCustomerResponse, _abc.Awaitable[_inspection_pb2.GetCustomerResponse]]:
+        """One customer as CRM, cross-references and every BRM instance know it; what does not answer is flagged."""
 
 def add_CustomerInspectionServiceServicer_to_server(servicer: CustomerInspectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
