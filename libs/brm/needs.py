@@ -28,6 +28,8 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             "BILL_GROUP_MOVE_MEMBER",
             "BILL_GROUP_DELETE_MEMBER",
             "BILL_GROUP_GET_PARENT",
+            "PYMT_COLLECT",
+            "READ_FLDS",
         ),
         "bill_fulfillment": _opcodes(
             "CUST_MODIFY_CUSTOMER",

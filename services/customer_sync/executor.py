@@ -9,7 +9,6 @@ from typing import Final
 
 from libs.brm.gateway import BrmGateway
 from libs.db import Transaction
-from libs.errors import O2CError
 from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
@@ -21,7 +20,7 @@ from services.customer_sync.domain.outcome import Outcome, StepFate, executed, p
 from services.customer_sync.domain.planner import plan_sync_order_customers
 from services.customer_sync.lookup import Lookup
 from services.customer_sync.metrics import BRM_CALLS, REPLANS
-from services.customer_sync.persistence import AccountParents
+from services.customer_sync.persistence import Memory
 
 MAX_PLANS: Final = 3
 """How often to plan again when BRM turns out to hold more than the cross-references told."""
@@ -98,7 +97,7 @@ def account_key(system_id: str, account_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Closing:
-    """What goes into the commit of a plan's last outcomes: who is below whom now; and when the request ends with it, its
+    """What goes into the commit of a plan's last outcomes: what it arranged; and when the request ends with it, its
     record, what to answer when it is repeated, and the end of the lease."""
 
     sync: SyncPlan
@@ -109,8 +108,8 @@ class _Closing:
     """Whether no other plan will be made, whatever comes of this one."""
 
     def __call__(self, result: RunResult) -> Answer:
-        done = [each for each in self.sync.parentings if result.steps[each.step_key].state is StepState.DONE]
-        keep = AccountParents.keeping(self.sync.plan.system_id, done)
+        done = [key for key, step in result.steps.items() if step.state is StepState.DONE]
+        keep = Memory.keeping(self.sync, frozenset(done))
         if not self.is_final(result):
             return Answer("", "", "", b"", also=keep)
         answer = self.answer_of(self.outcome(result))
@@ -134,8 +133,7 @@ _NEWS: Final = frozenset((EntityOutcome.CREATED, EntityOutcome.LINKED, EntityOut
 
 def _outcome(sync: SyncPlan, result: RunResult) -> Outcome:
     fates = {key: _fate(step) for key, step in result.steps.items()}
-    errors: tuple[O2CError, ...] = tuple(error for _, error in result.errors)
-    return executed(sync, fates, result.bindings, errors)
+    return executed(sync, fates, result.bindings, dict(result.errors))
 
 
 def _fate(step: StepResult) -> StepFate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
 from libs.brm import calls as brm
 from libs.brm.codes import Status
@@ -13,17 +14,19 @@ from libs.brm.poid import Poid
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.collation import Collation
-from services.customer_sync.domain.model import Command, Facts, Policy, Service
-from services.customer_sync.persistence import AccountParents
+from services.customer_sync.domain.model import Command, Facts, Payee, Policy, Service
+from services.customer_sync.persistence import Memory
+
+_OF_PAYEE: Final = ("ACCOUNT_OBJ", "CURRENCY")
 
 
 class Lookup:
     """Facts about customers of one order in one BRM instance."""
 
-    def __init__(self, xref: XrefPort, gateway: BrmGateway, parents: AccountParents, billing_systems: Collection[str]) -> None:
+    def __init__(self, xref: XrefPort, gateway: BrmGateway, memory: Memory, billing_systems: Collection[str]) -> None:
         self._xref = xref
         self._gateway = gateway
-        self._parents = parents
+        self._memory = memory
         self._billing_systems = billing_systems
 
     async def gather(self, command: Command, collation: Collation, policy: Policy, *, thorough: bool = False) -> Facts:
@@ -36,19 +39,23 @@ class Lookup:
         if not wanted:
             return Facts()
         keys = {item: XrefKey(item[0], command.source_system, item[1]) for item in wanted}
-        rows, parents = await asyncio.gather(
-            self._xref.lookup(list(keys.values())), self._parents.of(command.system_id, collation.parents)
+        rows, parents, posted = await asyncio.gather(
+            self._xref.lookup(list(keys.values())),
+            self._memory.parents.of(command.system_id, collation.parents),
+            self._memory.payments.of(command.system_id, [payment.payment_id for payment in command.payments]),
         )
         found = {item: rows[key] for item, key in keys.items() if rows[key]}
         accounts = _column(found, calls.ACCOUNTS, command.system_id)
         groups = _column(found, calls.ACCOUNT_GROUPS, command.system_id)
         unlinked = await self._unlinked_groups(collation, accounts, groups, command.system_id) if thorough else {}
+        units = _column(found, calls.BILL_UNITS, command.system_id)
+        payments = _column(found, calls.PAYMENTS, command.system_id)
         unsure = [account for account in collation.parents if account in accounts and account not in parents]
         parents |= await self._asked(unsure, accounts, command.system_id)
         return Facts(
             accounts=accounts,
             balance_groups=_column(found, calls.BALANCE_GROUPS, command.system_id),
-            bill_units=_column(found, calls.BILL_UNITS, command.system_id),
+            bill_units=units,
             payment_records=_column(found, calls.PAYMENT_RECORDS, command.system_id),
             nonpaying_units=_column(found, calls.NONPAYING_UNITS, command.system_id),
             account_groups=groups | unlinked,
@@ -56,6 +63,9 @@ class Lookup:
             common_ids={item: row.value(COMMON) for item, row in found.items()},
             units_elsewhere=self._elsewhere(found, command.system_id),
             parents=parents,
+            payments=payments,
+            posted=posted,
+            payees=await self._payees(command, collation, units, payments),
             services=await self._services(collation, accounts, parents, policy),
             assets=_assets(found, command.system_id),
         )
@@ -75,6 +85,19 @@ class Lookup:
         crm_ids = {Poid.parse(poid): account_id for account_id, poid in accounts.items()}
         found = {each: answer.get("PARENT") for each, answer in zip(account_ids, answers, strict=True)}
         return {each: crm_ids.get(parent) or str(parent) for each, parent in found.items() if parent}
+
+    async def _payees(
+        self, command: Command, collation: Collation, units: Mapping[str, str], posted: Mapping[str, str]
+    ) -> dict[str, Payee]:
+        """The bill units of payments for profiles that no line names: one read each."""
+        wanted = {each.profile_id for each in command.payments if each.payment_id not in posted}
+        known = sorted(each for each in wanted if each in units and each not in collation.profiles)
+        reads = (self._gateway.call(command.system_id, brm.read_flds(units[each], _OF_PAYEE)) for each in known)
+        answers = await asyncio.gather(*reads)
+        return {
+            each: Payee(str(answer["ACCOUNT_OBJ"]), int(answer["CURRENCY"]))
+            for each, answer in zip(known, answers, strict=True)
+        }
 
     async def _services(
         self, collation: Collation, accounts: Mapping[str, str], parents: Mapping[str, str], policy: Policy
@@ -126,6 +149,9 @@ def _wanted(command: Command, collation: Collation) -> Iterator[tuple[str, str]]
     for payment in command.payments:
         if payment.profile_id:
             yield calls.BILL_UNITS, payment.profile_id
+            yield calls.PAYMENT_RECORDS, payment.profile_id
+        if payment.payment_id:
+            yield calls.PAYMENTS, payment.payment_id
     for key in collation.payers:
         yield calls.NONPAYING_UNITS, key.crm_id
     for parent_id in (*collation.parents.values(), *collation.repaid.values()):

@@ -25,7 +25,7 @@ from services.customer_sync.executor import Executor
 from services.customer_sync.handlers import CustomerInspectionServicer, CustomerSyncServicer
 from services.customer_sync.lookup import Lookup
 from services.customer_sync.mappers import to_domain_customer
-from services.customer_sync.persistence import AccountParents, Records
+from services.customer_sync.persistence import Memory, Records
 from services.customer_sync.replies import Replies
 from services.customer_sync.views import CustomerViews
 
@@ -56,13 +56,13 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         channel = open_channel(settings.xref_target, settings)
         stack.push_async_callback(channel.close)
         gateway = await stack.enter_async_context(open_gateway(billing_systems, needs=NEEDS[NAME]))
-        journal, parents, xref = await Journal.open(db), await AccountParents.open(db), GrpcXref(channel)
+        journal, memory, xref = await Journal.open(db), await Memory.open(db), GrpcXref(channel)
         alone = Alone(await Leases.open(db), settings.lock_wait_seconds)
         executor = Executor(
             journal=journal,
             gateway=gateway,
             xref=xref,
-            lookup=Lookup(xref, gateway, parents, frozenset(system.code for system in billing_systems)),
+            lookup=Lookup(xref, gateway, memory, frozenset(system.code for system in billing_systems)),
             alone=alone,
             concurrency=settings.concurrency,
         )

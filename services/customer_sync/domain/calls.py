@@ -35,6 +35,7 @@ ACCOUNT_GROUPS: Final = "ACCOUNTGROUP_ID"
 CONTACTS: Final = "CUSTOMERPARTY_CONTACTID"
 ADDRESSES: Final = "CUSTOMERPARTY_ADDRESSID"
 ASSETS: Final = "INSTALLEDPRODUCT_ID"
+PAYMENTS: Final = "PAYMENT_ID"
 
 
 def account_ref(account_id: str) -> str:
@@ -57,6 +58,10 @@ def nonpaying_ref(key: PayerKey) -> str:
     return f"nonpaying({key.crm_id})"
 
 
+def payment_item_ref(payment_id: str) -> str:
+    return f"payment({payment_id})"
+
+
 def payer_of_unit(billinfo_id: str) -> str:
     """Who pays for a bill unit by its id in BRM (:attr:`PayerKey.crm_id`); empty for one that pays for itself."""
     parts = billinfo_id.split("|")
@@ -76,6 +81,7 @@ _COMMON_KINDS: Final = {
     ACCOUNT_GROUPS: "account_group",
     CONTACTS: "contact",
     ADDRESSES: "address",
+    PAYMENTS: "payment",
 }
 
 
@@ -147,11 +153,11 @@ class Caller:
         A group that BRM has without cross-reference gets one by its first change.
         """
         owner_id, known = change.parent_id, self.facts.account_groups.get(change.parent_id)
-        accounts = [self._account(member) for member in change.member_ids]
+        accounts = [self.account(member) for member in change.member_ids]
         group, members = known or Ref(group_ref(owner_id)), [brm.GroupMember(account=account) for account in accounts]
         match change.action:
             case GroupAction.CREATE:
-                owner, name, db = self._account(owner_id), f"ACCOUNT-{owner_id}", self.translate.policy.db
+                owner, name, db = self.account(owner_id), f"ACCOUNT-{owner_id}", self.translate.policy.db
                 call = brm.bill_group_create(owner, accounts, name=name, program_name=PROGRAM_NAME, db=db)
             case GroupAction.JOIN:
                 call = brm.bill_group_add_member(group, members, program_name=PROGRAM_NAME)
@@ -163,8 +169,13 @@ class Caller:
         is_new = change.action is GroupAction.CREATE or (known is not None and owner_id in self.facts.unlinked_groups)
         return call, (link,) if is_new else ()
 
-    def _account(self, account_id: str) -> str | Ref:
+    def account(self, account_id: str) -> str | Ref:
+        """An account, wherever it comes from: its POID, or the name it goes by until it exists."""
         return self.facts.accounts.get(account_id) or Ref(account_ref(account_id))
+
+    def unit(self, profile_id: str) -> str | Ref:
+        """The bill unit of a profile, likewise."""
+        return self.facts.bill_units.get(profile_id) or Ref(unit_ref(profile_id))
 
     def _currency(self, account: Account) -> int | None:
         filled = self.translate.fill(attributes.CURRENCY, account, account.path, "account", account.account_id)
@@ -172,7 +183,7 @@ class Caller:
 
     def _add_unit(self, account: Account, unit: brm.BillUnit) -> BrmCall:
         return brm.create_billinfo(
-            self._account(account.account_id),
+            self.account(account.account_id),
             unit,
             program_name=PROGRAM_NAME,
             at=self.order_date,
@@ -201,7 +212,7 @@ class Caller:
         return brm.BillUnit(
             billinfo_id=unit.key.crm_id,
             currency=currency,
-            parent=self.facts.bill_units.get(payer_id) or Ref(unit_ref(payer_id)),
+            parent=self.unit(payer_id),
             pay_type=self._pay_type(SUBORDINATE),
             **(self._schedule(unit.payer) if unit.payer else {}),
         )

@@ -27,6 +27,7 @@ from services.customer_sync.domain.model import (
     Facts,
     Parenting,
     Policy,
+    PostedPayment,
     Profile,
     SyncPlan,
 )
@@ -44,6 +45,7 @@ class Draft:
     steps: list[Step] = field(default_factory=list)
     entities: list[Entity] = field(default_factory=list)
     parentings: list[Parenting] = field(default_factory=list)
+    payments: list[PostedPayment] = field(default_factory=list)
     claims: dict[str, Claim] = field(default_factory=dict)
     caller: Caller = field(init=False)
 
@@ -56,7 +58,7 @@ class Draft:
         O2CError.raise_all(_distinct(self.findings.violations))
         plan = Plan(self.policy.system_id, tuple(self.steps), tuple(self.claims.values()))
         notices = {(notice.reason, notice.message): notice for notice in self.findings.notices}
-        return SyncPlan(plan, tuple(self.entities), tuple(notices.values()), tuple(self.parentings))
+        return SyncPlan(plan, tuple(self.entities), tuple(notices.values()), tuple(self.parentings), tuple(self.payments))
 
     def account(self, account_id: str) -> Account:
         """Its details; of one that nobody describes, the id alone."""

@@ -173,7 +173,7 @@ class Payment:
     amount: Decimal
     currency: str
     status: str
-    dated: bool
+    date: datetime | None
     reference: str
 
 
@@ -219,6 +219,27 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class PostedPayment:
+    """A payment as it was posted. ``step_key``: the step that posts it, while it is part of a plan."""
+
+    payment_id: str
+    profile_id: str
+    amount: Decimal
+    currency: str
+    step_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payee:
+    """A bill unit that BRM holds, as far as a payment needs it."""
+
+    account: str
+    """POID of its account."""
+    currency: int
+    """ISO 4217 number."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the cross-references and, where a decision needs it, BRM know of the order's customers in the target instance."""
 
@@ -239,6 +260,12 @@ class Facts:
     """Billing profile id to the other BRM instances that hold its bill unit."""
     parents: Mapping[str, str] = field(default_factory=dict)
     """Account to its parent in the account hierarchy, by CRM ids (a POID where nobody here knows it); absent or empty: none."""
+    payments: Mapping[str, str] = field(default_factory=dict)
+    """Payment to the item that BRM holds for it."""
+    posted: Mapping[str, PostedPayment] = field(default_factory=dict)
+    """What was posted for each payment of earlier orders."""
+    payees: Mapping[str, Payee] = field(default_factory=dict)
+    """Bill units of payments whose profile is on no line of the order."""
     services: Mapping[str, tuple[Service, ...]] = field(default_factory=dict)
     """Services of the accounts whose payer the order changes, where that decides about their parent (5.3)."""
     assets: Mapping[str, frozenset[Poid]] = field(default_factory=dict)
@@ -275,6 +302,7 @@ class EntityKind(StrEnum):
     NONPAYING_BILL_UNIT = "NONPAYING_BILL_UNIT"
     ACCOUNT_GROUP = "ACCOUNT_GROUP"
     BALANCE_GROUP = "BALANCE_GROUP"
+    PAYMENT = "PAYMENT"
 
 
 class EntityOutcome(StrEnum):
@@ -318,3 +346,4 @@ class SyncPlan:
     entities: tuple[Entity, ...] = ()
     warnings: tuple[Notice, ...] = ()
     parentings: tuple[Parenting, ...] = ()
+    payments: tuple[PostedPayment, ...] = ()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from libs.errors import Notice, O2CError
+from libs.errors import Notice, O2CError, Reason, Violation
 from libs.plan.model import Plan, Ref
-from services.customer_sync.domain.model import Entity, EntityOutcome, SyncPlan
+from services.customer_sync.domain.model import Entity, EntityOutcome, PostedPayment, SyncPlan
 
 
 class StepFate(StrEnum):
@@ -19,6 +19,19 @@ class StepFate(StrEnum):
     FOUND = "FOUND"
     """BRM had the object already; it is cross-referenced now."""
     NOT_MADE = "NOT_MADE"
+
+
+class Verdict(StrEnum):
+    """How a synchronisation ended."""
+
+    OK = "OK"
+    OK_WITH_WARNINGS = "OK_WITH_WARNINGS"
+    ACCOUNTS_OK_PAYMENT_FAILED = "ACCOUNTS_OK_PAYMENT_FAILED"
+    FAILED = "FAILED"
+
+
+PAYMENT_ONLY: Final = frozenset((Reason.PAYMENT_DECLINED, Reason.PAYMENT_OUTCOME_UNKNOWN))
+"""What fails a payment, and not the customers of the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,14 @@ class Outcome:
     plan: Plan | None = None
     """Set when nothing was executed on purpose."""
 
+    @property
+    def verdict(self) -> Verdict:
+        """A payment that cannot be reached is no payment that failed: the request may be repeated for it."""
+        if self.errors:
+            reasons = {violation.reason for error in self.errors for violation in error.violations}
+            return Verdict.ACCOUNTS_OK_PAYMENT_FAILED if reasons <= PAYMENT_ONLY else Verdict.FAILED
+        return Verdict.OK_WITH_WARNINGS if self.warnings else Verdict.OK
+
 
 def planned(sync: SyncPlan) -> Outcome:
     """The outcome of planning alone."""
@@ -39,11 +60,28 @@ def planned(sync: SyncPlan) -> Outcome:
 
 
 def executed(
-    sync: SyncPlan, fates: Mapping[str, StepFate], bindings: Mapping[str, Any], errors: tuple[O2CError, ...]
+    sync: SyncPlan, fates: Mapping[str, StepFate], bindings: Mapping[str, Any], errors: Mapping[str, O2CError]
 ) -> Outcome:
-    """The outcome of execution: names become ids, objects of failed steps are skipped."""
+    """The outcome of execution: names become ids, objects of failed steps are skipped. ``errors`` go by step."""
     entities = tuple(_entity(entity, fates, bindings) for entity in sync.entities)
-    return Outcome(sync.plan.system_id, entities, sync.warnings, errors)
+    payments = {payment.step_key: payment for payment in sync.payments}
+    told = tuple(_error(error, payments.get(key)) for key, error in errors.items())
+    return Outcome(sync.plan.system_id, entities, sync.warnings, told)
+
+
+def _error(error: O2CError, payment: PostedPayment | None) -> O2CError:
+    """A payment that BRM refused is declined, whatever BRM calls it; all errors of a payment name it."""
+    if payment is None:
+        return error
+    metadata = {"payment_id": payment.payment_id, "billing_profile_id": payment.profile_id}
+    return O2CError(*(_of_payment(each, metadata) for each in error.violations), retry_after=error.retry_after)
+
+
+def _of_payment(violation: Violation, metadata: Mapping[str, str]) -> Violation:
+    declined = violation.reason is Reason.BRM_REJECTED
+    reason = Reason.PAYMENT_DECLINED if declined else violation.reason
+    message = f"payment {metadata['payment_id']}: {violation.message}"
+    return replace(violation, reason=reason, message=message, metadata={**violation.metadata, **metadata})
 
 
 def _entity(entity: Entity, fates: Mapping[str, StepFate], bindings: Mapping[str, Any]) -> Entity:

@@ -2,9 +2,10 @@
 
 A function of its arguments: desired minus known. Nothing to do is an empty plan. Each rule family draws up its own part:
 
-1. everything that can be said against the order is found (``rules``, ``changes``, ``payments``),
+1. everything that can be said against the order is found (``rules``, ``changes``),
 2. accounts, bill units and payment records (``paying``),
-3. who is below whom (``hierarchy``).
+3. who is below whom (``hierarchy``),
+4. payments, once all of that is in place (``payments``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.hierarchy import draw_hierarchy
 from services.customer_sync.domain.model import Command, Facts, Policy, SyncPlan
 from services.customer_sync.domain.paying import draw_accounts
-from services.customer_sync.domain.payments import payment_findings
+from services.customer_sync.domain.payments import draw_payments
 from services.customer_sync.domain.rules import account_violations, profile_violations
 
 
@@ -34,6 +35,7 @@ def plan_sync_order_customers(command: Command, facts: Facts, policy: Policy) ->
     _validate(draft)
     draw_accounts(draft)
     draw_hierarchy(draft)
+    draw_payments(draft)
     return draft.finished()
 
 
@@ -51,9 +53,6 @@ def _validate(draft: Draft) -> None:
     found.extend(frequency_violations(command, collation, facts, policy))
     found.extend(change_violations(command, policy))
     found.extend(corporate_violations(command, collation, facts, policy))
-    violations, notices = payment_findings(command, collation, facts, policy)
-    found.extend(violations)
-    draft.findings.notices.extend(notices)
 
 
 def _profiles_elsewhere(draft: Draft) -> Iterator[Violation]:

@@ -11,29 +11,24 @@ from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.plan.model import Ref
 from libs.plan.wire import to_wire_plan
 from services.customer_sync.domain.model import Entity, EntityKind, EntityOutcome
-from services.customer_sync.domain.outcome import Outcome
+from services.customer_sync.domain.outcome import Outcome, Verdict
 
 SERVICE: Final = "customer_sync"
 _KINDS: Final = {kind: pb.EntityKind.Value(f"ENTITY_KIND_{kind}") for kind in EntityKind}
+_VERDICTS: Final = {verdict: pb.SyncOutcome.Value(f"SYNC_OUTCOME_{verdict}") for verdict in Verdict}
 _OUTCOMES: Final = {outcome: pb.EntityOutcome.Value(f"ENTITY_OUTCOME_{outcome}") for outcome in EntityOutcome}
 
 
 def to_wire_answer(outcome: Outcome, request_id: str, sync_id: str = "") -> pb.SyncOrderCustomersResponse:
     """The answer of a request: what happened, or with ``validate_only`` (which is not recorded) the plan."""
     return pb.SyncOrderCustomersResponse(
-        outcome=_verdict(outcome),
+        outcome=_VERDICTS[outcome.verdict],
         entities=[_entity(entity, outcome.system_id) for entity in outcome.entities],
         warnings=[_notice(notice) for notice in outcome.warnings],
         errors=[to_status(error, request_id) for error in outcome.errors],
         plan=to_wire_plan(outcome.plan, SERVICE) if outcome.plan is not None else None,
         sync_id=sync_id,
     )
-
-
-def _verdict(outcome: Outcome) -> pb.SyncOutcome.ValueType:
-    if outcome.errors:
-        return pb.SYNC_OUTCOME_FAILED
-    return pb.SYNC_OUTCOME_OK_WITH_WARNINGS if outcome.warnings else pb.SYNC_OUTCOME_OK
 
 
 def _entity(entity: Entity, system_id: str) -> pb.SyncedEntity:

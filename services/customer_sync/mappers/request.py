@@ -59,7 +59,9 @@ def to_domain_command(request: pb.SyncOrderCustomersRequest, system_id: str) -> 
         accounts=_accounts(order),
         profiles=_profiles(order),
         lines=tuple(_line(line, f"order.lines[{index}]", order) for index, line in enumerate(order.lines)),
-        payments=tuple(_payment(payment, f"order.payments[{index}]") for index, payment in enumerate(order.payments)),
+        payments=tuple(
+            _payment(payment, f"order.payments[{index}]", violations) for index, payment in enumerate(order.payments)
+        ),
         customer_account_id=order.customer_account.account_id.strip(),
     )
     O2CError.raise_all(violations)
@@ -178,7 +180,7 @@ def _prior(line: order_pb2.OrderLine) -> Prior:
     )
 
 
-def _payment(payment: order_pb2.Payment, path: str) -> Payment:
+def _payment(payment: order_pb2.Payment, path: str, violations: list[Violation]) -> Payment:
     return Payment(
         payment_id=payment.payment_id.strip(),
         path=path,
@@ -187,7 +189,7 @@ def _payment(payment: order_pb2.Payment, path: str) -> Payment:
         amount=_money(payment.amount),
         currency=payment.amount.currency_code.strip(),
         status=payment.status.strip(),
-        dated=payment.HasField("date"),
+        date=_time(payment.date, f"{path}.date", violations) if payment.HasField("date") else None,
         reference=payment.reference.strip(),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -220,7 +220,8 @@ def to_component_order(document: pb.Order, system_id: str, priority: int, lines:
     """Header and the given lines, stamped with instance, price list and the values components inherit.
 
     Details of accounts and profiles that only lines carry are listed on the header as well, so that a line sent to another
-    instance does not take them away.
+    instance does not take them away. A payment goes where the lines of its billing profile go; one for a profile of an earlier
+    order goes everywhere, and is posted where that profile lives.
     """
     order = pb.Order()
     order.CopyFrom(document)
@@ -232,7 +233,15 @@ def to_component_order(document: pb.Order, system_id: str, priority: int, lines:
         copy.CopyFrom(positions[sent.line.line_id])
         _stamp(copy, sent, system_id)
     _list_details(order, document)
+    _keep_payments(order, document, {sent.line.billing_profile for sent in lines})
     return order
+
+
+def _keep_payments(order: pb.Order, document: pb.Order, here: Set[str]) -> None:
+    elsewhere = {line.billing_profile.billing_profile_id for line in document.lines} - here
+    kept = [payment for payment in document.payments if payment.billing_profile_id not in elsewhere]
+    del order.payments[:]
+    order.payments.extend(kept)
 
 
 def _stamp(copy: pb.OrderLine, sent: SentLine, system_id: str) -> None:

@@ -78,6 +78,10 @@ class _EntityKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntityKind
     """Account hierarchy group of an account."""
     ENTITY_KIND_BALANCE_GROUP: _EntityKind.ValueType  # 6
     """Default balance group of an account."""
+    ENTITY_KIND_PAYMENT: _EntityKind.ValueType  # 7
+    """Payment captured with the order; in BRM its item."""
+    ENTITY_KIND_LEGAL_GROUP: _EntityKind.ValueType  # 8
+    """Collections sharing group of a legal owner."""
 
 class EntityKind(_EntityKind, metaclass=_EntityKindEnumTypeWrapper):
     """Kind of customer object."""
@@ -96,6 +100,10 @@ ENTITY_KIND_ACCOUNT_GROUP: EntityKind.ValueType  # 5
 """Account hierarchy group of an account."""
 ENTITY_KIND_BALANCE_GROUP: EntityKind.ValueType  # 6
 """Default balance group of an account."""
+ENTITY_KIND_PAYMENT: EntityKind.ValueType  # 7
+"""Payment captured with the order; in BRM its item."""
+ENTITY_KIND_LEGAL_GROUP: EntityKind.ValueType  # 8
+"""Collections sharing group of a legal owner."""
 Global___EntityKind: _TypeAlias = EntityKind  # noqa: Y015
 
 class _EntityOutcome:
@@ -191,7 +199,7 @@ class SyncOrderCustomersResponse(_message.Message):
     """Id of the record that is kept of the call, for CustomerInspectionService.GetSync; empty with validate_only."""
     @_builtins.property
     def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___SyncedEntity]:
-        """Every account, bill unit and payment record the order needs."""
+        """Every object the order needs: accounts, bill units, payment records, groups, payments."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Notice]:
@@ -199,7 +207,7 @@ class SyncOrderCustomersResponse(_message.Message):
 
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[_status_pb2.Status]:
-        """What failed, when the outcome is FAILED."""
+        """What failed, when the outcome is FAILED or ACCOUNTS_OK_PAYMENT_FAILED."""
 
     @_builtins.property
     def plan(self) -> _common_pb2.Plan:

@@ -1,0 +1,44 @@
+"""All that customer sync remembers of orders by itself, read and written together.
+
+Cross-references tell which objects exist. These tables tell what was arranged among them, so that an order for customers that
+are in place needs no question to BRM. They are written in the commit of a plan's last outcomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+from libs.db import Database, Transaction
+from services.customer_sync.domain.model import SyncPlan
+from services.customer_sync.persistence.parents import AccountParents
+from services.customer_sync.persistence.payments import OrderPayments
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The tables."""
+
+    parents: AccountParents
+    payments: OrderPayments
+
+    @classmethod
+    async def open(cls, db: Database) -> Memory:
+        """The tables, made if missing. Raises STORE_UNAVAILABLE."""
+        return cls(await AccountParents.open(db), await OrderPayments.open(db))
+
+    @staticmethod
+    def keeping(sync: SyncPlan, done: Collection[str]) -> Callable[[Transaction], Awaitable[None]]:
+        """Writes, inside a transaction, what the steps in ``done`` have brought about."""
+        system_id = sync.plan.system_id
+        parts = (
+            AccountParents.keeping(system_id, [each for each in sync.parentings if each.step_key in done]),
+            OrderPayments.keeping(system_id, [each for each in sync.payments if each.step_key in done]),
+        )
+
+        async def keep(tx: Transaction) -> None:
+            for part in parts:
+                if part is not None:
+                    await part(tx)
+
+        return keep
