@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
@@ -116,10 +116,60 @@ _COLLECTIONS_SCENARIOS: Final = (
 )
 """Id, name, entry amount, entry days, severity, actions with the days after entry when they are due. Exit at 0.00."""
 
-PRODUCTS: Final[Mapping[int, Product]] = {product.id: product for product in _PRODUCTS}
-DISCOUNTS: Final[Mapping[int, Discount]] = {discount.id: discount for discount in _DISCOUNTS}
-DEALS: Final[Mapping[int, Deal]] = {deal.id: deal for deal in _DEALS}
+TERMS: Final = "_terms"
+"""Field in which a product or discount written by PRICE_SET_PRICE_LIST keeps its terms; the sample's are in this file."""
+
+PRODUCTS: Final[Mapping[int, Product]] = {each.id: each for each in _PRODUCTS}
+DISCOUNTS: Final[Mapping[int, Discount]] = {each.id: each for each in _DISCOUNTS}
 PLAN_DEALS: Final[Mapping[int, tuple[int, ...]]] = {20301: (20201, 20202, 20203)}
+
+
+def _terms(stored: Flist) -> dict[str, Any]:
+    terms = dict(stored[TERMS])
+    grant = terms.pop("grant", None)
+    return {**terms, "grant": (grant["RESOURCE_ID"], grant["AMOUNT"]) if grant is not None else None}
+
+
+def find_product(tx: Tx, poid: Poid) -> Product | None:
+    """The charge offer of this POID in the instance's price list."""
+    stored = tx.find(poid) if poid.type == "/product" else None
+    if stored is None:
+        return None
+    return Product(poid.id, stored["NAME"], stored["PERMITTED"], **_terms(stored)) if TERMS in stored else PRODUCTS[poid.id]
+
+
+def find_discount(tx: Tx, poid: Poid) -> Discount | None:
+    """The discount offer of this POID in the instance's price list."""
+    stored = tx.find(poid) if poid.type == "/discount" else None
+    if stored is None:
+        return None
+    return Discount(poid.id, stored["NAME"], stored["PERMITTED"], **_terms(stored)) if TERMS in stored else DISCOUNTS[poid.id]
+
+
+def product(tx: Tx, poid: Poid) -> Product:
+    """The charge offer of a purchased product."""
+    found = find_product(tx, poid)
+    assert found is not None, f"{poid} is in no price list"
+    return found
+
+
+def discount(tx: Tx, poid: Poid) -> Discount:
+    """The discount offer of a purchased discount."""
+    found = find_discount(tx, poid)
+    assert found is not None, f"{poid} is in no price list"
+    return found
+
+
+def deal_products(tx: Tx, poid: Poid) -> list[Poid] | None:
+    """Products of a bundle of the price list, ``None`` for an unknown one."""
+    stored = tx.find(poid) if poid.type == "/deal" else None
+    return [each["PRODUCT_OBJ"] for each in (stored.get("PRODUCTS") or {}).values()] if stored is not None else None
+
+
+def plan_deals(tx: Tx, poid: Poid) -> list[Poid] | None:
+    """Bundles of a package of the price list, ``None`` for an unknown one."""
+    stored = tx.find(poid) if poid.type == "/plan" else None
+    return [each["DEAL_OBJ"] for each in (stored.get("DEALS") or {}).values()] if stored is not None else None
 
 
 def is_permitted(permitted: str, service_type: str | None) -> bool:
@@ -133,10 +183,10 @@ def is_permitted(permitted: str, service_type: str | None) -> bool:
 
 def load(tx: Tx) -> None:
     """Store the price list as objects that READ_OBJ and SEARCH can see."""
-    for product in _PRODUCTS:
-        _put(tx, "/product", product.id, product.name, PERMITTED=product.permitted)
-    for discount in _DISCOUNTS:
-        _put(tx, "/discount", discount.id, discount.name, PERMITTED=discount.permitted)
+    for charge_offer in _PRODUCTS:
+        _put(tx, "/product", charge_offer.id, charge_offer.name, PERMITTED=charge_offer.permitted)
+    for discount_offer in _DISCOUNTS:
+        _put(tx, "/discount", discount_offer.id, discount_offer.name, PERMITTED=discount_offer.permitted)
     for deal in _DEALS:
         products = Array.of(*({"PRODUCT_OBJ": Poid(tx.db, "/product", each)} for each in deal.products))
         _put(tx, "/deal", deal.id, deal.name, PRODUCTS=products)

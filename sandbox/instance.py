@@ -112,6 +112,8 @@ class Instance:
             return self._end_or_open(call, now, txn)
         if txn:
             return self._within(call, twist, now, txn)
+        if call.opcode in transactions.STEPS:
+            raise BrmFault("TRANS_NOT_OPEN", "", f"{call.opcode} needs an open transaction", location="CM")
         leaks = twist.reserve or (self.settings.uniqueness_leak and not is_read(call.opcode))
         reserved = self._reserve(call.input, now) if leaks else []
         tx = Tx(self.store, now)
@@ -243,7 +245,7 @@ class Instance:
         self.faults.allow_partial = settings.allow_partial
         self.open_transactions.idle_seconds = settings.transaction_idle_seconds
         known = frozenset(REGISTRY) | transactions.OPCODES
-        known = known if settings.transactions else known - transactions.OPCODES
+        known = known if settings.transactions else known - transactions.OPCODES - transactions.STEPS
         self._switched_on = known if settings.base_writes else known - BASE_WRITES
 
     def check_invariants(self) -> list[Violation]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from sandbox.timeline import Calendar, zone_named
 
@@ -48,6 +48,9 @@ class SandboxSettings:
     tax_rates: Mapping[str, Decimal] = field(default_factory=dict)
     """Tax on charges by tax code, as a fraction (0.1 for 10 %), added when a bill closes; codes not listed are free of tax."""
 
+    transitions: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Ids of the bundles and packages that TRANSITION_DEAL and TRANSITION_PLAN may lead to, by the id they lead from."""
+
     @property
     def calendar(self) -> Calendar:
         """The calendar of the billing time zone."""
@@ -65,6 +68,20 @@ def changed_settings(settings: SandboxSettings, changes: Mapping[str, Any]) -> S
     return replace(settings, **values)
 
 
+def _rates(given: Mapping[str, Any]) -> dict[str, Decimal]:
+    return {str(code): Decimal(str(rate)) for code, rate in given.items()}
+
+
+def _transitions(given: Mapping[str, Any]) -> dict[int, tuple[int, ...]]:
+    return {int(old): tuple(int(new) for new in allowed) for old, allowed in given.items()}
+
+
+_MAPPINGS: Final[Mapping[str, Callable[[Mapping[str, Any]], Mapping[Any, Any]]]] = {
+    "tax_rates": _rates,
+    "transitions": _transitions,
+}
+
+
 def _converted(name: str, given: Any, kind: type) -> Any:
     if kind is bool:
         known = {"true": True, "false": False, "1": True, "0": False}
@@ -75,7 +92,10 @@ def _converted(name: str, given: Any, kind: type) -> Any:
         rates = json.loads(given) if isinstance(given, str) else given
         if not isinstance(rates, dict):
             raise ValueError(f"{name} is an object, not {given!r}")
-        return {str(code): Decimal(str(rate)) for code, rate in rates.items()}
+        try:
+            return _MAPPINGS[name](rates)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise ValueError(f"{name}: {error}") from error
     if isinstance(given, bool):
         raise ValueError(f"{name} is a number, not {given!r}")
     try:

@@ -18,6 +18,8 @@ OPEN: Final = "PCM_OP_TRANS_OPEN"
 COMMIT: Final = "PCM_OP_TRANS_COMMIT"
 ABORT: Final = "PCM_OP_TRANS_ABORT"
 OPCODES: Final = frozenset({OPEN, COMMIT, ABORT})
+STEPS: Final = frozenset({"PCM_OP_STEP_SEARCH", "PCM_OP_STEP_NEXT", "PCM_OP_STEP_END"})
+"""Opcodes that work in an open transaction only: the cursor belongs to it."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from sandbox.billing.ledger import Debtor, Impact, Occurrence, post
-from sandbox.catalogue import DISCOUNTS, PRODUCTS, RATE_PLANS, Product
+from sandbox.catalogue import RATE_PLANS, Product, discount, product
 from sandbox.codes import ImpactType, OfferStatus, StatusFlag
 from sandbox.money import ZERO, rounded
 from sandbox.store.sqlite import Tx
@@ -20,9 +20,9 @@ CYCLE_ARREARS: Final = "/event/billing/product/fee/cycle/cycle_arrear"
 CANCEL_FEE: Final = "/event/billing/product/fee/cancel"
 
 
-def product_of(offer: Flist) -> Product:
-    """The catalogue entry of a purchased product."""
-    return PRODUCTS[offer["PRODUCT_OBJ"].id]
+def product_of(tx: Tx, offer: Flist) -> Product:
+    """The price list's entry of a purchased product."""
+    return product(tx, offer["PRODUCT_OBJ"])
 
 
 def debtor_of(tx: Tx, offer: Flist) -> Debtor:
@@ -45,40 +45,40 @@ def charge_upto(tx: Tx, offer_poid: Poid, as_of: datetime, through: datetime) ->
 
 def _charge_purchase(tx: Tx, offer: Flist) -> list[Flist]:
     offer["_purchase_charged"] = 1
-    if product_of(offer).one_time:
+    if product_of(tx, offer).one_time:
         offer["STATUS"] = int(OfferStatus.CANCELLED)  # charged once, and over
     moment = offer["PURCHASE_START_T"]
-    fee, discount = _fee(offer, "PURCHASE", product_of(offer).purchase_fee, Decimal(0))
+    fee, reduction = _fee(offer, "PURCHASE", product_of(tx, offer).purchase_fee, Decimal(0))
     if not fee:
         return []
     what = Occurrence(
         PURCHASE_FEE,
-        f"Purchase fee: {product_of(offer).name}",
+        f"Purchase fee: {product_of(tx, offer).name}",
         moment,
         moment,
         quantity=offer["QUANTITY"],
         note=offer.get("DESCR"),
     )
-    return [post(tx, debtor_of(tx, offer), what, _impacts(tx, offer, rounded(fee), rounded(discount)), "/item/purchase")]
+    return [post(tx, debtor_of(tx, offer), what, _impacts(tx, offer, rounded(fee), rounded(reduction)), "/item/purchase")]
 
 
 def _charge_forward(tx: Tx, offer_poid: Poid, through: datetime) -> list[Flist]:
     offer = tx.get(offer_poid)
     start = offer.get("_charged_to") or tx.calendar.day_of(offer["CYCLE_START_T"])
     end = min(through, tx.calendar.day_of(offer["CYCLE_END_T"])) if offer.get("CYCLE_END_T") else through
-    product = product_of(offer)
-    has_forward = product.cycle_forward or product.grant or _is_overridden(offer, "CYCLE")
-    if start >= end or product.one_time or product.cycle_arrears or not has_forward:
+    entry = product_of(tx, offer)
+    has_forward = entry.cycle_forward or entry.grant or _is_overridden(offer, "CYCLE")
+    if start >= end or entry.one_time or entry.cycle_arrears or not has_forward:
         return []
     offer = tx.edit(offer_poid)
     debtor = debtor_of(tx, offer)
     percent = discount_percent(tx, offer, start)
-    fee, discount = _fee(offer, "CYCLE", product.cycle_forward, percent)
+    fee, off = _fee(offer, "CYCLE", entry.cycle_forward, percent)
     cycle_day = debtor.unit["ACTG_CYCLE_DOM"]
-    gross, reduction = tx.calendar.prorated(fee, start, end, cycle_day), tx.calendar.prorated(discount, start, end, cycle_day)
+    gross, reduction = tx.calendar.prorated(fee, start, end, cycle_day), tx.calendar.prorated(off, start, end, cycle_day)
     impacts = _impacts(tx, offer, gross, reduction)
-    if product.grant is not None:
-        resource, amount = product.grant
+    if entry.grant is not None:
+        resource, amount = entry.grant
         granted = amount * offer["QUANTITY"]
         impacts.append(
             Impact(resource, granted, offering=offer_poid, product=offer["PRODUCT_OBJ"], valid_from=start, valid_to=end)
@@ -87,7 +87,7 @@ def _charge_forward(tx: Tx, offer_poid: Poid, through: datetime) -> list[Flist]:
     offer["_charged_from"] = start
     offer["_net_share"] = (gross - reduction) / gross if gross else Decimal(1)
     what = Occurrence(
-        CYCLE_FORWARD, f"Cycle forward fee: {product.name}", start, end, quantity=offer["QUANTITY"], note=offer.get("DESCR")
+        CYCLE_FORWARD, f"Cycle forward fee: {entry.name}", start, end, quantity=offer["QUANTITY"], note=offer.get("DESCR")
     )
     return [post(tx, debtor, what, impacts, "/item/cycle_forward")] if impacts else []
 
@@ -95,8 +95,8 @@ def _charge_forward(tx: Tx, offer_poid: Poid, through: datetime) -> list[Flist]:
 def charge_arrears(tx: Tx, offer_poid: Poid, end: datetime) -> list[Flist]:
     """Post the cycle-arrears fee of the period that ends at ``end``."""
     offer = tx.get(offer_poid)
-    product = product_of(offer)
-    if not product.cycle_arrears or offer["STATUS"] != OfferStatus.ACTIVE:
+    entry = product_of(tx, offer)
+    if not entry.cycle_arrears or offer["STATUS"] != OfferStatus.ACTIVE:
         return []
     start = offer.get("_charged_to") or tx.calendar.day_of(offer["CYCLE_START_T"])
     if offer.get("CYCLE_END_T"):
@@ -105,14 +105,14 @@ def charge_arrears(tx: Tx, offer_poid: Poid, end: datetime) -> list[Flist]:
         return []
     offer = tx.edit(offer_poid)
     debtor = debtor_of(tx, offer)
-    fee, discount = _fee(offer, "CYCLE", product.cycle_arrears, discount_percent(tx, offer, start))
+    fee, off = _fee(offer, "CYCLE", entry.cycle_arrears, discount_percent(tx, offer, start))
     cycle_day = debtor.unit["ACTG_CYCLE_DOM"]
     offer["_charged_to"] = end
     impacts = _impacts(
-        tx, offer, tx.calendar.prorated(fee, start, end, cycle_day), tx.calendar.prorated(discount, start, end, cycle_day)
+        tx, offer, tx.calendar.prorated(fee, start, end, cycle_day), tx.calendar.prorated(off, start, end, cycle_day)
     )
     what = Occurrence(
-        CYCLE_ARREARS, f"Cycle arrears fee: {product.name}", start, end, quantity=offer["QUANTITY"], note=offer.get("DESCR")
+        CYCLE_ARREARS, f"Cycle arrears fee: {entry.name}", start, end, quantity=offer["QUANTITY"], note=offer.get("DESCR")
     )
     return [post(tx, debtor, what, impacts, "/item/cycle_arrear")] if impacts else []
 
@@ -123,21 +123,21 @@ def refund_unused(tx: Tx, offer_poid: Poid, since: datetime, quantity: Decimal) 
     The credit goes to the item type the fee came from, so it shows beside it.
     """
     offer = tx.get(offer_poid)
-    product = product_of(offer)
+    entry = product_of(tx, offer)
     start, end = tx.calendar.day_of(since), offer.get("_charged_to")
-    if not product.refund_on_cancel or end is None or start >= end:
+    if not entry.refund_on_cancel or end is None or start >= end:
         return []
     debtor = debtor_of(tx, offer)
-    fee, _ = _fee({**offer, "QUANTITY": quantity}, "CYCLE", product.cycle_forward, Decimal(0))
+    fee, _ = _fee({**offer, "QUANTITY": quantity}, "CYCLE", entry.cycle_forward, Decimal(0))
     start = max(start, offer["_charged_from"])
     amount = rounded(tx.calendar.prorated(fee, start, end, debtor.unit["ACTG_CYCLE_DOM"]) * offer["_net_share"])
     if not amount:
         return []
     what = Occurrence(
-        CANCEL_FEE, f"Credit for unused time: {product.name}", start, end, quantity=quantity, note=offer.get("DESCR")
+        CANCEL_FEE, f"Credit for unused time: {entry.name}", start, end, quantity=quantity, note=offer.get("DESCR")
     )
     impact = Impact(
-        debtor.unit["CURRENCY"], -amount, offering=offer_poid, product=offer["PRODUCT_OBJ"], tax_code=product.tax_code
+        debtor.unit["CURRENCY"], -amount, offering=offer_poid, product=offer["PRODUCT_OBJ"], tax_code=entry.tax_code
     )
     return [post(tx, debtor, what, [impact], "/item/cycle_forward")]
 
@@ -171,7 +171,7 @@ def discount_percent(tx: Tx, offer: Flist, start: datetime) -> Decimal:
         ]
     return sum(
         (
-            DISCOUNTS[each["DISCOUNT_OBJ"].id].cycle_percent
+            discount(tx, each["DISCOUNT_OBJ"]).cycle_percent
             for each in owned
             if each["STATUS"] == OfferStatus.ACTIVE and _is_current(tx, each, start)
         ),
@@ -191,7 +191,7 @@ def _impacts(tx: Tx, offer: Flist, gross: Decimal, reduction: Decimal) -> list[I
     names: dict[str, Any] = {
         "offering": offer["POID"],
         "product": offer["PRODUCT_OBJ"],
-        "tax_code": product_of(offer).tax_code,
+        "tax_code": product_of(tx, offer).tax_code,
     }
     impacts = [Impact(unit["CURRENCY"], gross, **names)]
     if reduction:

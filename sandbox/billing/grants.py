@@ -8,7 +8,7 @@ from typing import Final
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from sandbox.billing.ledger import Debtor, Impact, Occurrence, post
-from sandbox.catalogue import DISCOUNTS
+from sandbox.catalogue import discount
 from sandbox.codes import OfferStatus
 from sandbox.store.sqlite import Tx
 
@@ -18,7 +18,7 @@ GRANT: Final = "/event/billing/cycle/discount"
 def grant_allowance(tx: Tx, offer_poid: Poid, as_of: datetime, through: datetime) -> list[Flist]:
     """Grant what an active discount brings for the time up to ``through``; once per cycle, nothing before it starts."""
     offer = tx.get(offer_poid)
-    entry = DISCOUNTS[offer["DISCOUNT_OBJ"].id]
+    entry = discount(tx, offer["DISCOUNT_OBJ"])
     start = offer.get("_granted_to") or tx.calendar.day_of(offer["CYCLE_START_T"])
     ends = offer.get("CYCLE_END_T")
     end = min(through, tx.calendar.day_of(ends)) if ends is not None else through

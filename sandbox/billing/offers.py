@@ -13,7 +13,17 @@ from libs.brm.poid import Poid
 from sandbox.billing.charging import charge_arrears, charge_upto, refund_unused
 from sandbox.billing.grants import grant_allowance
 from sandbox.billing.ledger import Debtor, Occurrence, record
-from sandbox.catalogue import DEALS, DISCOUNTS, PRODUCTS, RATE_PLANS, Discount, Product, is_permitted
+from sandbox.catalogue import (
+    RATE_PLANS,
+    Discount,
+    Product,
+    deal_products,
+    discount,
+    find_discount,
+    find_product,
+    is_permitted,
+    product,
+)
 from sandbox.codes import OfferStatus, OffsetUnit, State, StatusFlag
 from sandbox.errors import BrmFault
 from sandbox.store.sqlite import Tx
@@ -47,12 +57,12 @@ def buy_deal(tx: Tx, debtor: Debtor, deal: Flist, when: datetime, program: str) 
         purchase.products[element] = _buy_product(tx, debtor, deal, given, when, purchase.package_id)
     service_type = debtor.service.type if debtor.service else None
     for offer in (*purchase.discounts.values(), *purchase.products.values()):
-        name = _entry(offer).name
+        name = _entry(tx, offer).name
         kind = "product" if "PRODUCT_OBJ" in offer else "discount"
         what = Occurrence(
             f"/event/billing/{kind}/action/purchase", f"Purchase: {name}", tx.now, tx.now, program, note=offer.get("DESCR")
         )
-        _check_permitted(offer, service_type)
+        _check_permitted(tx, offer, service_type)
         purchase.events.append(record(tx, debtor.account, debtor.service, what))
     for offer in purchase.discounts.values():
         purchase.events += grant_allowance(tx, offer["POID"], tx.now, tx.get(debtor.unit["POID"])["ACTG_NEXT_T"])
@@ -66,21 +76,18 @@ def _catalogue_products(tx: Tx, deal: Flist) -> dict[int | str, Flist]:
     poid = deal.get("DEAL_OBJ") or deal.get("POID")
     if poid is None or poid.is_new or poid.id == 0:
         return {}
-    if poid.id not in DEALS:
+    if (bundled := deal_products(tx, poid)) is None:
         raise BrmFault("NOT_FOUND", "DEAL_OBJ", f"{poid} is not in the catalogue")
-    return {
-        index: {"PRODUCT_OBJ": Poid(tx.db, "/product", product), "QUANTITY": Decimal(1)}
-        for index, product in enumerate(DEALS[poid.id].products)
-    }
+    return {index: {"PRODUCT_OBJ": each, "QUANTITY": Decimal(1)} for index, each in enumerate(bundled)}
 
 
-def _entry(offer: Flist) -> Product | Discount:
-    return PRODUCTS[offer["PRODUCT_OBJ"].id] if "PRODUCT_OBJ" in offer else DISCOUNTS[offer["DISCOUNT_OBJ"].id]
+def _entry(tx: Tx, offer: Flist) -> Product | Discount:
+    return product(tx, offer["PRODUCT_OBJ"]) if "PRODUCT_OBJ" in offer else discount(tx, offer["DISCOUNT_OBJ"])
 
 
-def _check_permitted(offer: Flist, service_type: str | None) -> None:
+def _check_permitted(tx: Tx, offer: Flist, service_type: str | None) -> None:
     """INV-13, early, so that the caller learns which offer is wrong."""
-    entry = _entry(offer)
+    entry = _entry(tx, offer)
     if not is_permitted(entry.permitted, service_type):
         field_name = "PRODUCT_OBJ" if "PRODUCT_OBJ" in offer else "DISCOUNT_OBJ"
         raise BrmFault("BAD_VALUE", field_name, f"{entry.name} is for {entry.permitted}, not {service_type or '/account'}")
@@ -90,7 +97,7 @@ def _buy_product(tx: Tx, debtor: Debtor, deal: Flist, given: Flist, when: dateti
     poid = given.get("PRODUCT_OBJ")
     if poid is None:
         raise BrmFault("MISSING_ARG", "PRODUCT_OBJ", "a product to buy is required")
-    if poid.id not in PRODUCTS or poid.type != "/product":
+    if find_product(tx, poid) is None:
         raise BrmFault("NOT_FOUND", "PRODUCT_OBJ", f"{poid} is not in the catalogue")
     if given.get("QUANTITY") is None:
         raise BrmFault("MISSING_ARG", "QUANTITY", "quantity of a product is required")
@@ -102,7 +109,7 @@ def _buy_discount(tx: Tx, debtor: Debtor, deal: Flist, given: Flist, when: datet
     poid = given.get("DISCOUNT_OBJ")
     if poid is None:
         raise BrmFault("MISSING_ARG", "DISCOUNT_OBJ", "a discount to buy is required")
-    if poid.id not in DISCOUNTS or poid.type != "/discount":
+    if find_discount(tx, poid) is None:
         raise BrmFault("NOT_FOUND", "DISCOUNT_OBJ", f"{poid} is not in the catalogue")
     fields = _offer_fields(tx, debtor, deal, given, when, package)
     return tx.create("/purchased_discount", {"DISCOUNT_OBJ": poid, **fields})
@@ -190,7 +197,12 @@ def cancel(tx: Tx, offer_poid: Poid, when: datetime, program: str, quantity: Dec
             if offer.get(f"{part}_END_T") is None or offer[f"{part}_END_T"] > when:
                 offer[f"{part}_END_T"] = when
     what = Occurrence(
-        f"/event/billing/{kind}/action/cancel", f"Cancel: {_entry(offer).name}", when, when, program, note=offer.get("DESCR")
+        f"/event/billing/{kind}/action/cancel",
+        f"Cancel: {_entry(tx, offer).name}",
+        when,
+        when,
+        program,
+        note=offer.get("DESCR"),
     )
     events.append(record(tx, offer["ACCOUNT_OBJ"], offer.get("SERVICE_OBJ"), what))
     return events
@@ -224,7 +236,7 @@ def set_offer_status(tx: Tx, offer_poid: Poid, status: int, flags: int, program:
         events += charge_upto(tx, offer_poid, tx.now, unit["ACTG_NEXT_T"])
     kind = "product" if "PRODUCT_OBJ" in offer else "discount"
     what = Occurrence(
-        f"/event/billing/{kind}/action/modify/status", f"Status {status}: {_entry(offer).name}", tx.now, tx.now, program
+        f"/event/billing/{kind}/action/modify/status", f"Status {status}: {_entry(tx, offer).name}", tx.now, tx.now, program
     )
     events.append(record(tx, offer["ACCOUNT_OBJ"], offer.get("SERVICE_OBJ"), what))
     return events

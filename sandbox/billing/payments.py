@@ -120,6 +120,18 @@ def _explicit(tx: Tx, payer: Flist, given: Flist) -> list[tuple[Poid, Decimal]]:
     return list(wanted.items())
 
 
+def choose_items(tx: Tx, payer: Flist, given: Flist) -> list[tuple[Poid, Decimal]]:
+    """What AMOUNT would pay without being posted: BILLS and ITEMS first, then the oldest due; raises :class:`Refused`."""
+    chosen = dict(_explicit(tx, payer, given))
+    left = given["AMOUNT"] - sum(chosen.values(), ZERO)
+    for item in open_charges(tx, payer["POID"]):
+        part = min(left, item["DUE"] - chosen.get(item["POID"], ZERO))
+        if part > 0:
+            chosen[item["POID"]] = chosen.get(item["POID"], ZERO) + part
+            left -= part
+    return list(chosen.items())
+
+
 def _share_out(wanted: dict[Poid, Decimal], items: Sequence[Flist], amount: Decimal | None, paid: Decimal) -> None:
     """Add parts of an amount (all that the payment still covers, if none is named) to items in their order."""
     left = paid - sum(wanted.values(), ZERO) if amount is None else amount

@@ -56,7 +56,7 @@ def _renewed(tx: Tx, old: Flist, account: Poid, group: Flist, when: datetime) ->
     fields.update(ACCOUNT_OBJ=account, BAL_GRP_OBJ=group["POID"], BILLINFO_OBJ=group["BILLINFO_OBJ"])
     charged_to = tx.get(old["POID"]).get("_charged_to")
     if charged_to is not None:
-        credited = product_of(old).refund_on_cancel and old["STATUS"] == OfferStatus.ACTIVE
+        credited = product_of(tx, old).refund_on_cancel and old["STATUS"] == OfferStatus.ACTIVE
         start = tx.calendar.day_of(when)
         fields["_charged_to"] = min(start, charged_to) if credited else charged_to
         fields["_charged_from"] = max(start, old.get("_charged_from", start))

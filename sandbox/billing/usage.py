@@ -12,7 +12,7 @@ from libs.brm.poid import Poid
 from sandbox.billing.ledger import Debtor, Impact, Occurrence, is_valid, pending_item, post_to
 from sandbox.billing.limits import check_limits, in_order_of_use
 from sandbox.billing.sharing import Share, Source, sources_of
-from sandbox.catalogue import PRODUCTS
+from sandbox.catalogue import product
 from sandbox.codes import OfferStatus
 from sandbox.money import ZERO, is_currency, rounded
 from sandbox.store.sqlite import Tx
@@ -111,7 +111,7 @@ def _tax_code(tx: Tx, service: Flist) -> str:
     """Usage is taxed as the fees of the service's first active product."""
     for offer in tx.by_key("/purchased_product.SERVICE_OBJ", service["POID"]):
         if offer["STATUS"] == OfferStatus.ACTIVE:
-            return PRODUCTS[offer["PRODUCT_OBJ"].id].tax_code
+            return product(tx, offer["PRODUCT_OBJ"]).tax_code
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import asdict
 from datetime import datetime
@@ -32,7 +33,8 @@ _WHERE: Final = re.compile(r"\s*([A-Z0-9_.\[\]]+)\s*=\s*(.*?)\s*")
 
 
 def plain(value: Any) -> Any:
-    """An flist value as JSON: POIDs, decimals and times as text, arrays as objects keyed by element id."""
+    """An flist value as JSON: POIDs, decimals and times as text, arrays as objects keyed by element id, documents as text or
+    base64."""
     if isinstance(value, dict):
         return {str(name): plain(element) for name, element in value.items()}
     if isinstance(value, datetime):
@@ -40,8 +42,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, Poid | Decimal):
         return str(value)
     if isinstance(value, bytes):
-        return value.decode("latin-1")
+        return _readable(value)
     return value
+
+
+def _readable(value: bytes) -> str:
+    """Binary data as text where it is text, else in base64."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode()
 
 
 def _number(request: web.Request, name: str, default: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from libs.brm.flist import Flist
-from sandbox.catalogue import DISCOUNTS, PRODUCTS, is_permitted
+from sandbox.catalogue import find_discount, find_product, is_permitted
 from sandbox.codes import OfferStatus, State
 from sandbox.invariants.core import Scope, invariant
 
@@ -31,16 +31,16 @@ def offers_follow_their_owner(scope: Scope, offer: Flist) -> Breaches:
 
 
 @invariant("INV-13", *_OFFERS)
-def offer_is_permitted(_: Scope, offer: Flist) -> Breaches:
+def offer_is_permitted(scope: Scope, offer: Flist) -> Breaches:
     name = "PRODUCT_OBJ" if "PRODUCT_OBJ" in offer else "DISCOUNT_OBJ"
-    entry = PRODUCTS.get(offer[name].id) or DISCOUNTS.get(offer[name].id)
+    entry = find_product(scope.tx, offer[name]) or find_discount(scope.tx, offer[name])
     service_type = offer["SERVICE_OBJ"].type if offer.get("SERVICE_OBJ") is not None else None
     if entry is None or not is_permitted(entry.permitted, service_type):
         yield f"{offer[name]} is not for {service_type or '/account'}", "BAD_VALUE", name
 
 
 @invariant("INV-14", *_OFFERS)
-def quantity_is_sensible(_: Scope, offer: Flist) -> Breaches:
-    product = PRODUCTS.get(offer["PRODUCT_OBJ"].id) if "PRODUCT_OBJ" in offer else None
+def quantity_is_sensible(scope: Scope, offer: Flist) -> Breaches:
+    product = find_product(scope.tx, offer["PRODUCT_OBJ"]) if "PRODUCT_OBJ" in offer else None
     if offer["QUANTITY"] <= 0 or (product is not None and offer["QUANTITY"] > product.max_quantity):
         yield f"quantity {offer['QUANTITY']} is out of range", "BAD_VALUE", "QUANTITY"

@@ -9,7 +9,7 @@ from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 from sandbox.billing.ledger import Occurrence, record
 from sandbox.billing.units import check_currency, create_unit, default_unit, units_of
-from sandbox.catalogue import PLAN_DEALS
+from sandbox.catalogue import plan_deals
 from sandbox.codes import PayType, State
 from sandbox.errors import BrmFault
 from sandbox.opcodes.billunits import change_unit
@@ -72,7 +72,7 @@ def commit_customer(ctx: Context, flist: Flist) -> Flist:
 
 def _check_plan(tx: Tx, poid: Poid) -> None:
     """``/plan -1`` (or no plan) buys nothing by itself; another plan must be in the catalogue."""
-    if poid.id > 0 and poid.type == "/plan" and poid.id not in PLAN_DEALS:
+    if poid.id > 0 and poid.type == "/plan" and plan_deals(tx, poid) is None:
         raise BrmFault("NOT_FOUND", "POID", f"{poid} is not in the catalogue")
 
 

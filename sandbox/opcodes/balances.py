@@ -88,6 +88,7 @@ def _with_services(tx: Tx, units: Iterable[Flist], flist: Flist) -> Flist:
     return {"POID": flist["POID"], "BAL_INFO": Array.of(*rows[:limit])}
 
 
+@opcode("PCM_OP_BAL_POL_GET_BAL_GRP_AND_SVC")
 @opcode("PCM_OP_BAL_GET_BAL_GRP_AND_SVC")
 def get_bal_grp_and_svc(ctx: Context, flist: Flist) -> Flist:
     """Balance groups of a bill unit (POID, or an account's BILLINFO_OBJ) with their services."""

@@ -175,6 +175,7 @@ def reschedule_action(ctx: Context, flist: Flist) -> Flist:
     return done(action["POID"], [_event(tx, action, f"{action['ACTION_NAME']} rescheduled", program)])
 
 
+@opcode("PCM_OP_COLLECTIONS_INSERT_ACTION")
 @opcode("PCM_OP_COLLECTIONS_ADD_ACTION")
 def collections_add_action(ctx: Context, flist: Flist) -> Flist:
     """One more action of a running scenario; FLAGS 1 slips those after it by DAYS, FLAGS 2 cancels them."""

@@ -28,7 +28,7 @@ CANCEL_DEAL: Final = "PCM_OP_SUBSCRIPTION_CANCEL_DEAL"
 CHANGE_DEAL: Final = "PCM_OP_SUBSCRIPTION_CHANGE_DEAL"
 
 
-def _owner_and_offers(ctx: Context, flist: Flist, deal: Flist) -> tuple[Flist, list[Flist]]:
+def owner_and_offers(ctx: Context, flist: Flist, deal: Flist) -> tuple[Flist, list[Flist]]:
     """The service or account a call is about, and its offers of a package id or catalogue deal.
 
     Raises NOT_FOUND when the owner never had such a deal.
@@ -56,7 +56,7 @@ def _owner_and_offers(ctx: Context, flist: Flist, deal: Flist) -> tuple[Flist, l
 def _cancel_deal(ctx: Context, flist: Flist, deal: Flist) -> tuple[list[Flist], bool]:
     """Cancel the offers of a deal; events, and whether there was anything to cancel."""
     tx, program, when = ctx.tx, program_of(flist), effective_time(ctx.tx, flist)
-    _, named = _owner_and_offers(ctx, flist, deal)
+    _, named = owner_and_offers(ctx, flist, deal)
     events: list[Flist] = []
     live = [offer for offer in named if offer["STATUS"] != OfferStatus.CANCELLED]
     for offer in live:
@@ -70,7 +70,7 @@ def _put_off(ctx: Context, flist: Flist, deal: Flist, name: str) -> Flist | None
     when = future(ctx.tx, flist)
     if when is None:
         return None
-    owner, _ = _owner_and_offers(ctx, flist, deal)
+    owner, _ = owner_and_offers(ctx, flist, deal)
     return deferred(flist["POID"], [defer(ctx.tx, name, owner, flist, when)])
 
 

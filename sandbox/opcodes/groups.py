@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 from sandbox.billing.ledger import Occurrence, record
+from sandbox.billing.units import is_nonpaying, units_of
 from sandbox.codes import State
 from sandbox.errors import BrmFault
 from sandbox.opcodes.billunits import change_unit
@@ -161,6 +162,29 @@ def group_delete_member(ctx: Context, flist: Flist) -> Flist:
         if given.get("BILLINFO"):
             _change_units(tx, account, given)
     return done(group["POID"], events)
+
+
+@opcode("PCM_OP_BILL_GROUP_REMOVE_PAYING_MEMBERS")
+def group_remove_paying_members(ctx: Context, flist: Flist) -> Flist:
+    """Take every account that pays for itself, at any depth below a group, out of the hierarchy; again it changes nothing.
+
+    An account with a nonpaying bill unit stays, and so does what is below one that leaves: its own members stay below it.
+    """
+    tx, program, group = ctx.tx, program_of(flist), _group(ctx, flist)
+    events = []
+    for holder, account in list(_below(tx, group)):
+        if not any(is_nonpaying(unit) for unit in units_of(tx, account)) and _remove(tx, tx.get(holder["POID"]), account):
+            events.append(_event(tx, holder, account, "Left", program))
+    return done(group["POID"], events)
+
+
+def _below(tx: Tx, group: Flist) -> Iterator[tuple[Flist, Poid]]:
+    """Accounts below a group, each with the group it is a member of."""
+    for member in group["MEMBERS"].values():
+        yield group, member["ACCOUNT_OBJ"]
+        own = group_of_owner(tx, member["ACCOUNT_OBJ"])
+        if own is not None:
+            yield from _below(tx, own)
 
 
 @opcode("PCM_OP_BILL_GROUP_SET_PARENT")

@@ -17,6 +17,10 @@ from sandbox.store.sqlite import Tx
 
 _METHOD_OF_CLASS: Final = {"/payinfo/cc": "CC_INFO", "/payinfo/dd": "DD_INFO", "/payinfo/invoice": "INV_INFO"}
 _REQUIRED_OF_METHOD: Final = {"CC_INFO": ("DEBIT_NUM", "DEBIT_EXP"), "DD_INFO": ("DEBIT_NUM", "BANK_NO"), "INV_INFO": ()}
+_OF_EVERY_SERVICE: Final = frozenset(
+    {"POID", "ACCOUNT_OBJ", "LOGIN", "SERVICE_ID", "STATUS", "STATUS_FLAGS", "BAL_GRP_OBJ", "SUBSCRIPTION_OBJ", "ALIAS_LIST"}
+    | {"EFFECTIVE_T", "CLOSE_WHEN_T", "CREATED_T", "MOD_T"}
+)
 _PAYINFO_FIELDS: Final = ("NAME", "DUE_DOM", "PAYMENT_TERM", "PAYMENT_OFFSET", "INV_TYPE")
 
 
@@ -55,6 +59,15 @@ def _method_details(method: str, given: Flist) -> Flist:
     if "DEBIT_NUM" in details:
         details["DEBIT_NUM"] = masked(details["DEBIT_NUM"])
     return details
+
+
+def own_fields(given: Flist) -> Flist:
+    """What INHERITED_INFO says of a service; BAD_VALUE @INHERITED_INFO for fields that every service has."""
+    fields: Flist = copied(given.get("INHERITED_INFO") or {})
+    for name in fields:
+        if name in _OF_EVERY_SERVICE or name.startswith("_"):
+            raise BrmFault("BAD_VALUE", "INHERITED_INFO", f"{name} is not a field of the subclass")
+    return fields
 
 
 class Links:

@@ -56,6 +56,15 @@ def delete_payinfo(ctx: Context, flist: Flist) -> Flist:
     return done(payinfo["POID"], [record(tx, payinfo["ACCOUNT_OBJ"], None, what)])
 
 
+@opcode("PCM_OP_CUST_POL_PRE_DELETE_PAYINFO")
+def pre_delete_payinfo(ctx: Context, flist: Flist) -> Flist:
+    """Whether DELETE_PAYINFO would do it: RESULT 1, or 0 with the reason."""
+    payinfo = _payinfo(ctx.tx, required(flist, "POID"))
+    users = ctx.tx.by_key("/billinfo.PAYINFO_OBJ", payinfo["POID"])
+    why = f"used by {users[0]['POID']}" if users else "success"
+    return {"POID": payinfo["POID"], "RESULT": int(not users), "DESCR": why}
+
+
 @opcode("PCM_OP_CUST_DELETE_BILLINFO")
 def delete_billinfo(ctx: Context, flist: Flist) -> Flist:
     """Delete a bill unit that never billed anything and is not its account's default.

@@ -90,7 +90,7 @@ def reverse(ctx: Context, flist: Flist) -> Flist:
 def item_refund(ctx: Context, flist: Flist) -> Flist:
     """Set credit aside for paying out, all of it without AMOUNT; more than there is, is refused (rule 30)."""
     tx, program = ctx.tx, program_of(flist)
-    unit = _payer(tx, flist)
+    unit = payer_of_call(tx, flist)
     named = [required(each, "POID") for each in elements(flist, "ITEMS").values()]
     what = Occurrence("/event/billing/refund", "Refund", tx.now, tx.now, program, note=flist.get("DESCR"))
     try:
@@ -100,7 +100,8 @@ def item_refund(ctx: Context, flist: Flist) -> Flist:
     return granted(flist["POID"], item, events)
 
 
-def _payer(tx: Tx, flist: Flist) -> Flist:
+def payer_of_call(tx: Tx, flist: Flist) -> Flist:
+    """The bill unit that pays for the one a call names, or for the account's default one; BAD_VALUE @BILLINFO_OBJ."""
     account, named = account_of(tx, flist), flist.get("BILLINFO_OBJ")
     unit = tx.get(named, "BILLINFO_OBJ") if named is not None else default_unit(tx, account)
     if unit["ACCOUNT_OBJ"] != account["POID"]:

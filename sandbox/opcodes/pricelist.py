@@ -7,9 +7,10 @@ from typing import Final
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 from sandbox.billing.sharing import SPONSOR_SHARE
-from sandbox.catalogue import DISCOUNTS, PRODUCTS, RATE_PLANS, USD
 from sandbox.opcodes.base import visible
+from sandbox.opcodes.pricing import shown_terms
 from sandbox.opcodes.registry import Context, elements, opcode
+from sandbox.store.sqlite import Tx
 
 _CLASSES: Final = {
     "PRODUCTS": "/product",
@@ -27,7 +28,7 @@ def get_price_list(ctx: Context, flist: Flist) -> Flist:
     answer: Flist = {"POID": flist["POID"]}
     for name in asked or _CLASSES:
         wanted = list(elements(flist, name).values())
-        rows = [_entry(each) for each in ctx.tx.of_class(_CLASSES[name]) if _is_wanted(each, wanted, flist)]
+        rows = [_entry(ctx.tx, each) for each in ctx.tx.of_class(_CLASSES[name]) if _is_wanted(each, wanted, flist)]
         if rows:
             answer[name] = Array.of(*rows)
     return answer
@@ -43,30 +44,7 @@ def _is_wanted(entry: Flist, wanted: list[Flist], flist: Flist) -> bool:
     )
 
 
-def _entry(stored: Flist) -> Flist:
+def _entry(tx: Tx, stored: Flist) -> Flist:
     poid: Poid = stored["POID"]
-    shown = visible(stored)
-    if poid.id in PRODUCTS:
-        shown["CYCLE_FEES"] = _fees(poid.id)
-        shown["OWN_MAX"] = PRODUCTS[poid.id].max_quantity
-    elif poid.id in DISCOUNTS:
-        shown["PERCENT"] = DISCOUNTS[poid.id].cycle_percent
-    elif poid.type == "/sponsorship":
-        shown["PERCENT"] = 100 * SPONSOR_SHARE[poid.id]
-    return shown
-
-
-def _fees(product: int) -> Array:
-    """Net fees of a product in every price list: purchase, and per month in advance or afterwards."""
-    entry = PRODUCTS[product]
-    kinds = (("purchase", entry.purchase_fee), ("forward", entry.cycle_forward), ("arrears", entry.cycle_arrears))
-    rows: list[Flist] = [
-        {"RATE_PLAN_NAME": name, "NAME": kind, "AMOUNT": fee * factor, "RESOURCE_ID": USD}
-        for name, factor in RATE_PLANS.items()
-        for kind, fee in kinds
-        if name and fee
-    ]
-    if entry.grant is not None:
-        resource, amount = entry.grant
-        rows.append({"NAME": "grant", "AMOUNT": amount, "RESOURCE_ID": resource})
-    return Array.of(*rows)
+    terms = {"PERCENT": 100 * SPONSOR_SHARE[poid.id]} if poid.type == "/sponsorship" else shown_terms(tx, poid)
+    return {**visible(stored), **terms}

@@ -13,7 +13,7 @@ from sandbox.billing.offers import Purchase, buy_deal, check_owners_active
 from sandbox.codes import CALCULATE_ONLY, OfferStatus, State
 from sandbox.errors import BrmFault
 from sandbox.money import ZERO
-from sandbox.opcodes.links import Links
+from sandbox.opcodes.links import Links, own_fields
 from sandbox.opcodes.registry import Context, account_of, effective_time, elements, opcode, program_of, required, results
 from sandbox.store.pack import copied
 from sandbox.store.sqlite import Tx
@@ -147,7 +147,7 @@ def _new_service(tx: Tx, links: Links, given: Flist, when: datetime) -> Flist:
             "BAL_GRP_OBJ": group,
             "EFFECTIVE_T": when,
             "ALIAS_LIST": copied(given.get("ALIAS_LIST")),
-            **copied(given.get("INHERITED_INFO") or {}),
+            **own_fields(given),
         },
     )
     service["LOGIN"] = service.get("LOGIN") or f"{tx.db}-{service['POID'].id}"

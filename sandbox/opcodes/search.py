@@ -73,19 +73,33 @@ def _values(flist: Flist, path: tuple[str, ...]) -> Iterable[Any]:
 @opcode("PCM_OP_SEARCH")
 def search(ctx: Context, flist: Flist) -> Flist:
     """Objects of one class that meet all conditions, in order of id; RESULT_COUNT is what met them before THRESHOLD cut."""
-    type_, conditions = parse(str(required(flist, "TEMPLATE")), flist.get("ARGS") or Array())
-    matches = [found for found in candidates(ctx.tx, type_, conditions) if all(each.holds(found) for each in conditions)]
-    matches = sorted((found for found in matches if _is_a(found["POID"], type_)), key=lambda found: found["POID"].id)
+    matches = whole_search(ctx, flist)
     limit = flist.get("THRESHOLD") or len(matches)
-    (wanted, *_) = list((flist.get("RESULTS") or Array({"*": {}})).values())
-    rows = [_row(found, wanted) for found in matches[:limit]]
+    wanted = wanted_shape(flist)
+    rows = [row(found, wanted) for found in matches[:limit]]
     answer: Flist = {"POID": flist["POID"], "RESULT_COUNT": len(matches)}
     if rows:
         answer["RESULTS"] = Array.of(*rows)
     return answer
 
 
-def _row(found: Flist, wanted: Flist | None) -> Flist:
+def whole_search(ctx: Context, flist: Flist) -> list[Flist]:
+    """Everything a search finds, in order of id; raises BAD_SEARCH_ARG."""
+    if not flist.get("TEMPLATE") and not required(flist, "POID").is_new:
+        raise BrmFault("BAD_SEARCH_ARG", "TEMPLATE", f"there is no stored search {flist['POID']}")
+    type_, conditions = parse(str(required(flist, "TEMPLATE")), flist.get("ARGS") or Array())
+    matches = [found for found in candidates(ctx.tx, type_, conditions) if all(each.holds(found) for each in conditions)]
+    return sorted((found for found in matches if _is_a(found["POID"], type_)), key=lambda found: found["POID"].id)
+
+
+def wanted_shape(flist: Flist) -> Flist | None:
+    """Which fields RESULTS asks for; all of them when it names none."""
+    wanted: Flist | None = next(iter((flist.get("RESULTS") or Array({"*": {}})).values()))
+    return wanted
+
+
+def row(found: Flist, wanted: Flist | None) -> Flist:
+    """One object as a search shows it."""
     stored = visible(found)
     return {"POID": stored["POID"], **project(stored, wanted)} if wanted else stored
 

@@ -9,6 +9,7 @@ from sandbox.billing.cycles import catch_up
 from sandbox.billing.ledger import Occurrence, record
 from sandbox.errors import BrmFault
 from sandbox.opcodes.balance_groups import move_service
+from sandbox.opcodes.links import own_fields
 from sandbox.opcodes.registry import Context, account_of, elements, opcode, program_of, required, required_array
 from sandbox.opcodes.schedules import defer_each, future
 from sandbox.opcodes.status import apply_statuses, with_results
@@ -44,7 +45,7 @@ def update_services(ctx: Context, flist: Flist) -> Flist:
     for element, given in given_services.items():
         service = services[element]
         catch_up(tx, tx.get(service["BAL_GRP_OBJ"])["BILLINFO_OBJ"])
-        events += _change(tx, service, given, program)
+        events += change_service(tx, service, given, program)
         changed, waiting = apply_statuses(ctx, service["POID"], Array(elements(given, "STATUSES")), program)
         events += changed
         schedules += waiting
@@ -69,9 +70,10 @@ def _shown(services: dict[int | str, Flist]) -> Array:
     )
 
 
-def _change(tx: Tx, service: Flist, given: Flist, program: str) -> list[Flist]:
+def change_service(tx: Tx, service: Flist, given: Flist, program: str) -> list[Flist]:
+    """Change login, number, aliases, balance group and own fields of a service; the event, none when nothing differs."""
     wanted = {name: given[name] for name in ("LOGIN", "SERVICE_ID", "ALIAS_LIST") if given.get(name) is not None}
-    wanted.update(given.get("INHERITED_INFO") or {})
+    wanted.update(own_fields(given))
     group = given.get("BAL_GRP_OBJ")
     changes = {name: value for name, value in wanted.items() if service.get(name) != value}
     moves = group is not None and group != service["BAL_GRP_OBJ"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -127,6 +128,14 @@ class Store:
         self._connection.close()
 
 
+@dataclass(slots=True)
+class Cursor:
+    """A search that is read piece by piece: what has not been read yet, and which fields are wanted."""
+
+    left: list[Poid]
+    wanted: Flist | None
+
+
 class Tx:
     """One transaction at one moment of BRM time. Reads see its own writes."""
 
@@ -142,6 +151,7 @@ class Tx:
         self._deleted: set[int] = set()
         self._numbers: dict[str, int] = {}
         self._open = False
+        self.cursor: Cursor | None = None
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
