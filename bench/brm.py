@@ -19,7 +19,7 @@ from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.client import SoapGateway
 from libs.brm.codec import encode_request, encode_response
-from libs.brm.conformance import throw_away_customer
+from libs.brm.conformance_calls import throw_away_customer
 from libs.brm.dialect import Dialect
 from libs.brm.flist import Array, get
 from libs.brm.poid import Poid

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from bench import report
-from libs.brm.conformance import throw_away_customer
+from libs.brm.conformance_calls import throw_away_customer
 from sandbox.clock import VirtualClock
 from sandbox.instance import Instance
 

@@ -25,6 +25,9 @@ def check(
     db: Annotated[str, typer.Option(help="Database number in its POIDs.")] = "0.0.0.1",
     write: Annotated[bool, typer.Option("--write", help="Also create (and close) a throw-away customer.")] = False,
     product: Annotated[str, typer.Option(help="POID of a wireless product to buy, with --write.")] = "",
+    dialect_file: Annotated[
+        str, typer.Option(help="The site's dialect file: login, TLS, limits and what else is its own.")
+    ] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Ask an endpoint everything the connector relies on; print the score by opcode and by rule.
@@ -36,22 +39,24 @@ def check(
     from libs.brm.conformance import RULES, Outcome
     from libs.brm.conformance import check as examine
     from libs.brm.poid import Poid
+    from libs.brm.site import load_site
     from libs.brm.transport import Instance
 
     bought = Poid.parse(product, db) if product else None
-    report = asyncio.run(examine(Instance.of(system, url, db), write=write, product=bought))
+    options = load_site(dialect_file) if dialect_file else {}
+    report = asyncio.run(examine(Instance.of(system, url, db, **options), write=write, product=bought))
     passed, asked = report.score
     if as_json:
         findings = [asdict(finding) for finding in report.findings]
         print_json({"system": report.system_id, "passed": passed, "asked": asked, "findings": findings})
     else:
         by_rule = report.scores_by(lambda finding: finding.rule)
-        rows = [(rule, f"{good} of {of}", RULES[rule]) for rule, (good, of) in by_rule.items()]
-        out.print(table("By rule", ("Rule", "Holds", "What it says"), rows))
+        out.print("By rule")
+        for rule, (good, of) in by_rule.items():  # not as a table, which would cut either column on a narrow terminal
+            out.print(f"  {rule:<16}{good:>4} of {of:<4} {RULES[rule]}", markup=False, highlight=False, soft_wrap=True)
         by_opcode = report.scores_by(lambda finding: finding.opcode)
-        worse = [(name, f"{good} of {of}") for name, (good, of) in by_opcode.items() if good < of]
-        if worse:
-            out.print(table("Opcodes that do not hold", ("Opcode", "Holds"), worse))
+        scores = [(name, f"{good} of {of}") for name, (good, of) in by_opcode.items() if of]
+        out.print(table("By opcode", ("Opcode", "Holds"), scores))
         for finding in report.findings:
             if finding.outcome is Outcome.FAIL:
                 out.print(f"FAIL {finding.opcode} {finding.rule}: {finding.detail}", markup=False)

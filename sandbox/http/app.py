@@ -21,10 +21,10 @@ def make_app(instances: Sequence[Instance], crm: Crm | None = None) -> web.Appli
     """An application that serves these instances by name, and lets a CRM be administered."""
     app = web.Application(client_max_size=MAX_BODY)
     for instance in instances:
-        soap = SoapFront(instance)
-        path = f"/{instance.name}/metro/jaxws/{{service}}"
-        app.router.add_get(path, soap.describe)
-        app.router.add_post(path, soap.call)
+        for directory, soap in (("jaxws", SoapFront(instance)), ("jaxws_str", SoapFront(instance, "string"))):
+            path = f"/{instance.name}/metro/{directory}/{{service}}"
+            app.router.add_get(path, soap.describe)
+            app.router.add_post(path, soap.call)
         app.router.add_routes(Admin(instance).routes())
 
     if crm is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 from aiohttp import web
 
@@ -23,11 +24,11 @@ _XML = "text/xml"
 
 
 class SoapFront:
-    """Serves one instance's web services below ``/<INSTANCE>/metro/jaxws/``."""
+    """Serves one instance's web services in one payload mode: flists as elements, or as text in one string parameter."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, payload_mode: Literal["element", "string"] = "element") -> None:
         self._instance = instance
-        self._dialect = Dialect(db_no=instance.db)
+        self._dialect = Dialect(db_no=instance.db, payload_mode=payload_mode)
         self._transports: set[asyncio.Transport] = set()
 
     async def describe(self, request: web.Request) -> web.Response:

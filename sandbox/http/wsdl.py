@@ -28,11 +28,18 @@ def served_opcodes(service: str) -> list[OpcodeSpec]:
 
 
 def wsdl(service: str, opcodes: Iterable[OpcodeSpec], location: str, dialect: Dialect) -> str:
-    """The WSDL of ``service`` at ``location``; every opcode is one operation whose message is the bare flist element."""
+    """The WSDL of ``service`` at ``location``; every opcode is one operation.
+
+    Its message is the bare flist element; with string payloads an element of its own, with the flist as text in a parameter.
+    """
     opcodes = list(opcodes)
-    schema = "".join(_element(f"{spec.name}_inputFlist", spec.input, flags=True) for spec in opcodes)
-    schema += "".join(_element(f"{spec.name}_outputFlist", spec.output) for spec in opcodes)
-    messages = "".join(_messages(spec) for spec in opcodes)
+    if dialect.payload_mode == "string":
+        schema = "".join(_text(spec.operation, dialect.string_input) for spec in opcodes)
+        schema += "".join(_text(f"{spec.operation}Response", dialect.string_output) for spec in opcodes)
+    else:
+        schema = "".join(_element(f"{spec.name}_inputFlist", spec.input, flags=True) for spec in opcodes)
+        schema += "".join(_element(f"{spec.name}_outputFlist", spec.output) for spec in opcodes)
+    messages = "".join(_messages(spec, dialect) for spec in opcodes)
     port_operations = "".join(
         f'<wsdl:operation name="{spec.operation}"><wsdl:input message="b:{spec.operation}"/>'
         f'<wsdl:output message="b:{spec.operation}Response"/></wsdl:operation>'
@@ -58,11 +65,19 @@ def wsdl(service: str, opcodes: Iterable[OpcodeSpec], location: str, dialect: Di
     )
 
 
-def _messages(spec: OpcodeSpec) -> str:
-    pairs = ((spec.operation, f"{spec.name}_inputFlist"), (f"{spec.operation}Response", f"{spec.name}_outputFlist"))
+def _messages(spec: OpcodeSpec, dialect: Dialect) -> str:
+    elements = (spec.operation, f"{spec.operation}Response")
+    if dialect.payload_mode == "element":
+        elements = (f"{spec.name}_inputFlist", f"{spec.name}_outputFlist")
+    pairs = zip((spec.operation, f"{spec.operation}Response"), elements, strict=True)
     return "".join(
         f'<wsdl:message name="{name}"><wsdl:part name="body" element="b:{element}"/></wsdl:message>' for name, element in pairs
     )
+
+
+def _text(name: str, parameter: str) -> str:
+    field = f'<xs:element name="{parameter}" type="xs:string"/>'
+    return f'<xs:element name="{name}"><xs:complexType><xs:sequence>{field}</xs:sequence></xs:complexType></xs:element>'
 
 
 def _element(name: str, group: Group, *, flags: bool = False) -> str:

@@ -11,7 +11,7 @@ from libs.brm import calls
 from libs.brm.auth import BearerToken
 from libs.brm.client import SoapGateway
 from libs.brm.codec import decode_response, encode_request
-from libs.brm.conformance import throw_away_customer
+from libs.brm.conformance_calls import throw_away_customer
 from libs.brm.dialect import Dialect
 from libs.brm.ebuf import SoapFault
 from libs.brm.errors import BrmError

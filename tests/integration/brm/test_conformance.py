@@ -38,6 +38,8 @@ async def test_a_writing_check_asks_every_rule_and_leaves_a_closed_customer():
     [
         ("unexposed:PCM_OP_BILL_GROUP_CREATE", "exposed"),
         ("err:NO_MEM", "not-found"),
+        ("err:FRESH_FROM_THE_PRESS", "fault-names"),
+        ("err:STORAGE", "empty-search"),
         ("http_500_html", "answers"),
     ],
 )
