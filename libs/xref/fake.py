@@ -8,8 +8,8 @@ from itertools import count
 from libs.errors import O2CError, Violation
 from libs.ids import new_id
 from libs.xref import rules
-from libs.xref.model import COMMON, Mode, XrefCell, XrefKey, XrefRow, XrefTable, XrefWrite
-from libs.xref.rows import CellAdded, Rows, StoredRow
+from libs.xref.model import COMMON, Mode, Origin, XrefCell, XrefDelete, XrefKey, XrefRow, XrefTable, XrefWrite
+from libs.xref.rows import CellAdded, CellRemoved, Rows, StoredRow
 from libs.xref.tables import standard_tables
 
 
@@ -71,6 +71,28 @@ class FakeXref:
                     self.rows.apply(changes, self.rows.find(item.key))
                 except O2CError as refusal:
                     found.extend(refusal.violations)
+            violations += found
+        O2CError.raise_all(violations)
+
+    async def delete(self, items: Sequence[XrefDelete], origin: Origin | None = None) -> None:
+        """Remove values; those that can be are, and then O2CError carries the refusals of the others."""
+        self.calls.append("delete")
+        violations: list[Violation] = []
+        for index, item in enumerate(items):
+            prefix = f"items[{index}]."
+            found = rules.delete_violations(self.tables, item, prefix)
+            if not found:
+                try:
+                    changes = rules.decide_delete(self.rows, item, prefix)
+                except O2CError as refusal:
+                    found.extend(refusal.violations)
+                else:
+                    self.rows.apply(changes, self.rows.find(item.key))
+                    self.rows.retired |= {
+                        XrefKey(c.table, COMMON, c.cell.value)
+                        for c in changes
+                        if isinstance(c, CellRemoved) and c.cell.column == COMMON
+                    }
             violations += found
         O2CError.raise_all(violations)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -56,6 +56,8 @@ class XrefRow:
     """One business object: its filled cells; a one-to-many column repeats, in insertion order. No cells: there is no row."""
 
     cells: tuple[XrefCell, ...] = ()
+    row_id: int = field(default=0, compare=False)
+    """Identity of the row, the same in every change of it; 0 where nobody knows."""
 
     def __bool__(self) -> bool:
         return bool(self.cells)
@@ -139,3 +141,23 @@ class Origin:
     """Message or order that caused it."""
     reason: str = ""
     """In words."""
+
+
+@dataclass(frozen=True, slots=True)
+class XrefChange:
+    """One recorded change of a cell. No old value: it was put into an empty cell; no new value: it was deleted."""
+
+    seq: int
+    """Rises with every change of any table, in the order of the commits."""
+    at: int
+    """Epoch microseconds; never earlier than the change before it."""
+    table: str
+    column: str
+    row_id: int
+    """Identity of the row; 0: the column was registered."""
+    old: str
+    new: str
+    kind: str = ""
+    origin: Origin = Origin()
+    request_id: str = ""
+    method: str = ""

@@ -33,7 +33,7 @@ class StoredRow:
     def frozen(self, table: XrefTable) -> XrefRow:
         """The row as readers get it: cells in the order of the table's columns, one-to-many values in insertion order."""
         rank = {column: index for index, column in enumerate(table.columns)}
-        return XrefRow(tuple(sorted(self.cells, key=lambda cell: rank[cell.column])))
+        return XrefRow(tuple(sorted(self.cells, key=lambda cell: rank[cell.column])), self.row_id)
 
     def of(self, column: str) -> list[XrefCell]:
         """Cells of one column, in insertion order."""

@@ -3,63 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from xref_processes import servers
 
-from libs.grpckit.channel import open_channel
 from libs.pb.xref.v1 import xref_pb2 as pb
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceStub
 
 ACCOUNT = "CUSTOMERPARTY_ACCOUNTID"
-START_SECONDS = 30.0
-
-
-@contextlib.contextmanager
-def server_process(database_url: str, port_file: Path) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("O2C_")}
-    environment |= {
-        "O2C_XREF_LISTEN": "127.0.0.1:0",
-        "O2C_XREF_DATABASE_URL": database_url,
-        "O2C_XREF_ACCESS_LOG": "false",
-        "O2C_BILLING_SYSTEMS": '[{"code": "BRM_01"}]',
-    }
-    process = subprocess.Popen([sys.executable, "-m", "services.xref", "--port-file", str(port_file)], env=environment)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-
-
-def port_in(port_file: Path, process: subprocess.Popen[bytes]) -> str:
-    deadline = time.monotonic() + START_SECONDS
-    while not port_file.exists():
-        assert process.poll() is None, "the server ended before it served"
-        assert time.monotonic() < deadline, "the server did not start in time"
-        time.sleep(0.02)
-    return port_file.read_text()
 
 
 @pytest.fixture
-async def stubs(database_url: str, tmp_path: Path) -> AsyncIterator[tuple[XrefServiceStub, XrefServiceStub]]:
+async def stubs(database_url: str, tmp_path: Path) -> AsyncIterator[tuple[XrefServiceStub, ...]]:
     """Two processes that start at the same time on the same empty database."""
-    files = (tmp_path / "one.port", tmp_path / "two.port")
-    with server_process(database_url, files[0]) as one, server_process(database_url, files[1]) as two:
-        ports = await asyncio.gather(asyncio.to_thread(port_in, files[0], one), asyncio.to_thread(port_in, files[1], two))
-        async with open_channel(f"127.0.0.1:{ports[0]}") as first, open_channel(f"127.0.0.1:{ports[1]}") as second:
-            yield XrefServiceStub(first), XrefServiceStub(second)
+    async with servers(database_url, tmp_path) as running:
+        yield running
 
 
 @pytest.mark.spec("xref-and-routing:XR15")
-async def test_two_processes_agree_on_every_row_however_they_race(stubs: tuple[XrefServiceStub, XrefServiceStub]) -> None:
+async def test_two_processes_agree_on_every_row_however_they_race(stubs: tuple[XrefServiceStub, ...]) -> None:
     """One start of the processes, several races: starting is what costs."""
     await one_key_gets_exactly_one_id(stubs)
     await overlapping_batches_get_the_same_ids(stubs)
@@ -68,14 +32,14 @@ async def test_two_processes_agree_on_every_row_however_they_race(stubs: tuple[X
     await a_table_registered_in_one_is_known_in_the_other(stubs)
 
 
-async def one_key_gets_exactly_one_id(stubs: tuple[XrefServiceStub, XrefServiceStub]) -> None:
+async def one_key_gets_exactly_one_id(stubs: tuple[XrefServiceStub, ...]) -> None:
     request = pb.GetOrCreateRequest(table=ACCOUNT, ref_column="SEBL_01", ref_value="A9")
     answers = await asyncio.gather(*[stubs[number % 2].GetOrCreate(request) for number in range(100)])
     assert len({answer.value for answer in answers}) == 1
     assert [answer.created for answer in answers].count(True) == 1
 
 
-async def overlapping_batches_get_the_same_ids(stubs: tuple[XrefServiceStub, XrefServiceStub]) -> None:
+async def overlapping_batches_get_the_same_ids(stubs: tuple[XrefServiceStub, ...]) -> None:
     keys = [pb.Key(table=ACCOUNT, ref_column="SEBL_01", ref_value=f"B{number}") for number in range(200)]
     batches = [keys, keys[::-1], keys[50:150], keys[150:50:-1]] * 2
     calls = [stubs[n % 2].BatchGetOrCreate(pb.BatchGetOrCreateRequest(keys=batch)) for n, batch in enumerate(batches)]
@@ -90,7 +54,7 @@ async def overlapping_batches_get_the_same_ids(stubs: tuple[XrefServiceStub, Xre
     assert len(set().union(*seen.values())) == 200
 
 
-async def one_value_goes_to_one_row(stubs: tuple[XrefServiceStub, XrefServiceStub]) -> None:
+async def one_value_goes_to_one_row(stubs: tuple[XrefServiceStub, ...]) -> None:
     """Forty rows want the same billing id; and one row is offered forty ids."""
     links = [
         pb.PopulateRequest(
@@ -118,7 +82,7 @@ async def one_value_goes_to_one_row(stubs: tuple[XrefServiceStub, XrefServiceStu
     assert sum(result.changed for result in results) == 1
 
 
-async def appended_values_all_stay(stubs: tuple[XrefServiceStub, XrefServiceStub]) -> None:
+async def appended_values_all_stay(stubs: tuple[XrefServiceStub, ...]) -> None:
     key = {"table": "INSTALLEDPRODUCT_ID", "ref_column": "SEBL_01", "ref_value": "AST-1"}
     await stubs[0].GetOrCreate(pb.GetOrCreateRequest(**key))
     links = [
@@ -131,7 +95,7 @@ async def appended_values_all_stay(stubs: tuple[XrefServiceStub, XrefServiceStub
         assert sorted(cell.value for cell in row.cells) == sorted(link.value for link in links)
 
 
-async def a_table_registered_in_one_is_known_in_the_other(stubs: tuple[XrefServiceStub, XrefServiceStub]) -> None:
+async def a_table_registered_in_one_is_known_in_the_other(stubs: tuple[XrefServiceStub, ...]) -> None:
     table = pb.Table(name="NEW_TABLE", columns=["SEBL_01", "BRM_01"])
     await stubs[0].RegisterTable(pb.RegisterTableRequest(table=table))
     answer = await stubs[1].GetOrCreate(pb.GetOrCreateRequest(table="NEW_TABLE", ref_column="SEBL_01", ref_value="N1"))
