@@ -23,6 +23,10 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "customer_sync": _opcodes(
             "CUST_COMMIT_CUSTOMER",
             "CUST_CREATE_BILLINFO",
+            "CUST_UPDATE_CUSTOMER",
+            "CUST_SET_STATUS",
+            "CUST_SET_BAL_GRP",
+            "CUST_MODIFY_PROFILE",
             "BILL_GROUP_CREATE",
             "BILL_GROUP_ADD_MEMBER",
             "BILL_GROUP_MOVE_MEMBER",

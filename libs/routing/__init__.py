@@ -4,7 +4,6 @@
 out, with the evidence that decided; ambiguous or contradictory evidence is a named violation, never a guess.
 """
 
-from libs.routing.checks import lines_split
 from libs.routing.decide import route
 from libs.routing.model import (
     BillingInstance,
@@ -16,17 +15,11 @@ from libs.routing.model import (
     RoutingFacts,
     RoutingPolicy,
     RoutingRule,
-    Step,
 )
-from libs.routing.orders import TRAITS, OrderedHeader, OrderedLine, Party, inherited, routable_lines
 
 __all__ = [
-    "TRAITS",
     "BillingInstance",
     "Evidence",
-    "OrderedHeader",
-    "OrderedLine",
-    "Party",
     "Rank",
     "RoutableLine",
     "RouteDecision",
@@ -34,9 +27,5 @@ __all__ = [
     "RoutingFacts",
     "RoutingPolicy",
     "RoutingRule",
-    "Step",
-    "inherited",
-    "lines_split",
-    "routable_lines",
     "route",
 ]

@@ -46,6 +46,21 @@ class Settings(ServiceSettings):
     respond_system_errors: bool = Field(
         True, description="Whether callers are told of failures of BRM, CRM and the like; false answers SUPPRESSED."
     )
+    enable_account_status_sync: bool = Field(
+        False, description="Whether the CRM's account status goes to billing; advised only together with collections."
+    )
+    status_warn_if_active_assets: bool = Field(
+        True, description="Whether to warn when an account is inactivated while assets of it are active."
+    )
+    status_strict_inactivation: bool = Field(
+        False, description="Whether such an account is not inactivated at all (STATUS_ACTIVE_ASSETS)."
+    )
+    update_poll_seconds: float = Field(
+        5.0, gt=0, description="How long events of an account are gathered before they become one update, in seconds."
+    )
+    update_attempts: int = Field(
+        10, ge=1, description="How often an update that cannot be made now is tried before a person has to look."
+    )
     value_maps_file: Path | None = Field(None, description="TOML file with value maps that replace the delivered ones.")
 
     def targets(self, systems: Sequence[BillingSystem]) -> Targets:
@@ -72,4 +87,7 @@ class Settings(ServiceSettings):
             sponsorship_contributes=self.compat_release == "12.x",
             thirty_one_day_billing=system.thirty_one_day_billing,
             phone_masks=system.phone_masks,
+            account_status_sync=self.enable_account_status_sync,
+            warn_if_active_assets=self.status_warn_if_active_assets,
+            strict_inactivation=self.status_strict_inactivation,
         )

@@ -132,11 +132,12 @@ _NEWS: Final = frozenset((EntityOutcome.CREATED, EntityOutcome.LINKED, EntityOut
 
 
 def _outcome(sync: SyncPlan, result: RunResult) -> Outcome:
-    fates = {key: _fate(step) for key, step in result.steps.items()}
+    fates = {key: fate_of(step) for key, step in result.steps.items()}
     return executed(sync, fates, result.bindings, dict(result.errors))
 
 
-def _fate(step: StepResult) -> StepFate:
+def fate_of(step: StepResult) -> StepFate:
+    """What a step's result means for the objects it makes."""
     if step.state in (StepState.DONE, StepState.PARTIAL):
         return StepFate.FOUND if step.how is How.ADOPTED else StepFate.MADE
     return StepFate.NOT_MADE

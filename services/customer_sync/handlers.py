@@ -9,12 +9,16 @@ import grpc.aio
 from libs.errors import O2CError, Reason
 from libs.grpckit.pages import FROM_THE_START, from_token, page_size, to_token
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
-from libs.pb.customer_sync.v1 import inspection_pb2
+from libs.pb.customer_sync.v1 import customer_update_pb2, inspection_pb2, special_rating_pb2
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceServicer
+from libs.pb.customer_sync.v1.customer_update_pb2_grpc import CustomerUpdateServiceServicer
 from libs.pb.customer_sync.v1.inspection_pb2_grpc import CustomerInspectionServiceServicer
+from libs.pb.customer_sync.v1.special_rating_pb2_grpc import SpecialRatingServiceServicer
 from services.customer_sync import mappers
+from services.customer_sync.aggregator import Aggregator
 from services.customer_sync.domain.targets import Targets
 from services.customer_sync.executor import Executor
+from services.customer_sync.executor_special_rating import SpecialRatingExecutor
 from services.customer_sync.mappers import Asked
 from services.customer_sync.persistence import Records
 from services.customer_sync.replies import Replies
@@ -57,6 +61,86 @@ class CustomerSyncServicer(CustomerSyncServiceServicer):
             lambda done: self._replies.keeping(asked, mappers.to_wire_answer(done, asked.request_id, asked.sync_id)),
         )
         return mappers.to_wire_answer(outcome, asked.request_id, asked.sync_id)
+
+
+class CustomerUpdateServicer(CustomerUpdateServiceServicer):
+    """The RPCs of o2c.customer_sync.v1.CustomerUpdateService."""
+
+    def __init__(self, aggregator: Aggregator, replies: Replies) -> None:
+        self._aggregator = aggregator
+        self._replies = replies
+
+    async def SyncCustomerUpdate(
+        self, request: customer_update_pb2.SyncCustomerUpdateRequest, context: _Context
+    ) -> customer_update_pb2.SyncCustomerUpdateResponse:
+        """Bring edits made in the CRM to every instance their accounts live in (guide ch. 18)."""
+        if request.validate_only:
+            updates = mappers.to_domain_updates(request)
+            return mappers.to_wire_updates(updates, await self._aggregator.plan(updates), request.request_id)
+        asked = mappers.to_asked_update(request)
+        work = self._sync_update(request, asked)
+        return await self._replies.give(asked, work, customer_update_pb2.SyncCustomerUpdateResponse)
+
+    async def _sync_update(
+        self, request: customer_update_pb2.SyncCustomerUpdateRequest, asked: Asked
+    ) -> customer_update_pb2.SyncCustomerUpdateResponse:
+        updates = mappers.to_domain_updates(request)
+        stored = await self._replies.stored(asked, customer_update_pb2.SyncCustomerUpdateResponse)
+        if stored is not None:
+            return stored
+        if not request.wait:
+            accepted = mappers.to_wire_accepted(asked.sync_id)
+            await self._aggregator.accept(updates, self._replies.keeping(asked, accepted))
+            return accepted
+        outcomes = await self._aggregator.run_now(updates)
+        answer = mappers.to_wire_updates(updates, outcomes, asked.request_id, asked.sync_id)
+        await self._replies.journal.keep(self._replies.keeping(asked, answer))
+        return answer
+
+    async def ListCustomerUpdates(
+        self, request: customer_update_pb2.ListCustomerUpdatesRequest, context: _Context
+    ) -> customer_update_pb2.ListCustomerUpdatesResponse:
+        """A page of updates that wait or were given up."""
+        after = from_token(request.page_token, ["", "", ""], request.in_fallout)
+        size = page_size(request.page_size)
+        found = await self._aggregator.pending.page(after, size + 1, in_fallout=request.in_fallout)
+        last = found[size - 1] if len(found) > size else None
+        position = [last.source_system, last.account_id, last.system_id] if last else []
+        return customer_update_pb2.ListCustomerUpdatesResponse(
+            updates=[mappers.to_wire_pending(each) for each in found[:size]],
+            next_page_token=to_token(position, request.in_fallout) if last else "",
+        )
+
+
+class SpecialRatingServicer(SpecialRatingServiceServicer):
+    """The RPCs of o2c.customer_sync.v1.SpecialRatingService."""
+
+    def __init__(self, executor: SpecialRatingExecutor, replies: Replies) -> None:
+        self._executor = executor
+        self._replies = replies
+
+    async def SyncSpecialRatingList(
+        self, request: special_rating_pb2.SyncSpecialRatingListRequest, context: _Context
+    ) -> special_rating_pb2.SyncSpecialRatingListResponse:
+        """Replace the numbers of a list for every asset that uses it (guide ch. 18)."""
+        if request.validate_only:
+            wanted = mappers.to_domain_list(request)
+            return mappers.to_wire_lists(await self._executor.plan(wanted), request.request_id)
+        asked = mappers.to_asked_list(request)
+        work = self._sync_list(request, asked)
+        return await self._replies.give(asked, work, special_rating_pb2.SyncSpecialRatingListResponse)
+
+    async def _sync_list(
+        self, request: special_rating_pb2.SyncSpecialRatingListRequest, asked: Asked
+    ) -> special_rating_pb2.SyncSpecialRatingListResponse:
+        wanted = mappers.to_domain_list(request)
+        stored = await self._replies.stored(asked, special_rating_pb2.SyncSpecialRatingListResponse)
+        if stored is not None:
+            return stored
+        outcomes = await self._executor.execute(wanted, asked.sync_id)
+        answer = mappers.to_wire_lists(outcomes, asked.request_id, asked.sync_id)
+        await self._replies.journal.keep(self._replies.keeping(asked, answer))
+        return answer
 
 
 class CustomerInspectionServicer(CustomerInspectionServiceServicer):

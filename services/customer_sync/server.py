@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -9,28 +11,43 @@ from typing import Any, Final
 
 from libs.brm.client import open_gateway
 from libs.brm.needs import NEEDS
+from libs.clock import SystemClock
 from libs.config import BillingSystem, load_billing_systems
 from libs.crm.client import open_crm
 from libs.db import Database
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import add_CustomerSyncServiceServicer_to_server
+from libs.pb.customer_sync.v1.customer_update_pb2_grpc import add_CustomerUpdateServiceServicer_to_server
 from libs.pb.customer_sync.v1.inspection_pb2_grpc import add_CustomerInspectionServiceServicer_to_server
+from libs.pb.customer_sync.v1.special_rating_pb2_grpc import add_SpecialRatingServiceServicer_to_server
 from libs.plan.alone import Alone
 from libs.plan.journal import Journal
 from libs.plan.leases import Leases
 from libs.xref.client import GrpcXref
+from services.customer_sync.aggregator import Aggregator
 from services.customer_sync.config import Settings
 from services.customer_sync.executor import Executor
-from services.customer_sync.handlers import CustomerInspectionServicer, CustomerSyncServicer
+from services.customer_sync.executor_special_rating import SpecialRatingExecutor
+from services.customer_sync.executor_update import UpdateExecutor
+from services.customer_sync.handlers import (
+    CustomerInspectionServicer,
+    CustomerSyncServicer,
+    CustomerUpdateServicer,
+    SpecialRatingServicer,
+)
 from services.customer_sync.lookup import Lookup
+from services.customer_sync.lookup_update import UpdateLookup
 from services.customer_sync.mappers import to_domain_customer
-from services.customer_sync.persistence import Memory, Records
+from services.customer_sync.persistence import Memory, PendingUpdates, Records
 from services.customer_sync.replies import Replies
 from services.customer_sync.views import CustomerViews
 
 NAME: Final = "customer_sync"
-SERVICE_NAMES: Final = ("o2c.customer_sync.v1.CustomerSyncService", "o2c.customer_sync.v1.CustomerInspectionService")
+SERVICE_NAMES: Final = tuple(
+    f"o2c.customer_sync.v1.{name}"
+    for name in ("CustomerSyncService", "CustomerUpdateService", "SpecialRatingService", "CustomerInspectionService")
+)
 
 
 async def start(port_file: Path | None) -> None:
@@ -57,31 +74,54 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         stack.push_async_callback(channel.close)
         gateway = await stack.enter_async_context(open_gateway(billing_systems, needs=NEEDS[NAME]))
         journal, memory, xref = await Journal.open(db), await Memory.open(db), GrpcXref(channel)
+        codes = frozenset(system.code for system in billing_systems)
         alone = Alone(await Leases.open(db), settings.lock_wait_seconds)
         executor = Executor(
             journal=journal,
             gateway=gateway,
             xref=xref,
-            lookup=Lookup(xref, gateway, memory, frozenset(system.code for system in billing_systems)),
+            lookup=Lookup(xref, gateway, memory, codes),
             alone=alone,
             concurrency=settings.concurrency,
         )
         records = await Records.open(db)
-        codes = frozenset(system.code for system in billing_systems)
         crm = await stack.enter_async_context(
             open_crm(settings.crm_target, settings, to_domain_customer, "O2C_CUSTOMER_SYNC_CRM_TARGET")
         )
         views = CustomerViews(xref, gateway, crm, codes)
         replies = Replies(journal, records, settings.reply_rules())
-        handlers = CustomerSyncServicer(executor, replies, settings.targets(billing_systems))
+        targets = settings.targets(billing_systems)
+        pending = await PendingUpdates.open(db)
+        updates = UpdateExecutor(
+            journal=journal,
+            gateway=gateway,
+            xref=xref,
+            lookup=UpdateLookup(crm, xref, gateway, memory, codes),
+            alone=alone,
+            targets=targets,
+            concurrency=settings.concurrency,
+        )
+        aggregator = Aggregator(
+            journal, pending, updates, SystemClock(), settings.update_poll_seconds, settings.update_attempts
+        )
+        lists = SpecialRatingExecutor(journal, gateway, xref, alone, targets, settings.concurrency)
+        stack.push_async_callback(_cancelled, asyncio.create_task(aggregator.run_forever()))
 
         yield {
             "name": NAME,
             "servicers": [
-                (add_CustomerSyncServiceServicer_to_server, handlers),
+                (add_CustomerSyncServiceServicer_to_server, CustomerSyncServicer(executor, replies, targets)),
+                (add_CustomerUpdateServiceServicer_to_server, CustomerUpdateServicer(aggregator, replies)),
+                (add_SpecialRatingServiceServicer_to_server, SpecialRatingServicer(lists, replies)),
                 (add_CustomerInspectionServiceServicer_to_server, CustomerInspectionServicer(records, views)),
             ],
             "service_names": SERVICE_NAMES,
             "ready": db.answers,
             "on_stop": [alone.drain],
         }
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -15,7 +15,9 @@ from libs.config import BillingSystem, local_settings
 from libs.grpckit.channel import open_channel
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceStub
+from libs.pb.customer_sync.v1.customer_update_pb2_grpc import CustomerUpdateServiceStub
 from libs.pb.customer_sync.v1.inspection_pb2_grpc import CustomerInspectionServiceStub
+from libs.pb.customer_sync.v1.special_rating_pb2_grpc import SpecialRatingServiceStub
 from libs.xref.client import GrpcXref
 from sandbox.crm.server import Crm
 from sandbox.testing import AsyncAdmin, RunningSandbox, running_sandbox
@@ -33,6 +35,8 @@ class Suite:
 
     stub: CustomerSyncServiceStub
     inspection: CustomerInspectionServiceStub
+    updates: CustomerUpdateServiceStub
+    lists: SpecialRatingServiceStub
     sandbox: RunningSandbox
     xref: GrpcXref
     xref_address: str
@@ -78,7 +82,8 @@ async def running_suite(
                 open_channel(xref_address) as xref_channel,
             ):
                 stub, inspection = CustomerSyncServiceStub(channel), CustomerInspectionServiceStub(channel)
-                yield Suite(stub, inspection, sandbox, GrpcXref(xref_channel), xref_address, systems)
+                updates, lists = CustomerUpdateServiceStub(channel), SpecialRatingServiceStub(channel)
+                yield Suite(stub, inspection, updates, lists, sandbox, GrpcXref(xref_channel), xref_address, systems)
 
 
 @asynccontextmanager

@@ -17,6 +17,9 @@ from libs.brm.poid import DEFAULT_DB
 SPECIAL_RATING: Final = "/profile/serv_extrating"
 """Class of special rating lists of a service, such as friends and family."""
 
+NUMBER: Final = "number"
+"""Name of an entry that holds a called number [recall]."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileEntry:
@@ -42,8 +45,8 @@ class Profile:
     service: PoidLike | None = None
     label: str = ""
     """Kind of the list, ``FRIENDS_FAMILY``."""
-    entries: Mapping[int, ProfileEntry] | None = None
-    """By element id; a change replaces the entries it names."""
+    entries: Mapping[int, ProfileEntry | None] | None = None
+    """By element id; a change replaces the entries it names, and removes those for which it names ``None``."""
     status: int | None = None
     effective: datetime | None = None
     type: str = SPECIAL_RATING
@@ -56,7 +59,7 @@ class Profile:
         if self.label:
             info["EXTRATING"] = {"LABEL": self.label}
         if self.entries:
-            info["DATA_ARRAY"] = Array({element: entry.flist() for element, entry in self.entries.items()})
+            info["DATA_ARRAY"] = Array({element: entry and entry.flist() for element, entry in self.entries.items()})
         return merged(
             {"PROFILE_OBJ": poid(self.poid) if self.poid is not None else new(self.type, db)},
             given_poid(SERVICE_OBJ=self.service),

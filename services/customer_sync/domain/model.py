@@ -289,6 +289,11 @@ class Policy:
     sponsorship_contributes: bool = False
     """12.x: sponsorship lines name customers too."""
     thirty_one_day_billing: bool = False
+    account_status_sync: bool = False
+    """Whether the CRM's account status goes to billing (10)."""
+    warn_if_active_assets: bool = True
+    strict_inactivation: bool = False
+    """Whether an account with active assets is not inactivated at all."""
     phone_masks: tuple[str, ...] = ()
     """Formats accepted for phone numbers, ``#`` or ``9`` for a digit; none: any plausible number."""
 
@@ -303,6 +308,7 @@ class EntityKind(StrEnum):
     ACCOUNT_GROUP = "ACCOUNT_GROUP"
     BALANCE_GROUP = "BALANCE_GROUP"
     PAYMENT = "PAYMENT"
+    SPECIAL_RATING_LIST = "SPECIAL_RATING_LIST"
 
 
 class EntityOutcome(StrEnum):

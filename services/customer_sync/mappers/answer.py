@@ -23,15 +23,16 @@ def to_wire_answer(outcome: Outcome, request_id: str, sync_id: str = "") -> pb.S
     """The answer of a request: what happened, or with ``validate_only`` (which is not recorded) the plan."""
     return pb.SyncOrderCustomersResponse(
         outcome=_VERDICTS[outcome.verdict],
-        entities=[_entity(entity, outcome.system_id) for entity in outcome.entities],
-        warnings=[_notice(notice) for notice in outcome.warnings],
+        entities=[to_wire_entity(entity, outcome.system_id) for entity in outcome.entities],
+        warnings=[to_wire_notice(notice) for notice in outcome.warnings],
         errors=[to_status(error, request_id) for error in outcome.errors],
         plan=to_wire_plan(outcome.plan, SERVICE) if outcome.plan is not None else None,
         sync_id=sync_id,
     )
 
 
-def _entity(entity: Entity, system_id: str) -> pb.SyncedEntity:
+def to_wire_entity(entity: Entity, system_id: str) -> pb.SyncedEntity:
+    """An object and what happened to it."""
     return pb.SyncedEntity(
         crm_id=entity.crm_id,
         kind=_KINDS[entity.kind],
@@ -46,7 +47,8 @@ def _text(value: str | Ref) -> str:
     return value.name if isinstance(value, Ref) else value
 
 
-def _notice(notice: Notice) -> common_pb2.Notice:
+def to_wire_notice(notice: Notice) -> common_pb2.Notice:
+    """A warning or notice."""
     return common_pb2.Notice(
         reason=notice.reason, message=notice.message, line_ids=notice.line_ids, metadata=dict(notice.metadata)
     )

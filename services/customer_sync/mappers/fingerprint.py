@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from google.protobuf.message import Message
+
 from services.customer_sync.mappers.walk import messages
 
 VISIBLE: Final = 4
 """Last characters of a sensitive text that take part; numbers and shorter texts do not take part at all."""
 
 
-def fingerprint_of(request: pb.SyncOrderCustomersRequest) -> str:
+def fingerprint_of(request: Message) -> str:
     """Hash of the request without its id, sensitive fields cut to their last four characters."""
-    plain = pb.SyncOrderCustomersRequest()
+    plain = type(request)()
     plain.CopyFrom(request)
     plain.ClearField("request_id")
     for message, _ in messages(plain, ""):

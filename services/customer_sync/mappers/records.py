@@ -15,16 +15,21 @@ from libs.grpckit.status import from_status, to_status
 from libs.ids import new_id
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.customer_sync.v1 import inspection_pb2
+from libs.pb.customer_sync.v1.customer_update_pb2 import SyncCustomerUpdateRequest, SyncCustomerUpdateResponse
+from libs.pb.customer_sync.v1.special_rating_pb2 import SyncSpecialRatingListRequest, SyncSpecialRatingListResponse
 from libs.pb.order.v1 import order_pb2
 from services.customer_sync.domain.record import SHORT, Record, Selection
 from services.customer_sync.mappers.fingerprint import fingerprint_of
 
 SYNC_ORDER_CUSTOMERS: Final = "SyncOrderCustomers"
+SYNC_CUSTOMER_UPDATE: Final = "SyncCustomerUpdate"
+SYNC_SPECIAL_RATING_LIST: Final = "SyncSpecialRatingList"
 _PREFIX: Final = "SYNC_OUTCOME_"
 
 
-Response = pb.SyncOrderCustomersResponse
-"""What a synchronising RPC answers: an outcome, the id of its record, entities, warnings and errors."""
+Response = pb.SyncOrderCustomersResponse | SyncCustomerUpdateResponse | SyncSpecialRatingListResponse
+"""What a synchronising RPC answers. All have an outcome, entities, warnings, errors and the id of their record under the same
+numbers, so that a record is read as the first of them."""
 R = TypeVar("R", bound=Response)
 
 
@@ -57,6 +62,31 @@ def to_asked_order(request: pb.SyncOrderCustomersRequest) -> Asked:
     )
 
 
+def to_asked_update(request: SyncCustomerUpdateRequest) -> Asked:
+    """SyncCustomerUpdate as it is recorded: about the first account it names."""
+    account_ids = tuple(dict.fromkeys(each.account_id.strip()[:SHORT] for each in request.events if each.account_id.strip()))
+    return Asked(
+        sync_id=new_id(),
+        method=SYNC_CUSTOMER_UPDATE,
+        request_id=request.request_id,
+        fingerprint=fingerprint_of(request),
+        subject_id=next(iter(account_ids), ""),
+        account_ids=account_ids,
+    )
+
+
+def to_asked_list(request: SyncSpecialRatingListRequest) -> Asked:
+    """SyncSpecialRatingList as it is recorded: about the list."""
+    return Asked(
+        sync_id=new_id(),
+        method=SYNC_SPECIAL_RATING_LIST,
+        request_id=request.request_id,
+        fingerprint=fingerprint_of(request),
+        subject_id=request.list_id.strip()[:SHORT],
+        account_ids=(),
+    )
+
+
 def _account_ids(order: order_pb2.Order) -> Iterator[str]:
     named = [order.customer_account, order.service_account, order.billing_account, order.owner_account]
     for line in order.lines:
@@ -84,7 +114,9 @@ def to_record(asked: Asked, answer: Response, *, suppressed: bool) -> Record:
 def to_refusal_record(asked: Asked, error: O2CError, *, suppressed: bool) -> Record:
     """A call that was refused as a whole."""
     status = to_status(error, asked.request_id[:SHORT])
-    return to_record(asked, Response(outcome=pb.SYNC_OUTCOME_FAILED, errors=[status]), suppressed=suppressed)
+    return to_record(
+        asked, pb.SyncOrderCustomersResponse(outcome=pb.SYNC_OUTCOME_FAILED, errors=[status]), suppressed=suppressed
+    )
 
 
 def to_domain_errors(answer: Response) -> list[O2CError]:
@@ -94,19 +126,22 @@ def to_domain_errors(answer: Response) -> list[O2CError]:
 
 def to_suppressed(kind: type[R], asked: Asked) -> R:
     """The answer that tells nothing but where the record is."""
-    return kind(outcome=pb.SYNC_OUTCOME_SUPPRESSED, sync_id=asked.sync_id)
+    answer = kind()
+    answer.outcome, answer.sync_id = pb.SYNC_OUTCOME_SUPPRESSED, asked.sync_id
+    return answer
 
 
 def to_replay(kind: type[R], record: Record) -> R:
     """The answer of an earlier call, marked as a repetition."""
-    answer = kind.FromString(record.body)
+    answer = kind()
+    answer.ParseFromString(record.body)
     answer.replayed = True
     return answer
 
 
 def to_wire_record(record: Record) -> inspection_pb2.SyncRecord:
     """A record onto the wire."""
-    answer = Response.FromString(record.body)
+    answer = pb.SyncOrderCustomersResponse.FromString(record.body)
     ended_at = Timestamp()
     ended_at.FromDatetime(from_micros(record.ended_at))
     return inspection_pb2.SyncRecord(

@@ -2,6 +2,8 @@
 
 from services.customer_sync.persistence.memory import Memory
 from services.customer_sync.persistence.parents import AccountParents
+from services.customer_sync.persistence.pending import PendingUpdates
 from services.customer_sync.persistence.records import Records
+from services.customer_sync.persistence.sent import SentParts
 
-__all__ = ["AccountParents", "Memory", "Records"]
+__all__ = ["AccountParents", "Memory", "PendingUpdates", "Records", "SentParts"]

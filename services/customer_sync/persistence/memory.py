@@ -1,4 +1,4 @@
-"""All that customer sync remembers of orders by itself, read and written together.
+"""All that customer sync remembers by itself of what it sent, read and written together.
 
 Cross-references tell which objects exist. These tables tell what was arranged among them, so that an order for customers that
 are in place needs no question to BRM. They are written in the commit of a plan's last outcomes.
@@ -13,6 +13,7 @@ from libs.db import Database, Transaction
 from services.customer_sync.domain.model import SyncPlan
 from services.customer_sync.persistence.parents import AccountParents
 from services.customer_sync.persistence.payments import OrderPayments
+from services.customer_sync.persistence.sent import SentParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,12 @@ class Memory:
 
     parents: AccountParents
     payments: OrderPayments
+    sent: SentParts
 
     @classmethod
     async def open(cls, db: Database) -> Memory:
         """The tables, made if missing. Raises STORE_UNAVAILABLE."""
-        return cls(await AccountParents.open(db), await OrderPayments.open(db))
+        return cls(await AccountParents.open(db), await OrderPayments.open(db), await SentParts.open(db))
 
     @staticmethod
     def keeping(sync: SyncPlan, done: Collection[str]) -> Callable[[Transaction], Awaitable[None]]:

@@ -82,6 +82,8 @@ class _EntityKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntityKind
     """Payment captured with the order; in BRM its item."""
     ENTITY_KIND_LEGAL_GROUP: _EntityKind.ValueType  # 8
     """Collections sharing group of a legal owner."""
+    ENTITY_KIND_SPECIAL_RATING_LIST: _EntityKind.ValueType  # 20
+    """Special rating list of an asset; the CRM id is the asset's."""
 
 class EntityKind(_EntityKind, metaclass=_EntityKindEnumTypeWrapper):
     """Kind of customer object."""
@@ -104,6 +106,8 @@ ENTITY_KIND_PAYMENT: EntityKind.ValueType  # 7
 """Payment captured with the order; in BRM its item."""
 ENTITY_KIND_LEGAL_GROUP: EntityKind.ValueType  # 8
 """Collections sharing group of a legal owner."""
+ENTITY_KIND_SPECIAL_RATING_LIST: EntityKind.ValueType  # 20
+"""Special rating list of an asset; the CRM id is the asset's."""
 Global___EntityKind: _TypeAlias = EntityKind  # noqa: Y015
 
 class _EntityOutcome:

@@ -1,0 +1,95 @@
+"""F4: special rating lists (friends and family) as the CRM has them now (guide ch. 18; customer-sync 11)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from libs.brm import calls as brm
+from libs.brm.flist import Flist
+from libs.errors import O2CError, Reason
+from libs.plan.model import Plan, Step
+from services.customer_sync.domain.calls import PROGRAM_NAME
+from services.customer_sync.domain.model import Entity, EntityKind, EntityOutcome
+
+ASSETS: Final = "INSTALLEDPRODUCT_ID"
+PROFILE: Final = "PROFILE"
+"""Kind of BRM object that holds the list of an asset."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialRatingList:
+    """A list, and the assets that use it."""
+
+    source_system: str
+    list_id: str
+    numbers: tuple[str, ...]
+    """Active ones, each once."""
+    asset_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredList:
+    """The list of an asset in one instance."""
+
+    asset_id: str
+    common_id: str
+    brm_id: str
+    profile: Flist = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPlan:
+    """What to do in one instance."""
+
+    plan: Plan
+    entities: tuple[Entity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListOutcome:
+    """What came of a list in one instance, or of an asset that is in none."""
+
+    system_id: str
+    entities: tuple[Entity, ...] = ()
+    errors: tuple[O2CError, ...] = ()
+    plan: Plan | None = None
+
+
+def plan_special_rating(wanted: SpecialRatingList, stored: Sequence[StoredList], system_id: str, db: str) -> ListPlan:
+    """One call per list that differs: it is replaced, and emptied rather than deleted (R1, R5)."""
+    steps, entities = [], []
+    for each in stored:
+        key = f"list:{each.asset_id}:{each.brm_id}"
+        outcome = EntityOutcome.EXISTED
+        if Counter(_numbers(each.profile)) != Counter(wanted.numbers):
+            outcome = EntityOutcome.UPDATED
+            steps.append(_replace(wanted, each, key, db))
+        entities.append(Entity(each.asset_id, EntityKind.SPECIAL_RATING_LIST, each.common_id, each.brm_id, outcome, key))
+    return ListPlan(Plan(system_id, tuple(steps)), tuple(entities))
+
+
+def not_in_billing(asset_id: str) -> ListOutcome:
+    """An asset that was ordered and is not fulfilled yet (R4)."""
+    message = f"asset {asset_id} has no special rating list in billing yet"
+    error = O2CError.of(Reason.ASSET_NOT_IN_BILLING, message, kind=PROFILE, id=asset_id, system="")
+    return ListOutcome("", errors=(error,))
+
+
+def _replace(wanted: SpecialRatingList, stored: StoredList, key: str, db: str) -> Step:
+    known = stored.profile.get("DATA_ARRAY") or {}
+    entries: dict[int, brm.ProfileEntry | None] = {int(element): None for element in known}
+    entries |= {at: brm.ProfileEntry(brm.NUMBER, number) for at, number in enumerate(wanted.numbers)}
+    account = stored.profile["ACCOUNT_OBJ"]
+    profile = brm.Profile(poid=stored.brm_id, entries=entries)
+    call = brm.modify_profile(account, [profile], program_name=PROGRAM_NAME, db=db)
+    title = f"have {len(wanted.numbers)} numbers on the list of asset {stored.asset_id}"
+    return Step(key, title, call, lane=str(account))
+
+
+def _numbers(profile: Flist) -> list[str]:
+    """What the list holds; an entry with an end counts as another one, so that it goes."""
+    entries = [entry for entry in (profile.get("DATA_ARRAY") or {}).values() if entry]
+    return [f"{entry.get('VALUE')}{' until then' if entry.get('VALID_TO') else ''}" for entry in entries]

@@ -1,0 +1,82 @@
+"""What of a part is different in BRM (customer-sync 9.3). Masked values are compared as far as they can be seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from libs.brm import calls as brm
+from libs.brm.flist import Array, Flist
+from services.customer_sync.domain.update.model import ProfilePart
+
+CONTACT_FIELDS: Final = (
+    "SALUTATION", "FIRST_NAME", "LAST_NAME", "TITLE", "COMPANY", "ADDRESS", "CITY", "STATE", "ZIP", "COUNTRY", "EMAIL_ADDR",
+)  # fmt: skip
+"""What of a contact block the CRM is the master of, phones aside."""
+RECORD_FIELDS: Final = ("NAME", "ADDRESS", "CITY", "STATE", "ZIP", "COUNTRY", "EMAIL_ADDR")
+"""Texts of a payment record that the CRM may empty."""
+UNSEEN: Final = "SECURITY_ID"
+"""Never stored, so there is nothing to compare."""
+_HIDDEN: Final = frozenset("Xx*#")
+
+
+def contact_change(stored: Flist, wanted: brm.NameInfo) -> brm.NameInfo | None:
+    """The contact block to send, with the fields to empty; ``None`` when BRM has it like that."""
+    fields = wanted.flist()
+    phones = phones_of(fields)
+    phones_differ = Counter(phones) != Counter(phones_of(stored))
+    if not phones_differ and all(_text(stored, name) == _text(fields, name) for name in CONTACT_FIELDS):
+        return None
+    left_over = len(stored.get("PHONES") or {}) - len(phones) if phones_differ else 0
+    # A phone that is gone is overwritten by a blank one: BRM merges the elements it is given.
+    blanks = (brm.Phone(""),) * max(0, left_over)
+    return replace(wanted, phones=wanted.phones + blanks, emptied=emptied(stored, fields, CONTACT_FIELDS))
+
+
+def phones_of(contact: Flist) -> list[tuple[str, int]]:
+    """Numbers and types, blank ones left out."""
+    found = [phone or {} for phone in (contact.get("PHONES") or {}).values()]
+    return [(phone["PHONE"], int(phone.get("TYPE") or 0)) for phone in found if phone.get("PHONE")]
+
+
+def emptied(stored: Flist, wanted: Flist, names: Iterable[str]) -> tuple[str, ...]:
+    """Fields that hold something in BRM and nothing in the CRM."""
+    return tuple(name for name in names if _text(stored, name) and not _text(wanted, name))
+
+
+def record_change(stored: Flist, part: ProfilePart) -> brm.PayInfo | None:
+    """The payment record to send, whole; ``None`` when BRM has it like that. For a record of the same method."""
+    wanted = part.record.inherited()[part.record.part][0]
+    known = _own_part(stored, part.record.part)
+    compared = {name: value for name, value in wanted.items() if name != UNSEEN}
+    same = _text(stored, "NAME") == part.record.name and all(seen_alike(known.get(name), compared[name]) for name in compared)
+    gone = emptied(known, wanted, RECORD_FIELDS)
+    if same and not gone:
+        return None
+    return replace(part.record, poid=stored["POID"], emptied=gone)
+
+
+def _own_part(stored: Flist, name: str) -> Flist:
+    """The part of a payment record that only its kind has; some sites show it below INHERITED_INFO."""
+    groups: Mapping[Any, Any] = stored.get(name) or (stored.get("INHERITED_INFO") or {}).get(name) or Array()
+    return next((each for each in groups.values() if each), {})
+
+
+def seen_alike(stored: Any, wanted: Any) -> bool:
+    """Equal as far as the stored value shows: of ``XXXXXXXXXXXX1111`` the length and the last digits."""
+    have, want = ("" if value is None else str(value) for value in (stored, wanted))
+    if not set(have) & _HIDDEN or set(want) & _HIDDEN:
+        return _plain(stored) == _plain(wanted)
+    if not any(sign.isalnum() and sign not in _HIDDEN for sign in have):
+        return True  # hidden altogether
+    return len(have) == len(want) and all(shown in _HIDDEN or shown == sign for shown, sign in zip(have, want, strict=True))
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(int(value) if isinstance(value, int) else value)
+
+
+def _text(flist: Flist, name: str) -> str:
+    return str(flist.get(name) or "")

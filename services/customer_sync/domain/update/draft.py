@@ -1,0 +1,80 @@
+"""A plan of an update while it is being drawn up: what the rule families write onto."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from libs.brm.call import BrmCall
+from libs.errors import O2CError
+from libs.plan.model import Claim, Plan, Ref, Step, Yield
+from services.customer_sync.domain import calls
+from services.customer_sync.domain.attributes import Findings, Translator
+from services.customer_sync.domain.calls import Caller, common_ref
+from services.customer_sync.domain.model import Address, Contact, Entity, EntityKind, EntityOutcome, Parenting, Policy
+from services.customer_sync.domain.update.model import CustomerUpdate, Known, Relink, State, Survey, UpdatePlan
+
+
+@dataclass(slots=True)
+class UpdateDraft:
+    """The plan so far."""
+
+    update: CustomerUpdate
+    survey: Survey
+    known: Known
+    state: State
+    policy: Policy
+    findings: Findings = field(default_factory=Findings)
+    steps: list[Step] = field(default_factory=list)
+    entities: list[Entity] = field(default_factory=list)
+    relinks: list[Relink] = field(default_factory=list)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    caller: Caller = field(init=False)
+
+    def __post_init__(self) -> None:
+        links = replace(self.known.links, account_groups=self.state.groups, unlinked_groups=self.state.unlinked_groups)
+        translate = Translator(self.policy, self.update.source_system, self.findings)
+        self.caller = Caller(translate, links, None)
+
+    def finished(self) -> UpdatePlan:
+        """The plan. Raises ``O2CError`` with everything that was found wrong."""
+        O2CError.raise_all(self.findings.violations)
+        return UpdatePlan(
+            plan=Plan(self.policy.system_id, tuple(self.steps), tuple(self.claims.values())),
+            entities=tuple(self.entities),
+            warnings=(*self.survey.notices, *self.findings.notices),
+            marks=self.survey.marks,
+            arranged=self._arranged(),
+            relinks=tuple(self.relinks),
+        )
+
+    def _arranged(self) -> tuple[Parenting, ...]:
+        if self.survey.parent_id is None:
+            return ()
+        return (Parenting("", self.survey.parent_id, (self.survey.account.account_id,)),)
+
+    def step(self, key: str, title: str, drawn: tuple[BrmCall, tuple[Yield, ...]], lane: str) -> None:
+        """Add a call, after those before it. ``lane`` is the account written to."""
+        call, yields = drawn
+        self.steps.append(Step(key, title, call, yields, lane))
+
+    def claim(self, table: str, crm_id: str) -> None:
+        """Have a COMMON id for an object of the CRM."""
+        if crm_id:
+            name = common_ref(table, crm_id)
+            self.claims.setdefault(name, Claim(table, crm_id, name))
+
+    def claim_party(self, contact: Contact | None, address: Address | None) -> None:
+        """COMMON ids of a contact and an address that BRM receives."""
+        self.claim(calls.CONTACTS, contact.contact_id if contact else "")
+        self.claim(calls.ADDRESSES, address.address_id if address else "")
+
+    def created(self, kind: EntityKind, table: str, crm_id: str, ref: str) -> None:
+        """An object the latest step makes."""
+        self.claim(table, crm_id)
+        common = Ref(common_ref(table, crm_id))
+        self.entities.append(Entity(crm_id, kind, common, Ref(ref), EntityOutcome.CREATED, self.steps[-1].key))
+
+    def updated(self, kind: EntityKind, table: str, crm_id: str, brm_id: str) -> None:
+        """An object that the latest step changes."""
+        common = self.known.links.common_ids.get((table, crm_id), "")
+        self.entities.append(Entity(crm_id, kind, common, brm_id, EntityOutcome.UPDATED, self.steps[-1].key))

@@ -1,0 +1,205 @@
+"""What an update works with: an account as the CRM has it now, what billing has, and the plan that makes them agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from libs.brm import calls as brm
+from libs.brm.flist import Flist
+from libs.errors import Notice, O2CError
+from libs.plan.model import Plan
+from services.customer_sync.domain.model import Account, CrmCustomer, Entity, Facts, Parenting, Profile
+
+
+class ChangeKind(StrEnum):
+    """What a CRM event points to (customer-sync 9.1)."""
+
+    ACCOUNT = "ACCOUNT"
+    CONTACT = "CONTACT"
+    ADDRESS = "ADDRESS"
+    BILLING_PROFILE = "BILLING_PROFILE"
+    BILLING_PROFILE_DELETED = "BILLING_PROFILE_DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A pointer to something edited."""
+
+    kind: ChangeKind
+    object_id: str = ""
+    """CRM id of the contact, address or billing profile; empty for the account itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerUpdate:
+    """An account to be brought up to date."""
+
+    source_system: str
+    account_id: str
+    changes: tuple[Change, ...] = ()
+
+
+class PartKind(StrEnum):
+    """Parts of a customer that are compared, and sent, as a whole."""
+
+    ACCOUNT = "ACCOUNT"
+    """Company, primary contact, primary address; with them type and currency, which never change."""
+    PROFILE = "PROFILE"
+    """A billing profile: bill unit and payment record."""
+    STATUS = "STATUS"
+    SEEN = "SEEN"
+    """Of an account: when the CRM had last changed it, in epoch microseconds, by the state that was applied last."""
+
+
+PartKey = tuple[PartKind, str]
+"""A part: its kind and its CRM id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilePart:
+    """A billing profile as billing should have it."""
+
+    profile: Profile
+    method: str
+    """BILL_ME, CREDIT_CARD or AUTO_DEBIT as the suite calls them (``INVOICE``, …)."""
+    pay_type: int
+    record: brm.PayInfo
+    months: int
+    bill_day: int | None
+    """``None`` leaves it to BRM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What cross-references and our own tables know of an account in one instance; BRM was not asked."""
+
+    account: str
+    """POID."""
+    links: Facts = field(default_factory=Facts)
+    """Of the account, its relatives, and all their billing profiles."""
+    sent: Mapping[PartKey, str] = field(default_factory=dict)
+    """Marks of the parts as they were sent last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What of an account differs from what was sent last: only that is looked at in BRM."""
+
+    account: Account
+    family: Mapping[str, CrmCustomer]
+    """The account and its relatives."""
+    name: brm.NameInfo | None = None
+    """Contact block as it should be; ``None`` when it was sent like that."""
+    business_type: int | None = None
+    currency: int | None = None
+    profiles: tuple[ProfilePart, ...] = ()
+    """Those that differ from what was sent."""
+    parent_id: str | None = None
+    """The account to be below, empty for none; ``None`` when it is so already, or parents do not matter."""
+    status: int | None = None
+    """BRM's code of the status to come; ``None`` when it is so already, or the status is not synchronised."""
+    marks: Mapping[PartKey, str] = field(default_factory=dict)
+    """Of the parts that differ, as they are once the update is done."""
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing needs to be looked at."""
+        asks = (self.name, self.parent_id, self.status)
+        return not self.profiles and all(each is None for each in asks)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A service or account-level product that is active in BRM."""
+
+    brm_id: str
+    asset_id: str = ""
+    """CRM asset; empty when it is not cross-referenced."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedGroup:
+    """A balance group with the services charged to it."""
+
+    group: str
+    service_ids: tuple[str, ...]
+    is_default: bool
+    """Whether it is its bill unit's default, which it then stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What BRM has, as far as the survey made it necessary to ask."""
+
+    account: Flist = field(default_factory=dict)
+    units: Mapping[str, Flist] = field(default_factory=dict)
+    """Bill units of the account by BILLINFO_ID."""
+    records: Mapping[str, Flist] = field(default_factory=dict)
+    """Payment records of the account by POID."""
+    parent_id: str = ""
+    """The account above: its CRM id when it is the one known here, else its POID; empty for none."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Hierarchy groups of the accounts concerned, by owner as in ``parent_id``."""
+    unlinked_groups: frozenset[str] = frozenset()
+    """Owners whose group BRM has, but no cross-reference yet."""
+    balance_groups: Mapping[str, tuple[ServedGroup, ...]] = field(default_factory=dict)
+    """Of the bill units whose services may get another payer, by BILLINFO_ID."""
+    assets: tuple[Asset, ...] = ()
+    """What is active, when the status is about to end that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relink:
+    """A cross-reference that points to something BRM has replaced since: an update was cut short between the two."""
+
+    table: str
+    crm_id: str
+    brm_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePlan:
+    """What to do in one instance, and what to remember once all of it is done."""
+
+    plan: Plan
+    entities: tuple[Entity, ...] = ()
+    warnings: tuple[Notice, ...] = ()
+    marks: Mapping[PartKey, str] = field(default_factory=dict)
+    arranged: tuple[Parenting, ...] = ()
+    """Where the account stands in the hierarchy then."""
+    relinks: tuple[Relink, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOutcome:
+    """What came of the update of one account in one instance."""
+
+    account_id: str
+    system_id: str
+    """Empty when the CRM could not be asked, or has no such account."""
+    entities: tuple[Entity, ...] = ()
+    warnings: tuple[Notice, ...] = ()
+    errors: tuple[O2CError, ...] = ()
+    plan: Plan | None = None
+    """Set when nothing was executed on purpose."""
+    waiting: bool = False
+    """Whether it failed and will be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An update that waits. Times are epoch microseconds."""
+
+    source_system: str
+    account_id: str
+    system_id: str
+    """Empty: every instance the account lives in."""
+    generation: str
+    """Names the intent; changes with every event."""
+    due_at: int = 0
+    attempts: int = 0
+    in_fallout: bool = False
+    reasons: tuple[str, ...] = ()
