@@ -12,8 +12,8 @@ import grpc.aio
 
 from libs.config import ServiceSettings
 from libs.errors import O2CError, Reason
-from libs.grpckit.context import current_request_id, time_left
-from libs.grpckit.interceptor import ERROR_LIMIT_KEY, MAX_ERROR_LIMIT, REQUEST_ID_KEY
+from libs.grpckit.context import current_call, time_left
+from libs.grpckit.interceptor import ERROR_LIMIT_KEY, MAX_ERROR_LIMIT, REQUEST_ID_KEY, TRACE_KEY
 from libs.grpckit.tls import channel_credentials
 
 MAX_MESSAGE_BYTES = 32 << 20
@@ -88,9 +88,10 @@ class _Client:
 
     def details(self, details: Details) -> Details:
         metadata = [*(details.metadata or ()), *self._fixed]
-        request_id = current_request_id()
-        if request_id and all(key != REQUEST_ID_KEY for key, _ in metadata):
-            metadata.append((REQUEST_ID_KEY, request_id))
+        call = current_call()
+        for key, value in ((REQUEST_ID_KEY, call.request_id), (TRACE_KEY, call.trace)):
+            if value and all(given != key for given, _ in metadata):
+                metadata.append((key, value))
         return Details(
             details.method, budget(details.timeout), grpc.aio.Metadata(*metadata), details.credentials, details.wait_for_ready
         )

@@ -26,6 +26,7 @@ from libs.ids import new_request_id
 from libs.logs import AccessLog
 
 REQUEST_ID_KEY = "x-request-id"
+TRACE_KEY = "traceparent"
 ERROR_LIMIT_KEY = "x-error-limit"
 """Metadata by which a client says how many bytes of error details it takes."""
 MAX_ERROR_LIMIT = 1 << 20
@@ -139,6 +140,8 @@ class _Method:
                 line["reasons"] = reasons
             if call.caller:
                 line["caller"] = call.caller
+            if call.trace:
+                line["trace_id"] = call.trace.split("-")[1]
             self._kit.access_log.write(line, warn=code in _SERIOUS)
 
 
@@ -154,17 +157,19 @@ class _Visit:
         self._context = context
         self._token = ""
         self._error_limit = statuses.DEFAULT_LIMIT
-        request_id = ""
+        request_id = trace = ""
         for key, value in context.invocation_metadata() or ():
             if key == REQUEST_ID_KEY:
                 request_id = str(value)[:128]
+            elif key == TRACE_KEY:
+                trace = str(value) if calls.is_trace(str(value)) else ""
             elif key == "authorization":
                 self._token = str(value)
             elif key == ERROR_LIMIT_KEY and str(value).isdecimal():
                 self._error_limit = min(int(value), MAX_ERROR_LIMIT)
         self._remaining = context.time_remaining()
         deadline = None if self._remaining is None else self._started + self._remaining
-        self._call = calls.Call(request_id or new_request_id(), deadline, method._method)
+        self._call = calls.Call(request_id or new_request_id(), deadline, method._method, "", trace)
         calls.enter(self._call)
         context.set_trailing_metadata(((REQUEST_ID_KEY, self._call.request_id),))
         self._kit.in_flight += 1
@@ -175,7 +180,7 @@ class _Visit:
         kit, method = self._kit, self._call.method
         if kit.access is not None:
             caller = kit.access.admit(method, self._token, self._context.auth_context)
-            self._call = calls.Call(self._call.request_id, self._call.deadline, method, caller)
+            self._call = calls.Call(self._call.request_id, self._call.deadline, method, caller, self._call.trace)
             calls.enter(self._call)
         if self._remaining is not None and self._remaining < kit.min_time_left:
             milliseconds = str(round(self._remaining * 1000))

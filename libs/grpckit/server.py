@@ -22,8 +22,9 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -66,12 +67,15 @@ async def serve(
     on_stop: Sequence[Stop] = (),
     on_drain: Sequence[Stop] = (),
     ready: Ready | None = None,
+    parts: Mapping[str, Ready] = MappingProxyType({}),
     port_file: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then report NOT_SERVING, let calls in work finish, and run ``on_stop`` in order.
 
     ``service_names`` are full proto names, for health and reflection. ``ready`` is asked every 2 s; while it says no
-    (or raises, or says nothing for 5 s) health says NOT_SERVING. ``port_file`` receives the bound port once calls are taken.
+    (or raises, or says nothing for 5 s) health says NOT_SERVING. ``parts`` are other systems it works with, each a health
+    name of its own, asked alike: the service itself serves without them, as far as it can. ``port_file`` receives the bound
+    port once calls are taken.
     """
     logs.configure(name, settings.log_level, log_fields)
     stopping = asyncio.Event()
@@ -86,6 +90,7 @@ async def serve(
         on_stop=on_stop,
         on_drain=on_drain,
         ready=ready,
+        parts=parts,
     ) as address:
         _log.info("serving on %s", address)
         if port_file is not None:
@@ -104,6 +109,7 @@ async def running_server(
     on_stop: Sequence[Stop] = (),
     on_drain: Sequence[Stop] = (),
     ready: Ready | None = None,
+    parts: Mapping[str, Ready] = MappingProxyType({}),
 ) -> AsyncIterator[str]:
     """A server for the length of the block; gives its address, ``127.0.0.1:port`` with default settings.
 
@@ -125,7 +131,9 @@ async def running_server(
         server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
         for add, servicer in servicers:
             add(servicer, server)
-        state = _add_health(server, service_names)
+        servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        state = _Health(servicer, ("", *service_names))
         if interceptor.access is None:
             # Reflection has no caller to check, so it is only for servers that are open anyway.
             names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -138,6 +146,8 @@ async def running_server(
         await state.report(ready is None)
         if ready is not None:
             stack.push_async_callback(_cancelled, asyncio.create_task(_watch(ready, state)))
+        for part, answers in parts.items():
+            stack.push_async_callback(_cancelled, asyncio.create_task(_watch(answers, _Health(servicer, (part,)))))
         yield _address(settings.listen, port)
 
 
@@ -157,11 +167,11 @@ def main(start: Callable[[Path | None], Coroutine[Any, Any, None]], arguments: S
 
 
 class _Health:
-    """What the health service says about the process as a whole (name ``""``) and about each service."""
+    """What the health service says under some names: the process as a whole (``""``) and its services, or one of ``parts``."""
 
     def __init__(self, servicer: Any, names: Sequence[str]) -> None:
         self._servicer = servicer
-        self._names = ("", *names)
+        self._names = names
         self._serving: bool | None = None
 
     async def report(self, serving: bool) -> None:
@@ -176,12 +186,6 @@ class _Health:
     async def retire(self) -> None:
         """NOT_SERVING from now on, whatever is reported later."""
         await self._servicer.enter_graceful_shutdown()
-
-
-def _add_health(server: grpc.aio.Server, service_names: Sequence[str]) -> _Health:
-    servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
-    return _Health(servicer, service_names)
 
 
 async def _watch(ready: Ready, state: _Health) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from libs.brm.client import open_gateway
 from libs.brm.gateway import BrmGateway
+from libs.brm.health import health_checks
 from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database
@@ -92,6 +93,7 @@ async def built(
             "name": NAME,
             "servicers": [(add_BillFulfillmentServiceServicer_to_server, handlers)],
             "service_names": [SERVICE_NAME],
+            "parts": health_checks(gateway, systems),
             "ready": db.answers,
             "on_stop": [alone.drain],
         }

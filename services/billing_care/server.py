@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from libs.brm.client import open_gateway
 from libs.brm.gateway import BrmGateway
+from libs.brm.health import health_checks
 from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
 from libs.grpckit.channel import open_channel
@@ -57,4 +58,5 @@ def parts(settings: Settings, systems: Sequence[BillingSystem], xref: XrefPort, 
         "name": NAME,
         "servicers": [(add_BillingCareServiceServicer_to_server, handlers)],
         "service_names": [SERVICE_NAME],
+        "parts": health_checks(gateway, systems),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from libs.brm.client import open_gateway
+from libs.brm.health import health_checks
 from libs.brm.needs import NEEDS
 from libs.clock import SystemClock
 from libs.config import BillingSystem, load_billing_systems
@@ -116,6 +117,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
                 (add_CustomerInspectionServiceServicer_to_server, CustomerInspectionServicer(records, views)),
             ],
             "service_names": SERVICE_NAMES,
+            "parts": health_checks(gateway, billing_systems),
             "ready": db.answers,
             "on_stop": [alone.drain],
         }

@@ -208,8 +208,12 @@ def planned_calls(plans: Iterable[common_pb2.Plan]) -> list[Call]:
 
 
 def made_calls(writes: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[Call]:
-    """The calls of :meth:`RunningSuite.writes_since`."""
-    return [Call(code, call["opcode"], plain_flist(call["input"])) for code, calls in writes.items() for call in calls]
+    """The calls of :meth:`RunningSuite.writes_since`, without the id of the request that made them."""
+    return [Call(code, call["opcode"], _planned(call["input"])) for code, calls in writes.items() for call in calls]
+
+
+def _planned(flist: str) -> tuple[str, ...]:
+    return tuple(line for line in plain_flist(flist) if " CORRELATION_ID " not in line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from libs import retry
 from libs.brm import calls
 from libs.brm.auth import BasicAuth, BearerToken, BearerTokenFile
 from libs.brm.call import BrmCall
-from libs.brm.client import WRITES, SoapGateway
+from libs.brm.client import SoapGateway
 from libs.brm.codec import Dialect, encode_client_fault, encode_response
 from libs.brm.codes import Status
 from libs.brm.errors import BrmError, BrmOutcomeUnknown
 from libs.brm.flist import Array
+from libs.brm.instance_client import WRITES
 from libs.brm.poid import Poid
 from libs.brm.specs import Timeout
 from libs.brm.transport import Instance
@@ -213,7 +214,7 @@ async def test_after_many_transport_failures_nothing_is_sent_until_a_probe_succe
     from libs.brm.breaker import Breaker
 
     now = [0.0]
-    monkeypatch.setattr("libs.brm.client.Breaker", lambda: Breaker(clock=lambda: now[0]))
+    monkeypatch.setattr("libs.brm.instance_client.Breaker", lambda: Breaker(clock=lambda: now[0]))
     async with SoapGateway([front.instance()]) as gateway:
         front.acts = [status(500)] * 20
         for _ in range(20):
