@@ -159,7 +159,7 @@ def _tables_of(clients: Clients, source: IO[str], lines: int | None) -> Iterator
     """The tables in a file, each with what gives its rows."""
     first = source.readline()
     source.seek(0)
-    if not any(name in first.upper() for name in COLUMNS):
+    if COLUMNS[0] not in first.upper():
         ours = CsvFile(source)
         yield {ours.table: ours.rows} if ours.table else {}
         return
@@ -176,12 +176,12 @@ def _tables_of(clients: Clients, source: IO[str], lines: int | None) -> Iterator
 def _imported(
     clients: Clients, header: pb.TransferHeader, rows: Iterable[TransferRow], *, validate_only: bool
 ) -> pb.ImportTableResponse:
-    failed: list[O2CError] = []
+    failed: list[Exception] = []
 
     def sent() -> Iterator[pb.ImportTableRequest]:
         try:
             yield from _pieces(header, rows, validate_only=validate_only)
-        except O2CError as error:  # of the file; gRPC would say only that the requests could not be made
+        except Exception as error:  # of the file; gRPC would say only that the requests could not be made
             failed.append(error)
             raise
 

@@ -4,6 +4,7 @@
 out, with the evidence that decided; ambiguous or contradictory evidence is a named violation, never a guess.
 """
 
+from libs.routing.checks import lines_split
 from libs.routing.decide import route
 from libs.routing.model import (
     BillingInstance,
@@ -15,11 +16,17 @@ from libs.routing.model import (
     RoutingFacts,
     RoutingPolicy,
     RoutingRule,
+    Step,
 )
+from libs.routing.orders import TRAITS, OrderedHeader, OrderedLine, Party, inherited, routable_lines
 
 __all__ = [
+    "TRAITS",
     "BillingInstance",
     "Evidence",
+    "OrderedHeader",
+    "OrderedLine",
+    "Party",
     "Rank",
     "RoutableLine",
     "RouteDecision",
@@ -27,5 +34,9 @@ __all__ = [
     "RoutingFacts",
     "RoutingPolicy",
     "RoutingRule",
+    "Step",
+    "inherited",
+    "lines_split",
+    "routable_lines",
     "route",
 ]

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from libs.routing.model import Evidence, Rank, RoutableLine, RoutingFacts, RoutingPolicy
 
+Neighbours = Mapping[tuple[str, str], frozenset[str]]
+"""Instances decided for other lines of the order, by what they share: (noun, id)."""
+
+SOFT: tuple[Rank, ...] = (Rank.PROFILE, Rank.RULE, Rank.ORDER, Rank.ACCOUNT, Rank.DEFAULT)
+"""Evidence that only chooses among candidates, strongest first; the profile is soft without billing care."""
+
 
 def hard_evidence(lines: Sequence[RoutableLine], facts: RoutingFacts, policy: RoutingPolicy) -> list[Evidence]:
-    """Evidence that must be obeyed, strongest first: stamp, asset, profile (with billing care), product."""
+    """Evidence that must be obeyed, strongest first: stamp, asset, profile (with billing care), product.
+
+    Lines that have a recorded decision have no other evidence.
+    """
+    recorded = {line.line_id: line.recorded for line in lines if line.recorded}
+    if recorded:
+        return [*_known(lines, Rank.RECORDED, lambda line: line.line_id if line.recorded else "", recorded, "line")]
     found = [
         *_known(lines, Rank.STAMP, lambda line: line.target, None, "stamped"),
         *_known(lines, Rank.ASSET, lambda line: line.asset_id, facts.assets, "asset"),
@@ -20,32 +32,59 @@ def hard_evidence(lines: Sequence[RoutableLine], facts: RoutingFacts, policy: Ro
 
 
 def soft_evidence(
-    lines: Sequence[RoutableLine], facts: RoutingFacts, policy: RoutingPolicy, neighbours: Mapping[str, frozenset[str]]
-) -> Iterator[Evidence]:
-    """Evidence that only chooses among candidates, in order of precedence.
+    rank: Rank, lines: Sequence[RoutableLine], facts: RoutingFacts, policy: RoutingPolicy, neighbours: Neighbours
+) -> Evidence | None:
+    """What all lines of a group together say on one rank; ``None``: nothing. Independent of the order of the lines."""
+    if rank is Rank.PROFILE:
+        known = _known(lines, rank, lambda line: line.profile_id, facts.profiles, "billing profile")
+        return None if policy.billing_care_enabled else _merged(known)
+    if rank is Rank.RULE:
+        return _first_rule(lines, policy)
+    if rank is Rank.ORDER:
+        return _merged(_from_neighbours(lines, neighbours))
+    if rank is Rank.ACCOUNT:
+        return _merged(_known(lines, rank, lambda line: line.billing_account_id, facts.accounts, "billing account"))
+    if rank is Rank.DEFAULT and policy.default_system:
+        text = f"{policy.default_system} is the default instance"
+        return Evidence(rank, frozenset({policy.default_system}), text, lines[0].line_id)
+    return None
 
-    ``neighbours`` holds, per billing profile, the instances already decided for other lines of the order.
-    """
-    if not policy.billing_care_enabled:
-        yield from _known(lines, Rank.PROFILE, lambda line: line.profile_id, facts.profiles, "billing profile")
-    for line in lines:
-        for number, rule in enumerate(policy.rules, start=1):
+
+def shared_by(line: RoutableLine) -> Iterator[tuple[str, str]]:
+    """What makes lines neighbours (evidence E6): their billing profile, their promotion group."""
+    if line.profile_id:
+        yield "billing profile", line.profile_id
+    for group in line.promotion_groups:
+        yield "promotion group", group
+
+
+def _first_rule(lines: Sequence[RoutableLine], policy: RoutingPolicy) -> Evidence | None:
+    """The first rule of the table that any line of the group matches."""
+    for number, rule in enumerate(policy.rules, start=1):
+        for line in lines:
             if rule.matches(line.traits):
-                yield Evidence(Rank.RULE, frozenset({rule.system}), f"rule {number} sends it to {rule.system}", line.line_id)
-                break
-    yield from from_neighbours(lines, neighbours)
-    yield from _known(lines, Rank.ACCOUNT, lambda line: line.billing_account_id, facts.accounts, "billing account")
-    if policy.default_system:
-        yield Evidence(Rank.DEFAULT, frozenset({policy.default_system}), f"{policy.default_system} is the default instance")
+                name = f" ({rule.name})" if rule.name else ""
+                text = f"rule {number}{name} sends it to {rule.system}"
+                return Evidence(Rank.RULE, frozenset({rule.system}), text, line.line_id)
+    return None
 
 
-def from_neighbours(lines: Sequence[RoutableLine], neighbours: Mapping[str, frozenset[str]]) -> Iterator[Evidence]:
-    """Evidence E6: other lines of the order with the same billing profile."""
-    for line in lines:
-        systems = neighbours.get(line.profile_id, frozenset())
+def _from_neighbours(lines: Sequence[RoutableLine], neighbours: Neighbours) -> Iterator[Evidence]:
+    """Evidence E6: other lines of the order with the same billing profile or promotion group."""
+    shared = {key: line for line in lines for key in shared_by(line)}
+    for (noun, one), line in sorted(shared.items()):
+        systems = neighbours.get((noun, one), frozenset())
         if systems:
-            text = f"other lines with billing profile {line.profile_id} go to {', '.join(sorted(systems))}"
+            text = f"other lines with {noun} {one} go to {', '.join(sorted(systems))}"
             yield Evidence(Rank.ORDER, systems, text, line.line_id)
+
+
+def _merged(found: Iterable[Evidence]) -> Evidence | None:
+    pieces = sorted(found, key=lambda one: one.text)
+    if not pieces:
+        return None
+    systems = frozenset().union(*(one.systems for one in pieces))
+    return Evidence(pieces[0].rank, systems, "; ".join(one.text for one in pieces), pieces[0].line_id)
 
 
 def _known(
@@ -67,4 +106,6 @@ def _known(
             continue
         places = ", ".join(sorted(systems))
         text = f"line {line.line_id} is stamped {places}" if known is None else f"{noun} {key} is known in {places}"
+        if rank is Rank.RECORDED:
+            text = f"line {line.line_id} is in fulfilment in {places}"
         yield Evidence(rank, frozenset(systems), text, line.line_id)

@@ -12,6 +12,8 @@ from libs.errors import Notice, Violation
 class Rank(StrEnum):
     """Kinds of evidence, strongest first (routing rules, table "evidence and precedence")."""
 
+    RECORDED = "recorded"
+    """A decision taken before: the line is in fulfilment there already."""
     STAMP = "E1"
     ASSET = "E2"
     PROFILE = "E3"
@@ -41,11 +43,12 @@ class RoutingRule:
 
     system: str
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    name: str = ""
 
     def matches(self, traits: Mapping[str, str]) -> bool:
         """Whether a line with these traits is meant."""
         for name, allowed in self.when.items():
-            value = traits.get(name, "")
+            value = traits.get(name.removesuffix("_prefix"), "")
             if name.endswith("_prefix"):
                 if not value or not value.startswith(allowed):
                     return False
@@ -63,6 +66,11 @@ class RoutingPolicy:
     default_system: str = ""
     billing_care_enabled: bool = True
     """With billing care a profile lives on one instance only (constraint K2), so E3 is hard; without, it only breaks ties."""
+
+    @property
+    def enabled(self) -> frozenset[str]:
+        """Codes of the instances that take part."""
+        return frozenset(one.code for one in self.instances if one.enabled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,13 @@ class RoutableLine:
     target: str = ""
     """Stamp given with the order."""
     traits: Mapping[str, str] = field(default_factory=dict)
+    recorded: tuple[str, ...] = ()
+    """Instances decided earlier for the line; they are kept, whatever the evidence says now."""
+    promotion_groups: tuple[str, ...] = ()
+    """Promotion groups that the line belongs to, as owner's or member's service; a group must not cross instances (K5)."""
+    price_list: str = ""
+    legal_owner_profile: str = ""
+    """Primary billing profile of the line's legal owner, whose instance must be the line's (K7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,8 @@ class RoutingFacts:
     profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     products: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accounts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    price_lists: Mapping[str, tuple[str, ...]] | None = None
+    """Instances that the map PRICELIST has a value for, by CRM price list; ``None`` while the map is empty: not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +131,20 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One piece of evidence as it was weighed."""
+
+    rank: str
+    text: str
+    systems: tuple[str, ...]
+    """Instances it speaks for, sorted."""
+    candidates: tuple[str, ...]
+    """Instances left after it, sorted."""
+    counted: bool = True
+    """False for evidence that could not choose: it spoke for none of the candidates, or for several."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteDecision:
     """Where a line goes, and why."""
 
@@ -124,6 +155,8 @@ class RouteDecision:
     candidates: tuple[str, ...] = ()
     """Instances that were open before the deciding evidence, sorted."""
     evidence: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    """The evidence in the order it was weighed, with what it left open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +166,13 @@ class Routing:
     decisions: Mapping[str, RouteDecision]
     violations: tuple[Violation, ...] = ()
     notices: tuple[Notice, ...] = ()
+    undecided: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    """How far the reasoning came for lines without a decision."""
 
     def systems(self) -> tuple[str, ...]:
         """Every instance the order touches, sorted."""
         return tuple(sorted({system for decision in self.decisions.values() for system in decision.systems}))
+
+    def violations_of(self, line_id: str) -> list[Violation]:
+        """What is wrong about one line."""
+        return [one for one in self.violations if line_id in one.metadata.get("line_ids", "").split(",")]

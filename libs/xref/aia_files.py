@@ -50,7 +50,7 @@ class AiaFile:
         N, a deleted value without a readable time, another number of lines than ``lines``.
         """
         self._many = one_to_many or (lambda table, column: False)
-        self._sorted = sqlite3.connect("")  # a private file, gone with the connection
+        self._sorted = sqlite3.connect("", check_same_thread=False)  # a private file, gone with the connection
         try:
             self._sorted.execute(_SCHEMA)
             self._read(file, lines)

@@ -47,8 +47,8 @@ def answer_key(request_id: str, items: Sequence[WriteItem]) -> AnswerKey | None:
     return AnswerKey(request_id, hashlib.sha256(text).hexdigest())
 
 
-async def find_answer(db: Database, key: AnswerKey) -> tuple[Written, ...] | None:
-    """The answer given before, ``None`` for a new call. Another content under the same id raises IDEMPOTENCY_CONFLICT."""
+async def find_text(db: Database, key: AnswerKey) -> str | None:
+    """The answer given before as it was kept, ``None`` for a new call. Raises IDEMPOTENCY_CONFLICT as below."""
     row = await db.one(_FIND, request_id=key.request_id)
     if row is None:
         return None
@@ -56,6 +56,14 @@ async def find_answer(db: Database, key: AnswerKey) -> tuple[Written, ...] | Non
     if fingerprint != key.fingerprint:
         message = "this request id was used for a call with other content"
         raise O2CError.of(Reason.IDEMPOTENCY_CONFLICT, message, field="request_id", request_id=key.request_id)
+    return str(answer)
+
+
+async def find_answer(db: Database, key: AnswerKey) -> tuple[Written, ...] | None:
+    """The answer given before, ``None`` for a new call. Another content under the same id raises IDEMPOTENCY_CONFLICT."""
+    answer = await find_text(db, key)
+    if answer is None:
+        return None
     return tuple(
         Written(
             value,
@@ -87,7 +95,12 @@ async def keep_answer(tx: Transaction, key: AnswerKey, outcomes: Sequence[Writte
         )
         for outcome in outcomes
     ]
-    await tx.run(_KEEP, request_id=key.request_id, answer=orjson.dumps(plain).decode())
+    await keep_text(tx, key, orjson.dumps(plain).decode())
+
+
+async def keep_text(tx: Transaction, key: AnswerKey, answer: str) -> None:
+    """Keep the answer of a claimed id as it is."""
+    await tx.run(_KEEP, request_id=key.request_id, answer=answer)
 
 
 async def purge_answers(db: Database, days: int) -> int:

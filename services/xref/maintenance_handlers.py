@@ -12,11 +12,14 @@ from libs.pb.xref.v1 import maintenance_pb2 as pb
 from libs.pb.xref.v1.maintenance_pb2_grpc import XrefMaintenanceServiceServicer
 from libs.xref import rules
 from libs.xref.model import MAX_BATCH
-from libs.xref.transfer import Digest, TransferRow
+from libs.xref.transfer import MAX_VIOLATIONS, Digest, TransferRow
 from services.xref import maintenance_mappers as mappers
 from services.xref.batches import audit
+from services.xref.domain.remap import Remapped, remap_violations
 from services.xref.intake import receive
+from services.xref.mappers import to_origin
 from services.xref.registry import Registry
+from services.xref.remap_store import RemapOrder, RemapStore
 from services.xref.spool import Spool
 from services.xref.transfer_store import ImportOrder, TransferStore
 
@@ -26,8 +29,9 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class XrefMaintenanceHandlers(XrefMaintenanceServiceServicer):
     """The RPCs of o2c.xref.v1.XrefMaintenanceService."""
 
-    def __init__(self, store: TransferStore, registry: Registry) -> None:
+    def __init__(self, store: TransferStore, remaps: RemapStore, registry: Registry) -> None:
         self._store = store
+        self._remaps = remaps
         self._registry = registry
 
     async def ExportTable(self, request: pb.ExportTableRequest, context: _Context) -> AsyncIterator[pb.ExportTableResponse]:
@@ -54,3 +58,21 @@ class XrefMaintenanceHandlers(XrefMaintenanceServiceServicer):
             order = ImportOrder(received.table, received.rows, header.allow_missing_common, header.validate_only)
             counts = await self._store.merge(order, spool, audit(header.request_id, header.origin))
         return mappers.to_wire_imported(counts)
+
+    async def RemapIds(self, request: pb.RemapIdsRequest, context: _Context) -> pb.RemapIdsResponse:
+        """Replace ids, all or none."""
+        O2CError.raise_all(rules.batch_violations(len(request.pairs), "pairs"))
+        return mappers.to_wire_remapped(await self._remap(request))
+
+    async def RemapIdsStream(
+        self, requests: AsyncIterator[pb.RemapIdsStreamRequest], context: _Context
+    ) -> pb.RemapIdsStreamResponse:
+        """Replace many ids, all or none."""
+        return mappers.to_wire_remapped_stream(await self._remap(await mappers.to_batch(requests)))
+
+    async def _remap(self, request: pb.RemapIdsRequest) -> Remapped:
+        pairs = mappers.to_pairs(request.pairs)
+        found = await self._registry.check(lambda tables: remap_violations(tables, request.system, pairs))
+        O2CError.raise_all(found[:MAX_VIOLATIONS])
+        order = RemapOrder(request.system, pairs, request.ignore_unknown, request.validate_only, request.request_id)
+        return await self._remaps.remap(order, audit(request.request_id, to_origin(request.origin)))

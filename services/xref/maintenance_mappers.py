@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Iterable
 from libs.errors import O2CError, Reason
 from libs.pb.xref.v1 import maintenance_pb2 as pb
 from libs.xref.model import XrefCell
+from libs.xref.rules import batch_violations
 from libs.xref.transfer import Digest, TransferRow, invalid
+from services.xref.domain.remap import MAX_PAIRS, Pair, Remapped
 from services.xref.domain.transfer import Arrived
 from services.xref.intake import ImportHeader, ImportTrailer, Piece
 from services.xref.mappers import to_origin
@@ -74,6 +76,52 @@ def to_wire_imported(counts: Arrived) -> pb.ImportTableResponse:
         unchanged=counts.unchanged,
         deleted=counts.deleted,
     )
+
+
+def to_pairs(messages: Iterable[pb.IdPair]) -> list[Pair]:
+    """Ids that changed."""
+    return [Pair(message.table, message.old_id, message.new_id) for message in messages]
+
+
+def to_wire_remapped(counts: Remapped) -> pb.RemapIdsResponse:
+    """What became of a batch."""
+    return pb.RemapIdsResponse(changed=counts.changed, unchanged=counts.unchanged, unknown=counts.unknown)
+
+
+def to_wire_remapped_stream(counts: Remapped) -> pb.RemapIdsStreamResponse:
+    """What became of a batch that came in pieces."""
+    return pb.RemapIdsStreamResponse(changed=counts.changed, unchanged=counts.unchanged, unknown=counts.unknown)
+
+
+async def to_batch(requests: AsyncIterator[pb.RemapIdsStreamRequest]) -> pb.RemapIdsRequest:
+    """The pieces of a batch as one request, however many pairs it has.
+
+    Raises XREF_IMPORT_INVALID when the last piece does not count as many pairs as came, XREF_BATCH_TOO_LARGE as soon as there
+    are too many.
+    """
+    whole: pb.RemapIdsRequest | None = None
+    total = 0
+    async for piece in requests:
+        if whole is None:
+            whole = pb.RemapIdsRequest(
+                system=piece.system,
+                ignore_unknown=piece.ignore_unknown,
+                origin=piece.origin,
+                request_id=piece.request_id,
+                validate_only=piece.validate_only,
+            )
+        O2CError.raise_all(batch_violations(len(piece.pairs), "pairs"))
+        whole.pairs.extend(piece.pairs)
+        total = piece.total
+        if len(whole.pairs) > MAX_PAIRS:
+            break  # the check of the whole says so
+    if whole is None:
+        raise O2CError(invalid("the batch has no pieces", "pairs"))
+    if total != len(whole.pairs) and len(whole.pairs) <= MAX_PAIRS:
+        raise O2CError(
+            invalid(f"the last piece counts {total} pairs, {len(whole.pairs)} came: the batch is truncated", "total")
+        )
+    return whole
 
 
 def to_wire_header(table: str) -> pb.ExportTableResponse:

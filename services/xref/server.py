@@ -27,6 +27,7 @@ from services.xref.maintenance_handlers import XrefMaintenanceHandlers
 from services.xref.persistence import XrefRepository
 from services.xref.purge import cancelled, purge
 from services.xref.registry import Registry
+from services.xref.remap_store import RemapStore
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
 from services.xref.transfer_store import TransferStore
@@ -80,7 +81,8 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         row_ids = RowIds(db)
         repository = XrefRepository(db, registry, row_ids, ledger)
         handlers = XrefHandlers(repository, registry, ledger, history, feed, settings.history_days)
-        maintenance = XrefMaintenanceHandlers(TransferStore(db, registry, row_ids, ledger), registry)
+        transfers, remaps = TransferStore(db, registry, row_ids, ledger), RemapStore(db, registry, ledger)
+        maintenance = XrefMaintenanceHandlers(transfers, remaps, registry)
         yield {
             "name": NAME,
             "servicers": [

@@ -146,6 +146,13 @@ class Line:
     requested_delivery: datetime | None = None
     service_start: datetime | None = None
     target: str = ""
+    promotion_group: str = ""
+    """Promotion group of a membership or reward line."""
+    member_asset: str = ""
+    """On a membership line: asset of the service that is owner or member."""
+    segment: str = ""
+    product_class: str = ""
+    """Billing service type; with the segment, what routing rules may ask."""
     parties_changed: bool = False
     """Whether prior values mark the accounts, the profile or the owner as changed."""
 
@@ -196,6 +203,10 @@ class Order:
     profiles: tuple[Profile, ...] = ()
     """Every mention of a billing profile."""
     payments: tuple[Payment, ...] = ()
+    segment: str = ""
+    order_type: str = ""
+    channel: str = ""
+    """What routing rules may ask of an order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,60 +2,67 @@
 
 from __future__ import annotations
 
-from libs.routing import RoutableLine, Routing, RoutingFacts, route
-from services.order_orchestration.domain.model import Action, BillingType, Facts, Order, Policy, ProductType
-from services.order_orchestration.domain.tree import Tree
+from collections.abc import Mapping
 
-FROM_CATALOGUE = (BillingType.SUBSCRIPTION, BillingType.ITEM, BillingType.DISCOUNT)
-"""Billing types whose products are published by BRM, so that their cross-reference must exist."""
+from libs import orders
+from libs.routing import (
+    OrderedHeader,
+    OrderedLine,
+    Party,
+    RoutableLine,
+    Routing,
+    RoutingFacts,
+    routable_lines,
+    route,
+)
+from services.order_orchestration.domain.model import Action, Facts, Line, Order, Policy
+
+Recorded = Mapping[str, tuple[str, ...]]
+"""Instances of lines that are in fulfilment already, by line id; these are kept."""
 
 
-def route_order(order: Order, facts: Facts, policy: Policy) -> Routing:
+def route_order(order: Order, facts: Facts, policy: Policy, recorded: Recorded | None = None) -> Routing:
     """Where every line goes. Lines have inherited from their bundles; bundles that only give context are not routed."""
     known = RoutingFacts(facts.assets, facts.profiles, facts.products, facts.accounts)
-    return route(routable_lines(order), known, policy.routing)
+    return route(order_lines(order, recorded or {}), known, policy.routing)
 
 
-def routable_lines(order: Order) -> list[RoutableLine]:
+def order_lines(order: Order, recorded: Recorded) -> list[RoutableLine]:
     """The lines, grouped by service bundle, with the components of promotions and wrappers."""
-    tree = Tree(order.lines)
-    types = {account.account_id: account.type for account in order.accounts if account.type}
-    bundles = {line.line_id: tree.bundle(line) for line in order.lines}
-    active = {
-        bundle.line_id if (bundle := bundles[line.line_id]) else line.line_id
-        for line in order.lines
-        if line.action is not Action.NONE
-    }
-    found = []
-    for line in order.lines:
-        bundle = bundles[line.line_id]
-        group = bundle.line_id if bundle else ""
-        needed = (group or line.line_id) in active
-        is_promotion = line.product_type is ProductType.PROMOTION
-        is_wrapper = line.product_type is ProductType.CUSTOMIZABLE and not line.billable and not bundle
-        follows = is_promotion or is_wrapper
-        traits = {
-            "account_type": types.get(line.billing_account, ""),
-            "billing_account": line.billing_account,
-            "price_list": line.price_list or order.price_list,
-            "product_id": line.product_id,
-            "product_type": str(line.product_type),
-            "source_system": order.source_system,
-        }
-        found.append(
-            RoutableLine(
-                line_id=line.line_id,
-                position=line.position,
-                group=group if needed and not follows else "",
-                components=tuple(one.line_id for one in tree.components(line)) if follows else None,
-                billable=line.billable and (needed if not follows else line.action is not Action.NONE),
-                product_id=line.product_id,
-                product_required=needed and line.action is not Action.NONE and line.billing_type in FROM_CATALOGUE,
-                asset_id=line.asset_id,
-                profile_id="" if is_promotion else line.billing_profile,
-                billing_account_id=line.billing_account,
-                target=line.target,
-                traits=traits,
-            )
-        )
-    return found
+    header = OrderedHeader(
+        price_list=order.price_list,
+        segment=order.segment,
+        order_type=order.order_type,
+        channel=order.channel,
+        source_system=order.source_system,
+    )
+    parties: dict[str, Party] = {}
+    for account in order.accounts:
+        address = account.address
+        party = Party(account.type, account.class_, address.country, address.state_or_province, address.postal_code)
+        parties[account.account_id] = parties.get(account.account_id, Party()).completed_by(party)
+    return routable_lines([_ordered(line, recorded) for line in order.lines], header, parties)
+
+
+def _ordered(line: Line, recorded: Recorded) -> OrderedLine:
+    return OrderedLine(
+        line_id=line.line_id,
+        position=line.position,
+        parent_id=line.parent_id,
+        asset_id=line.asset_id,
+        action=orders.Action.ADD if line.action is Action.UNSPECIFIED else orders.Action(line.action),
+        product_id=line.product_id,
+        product_type=line.product_type,
+        billing_type=line.billing_type,
+        billing_account=line.billing_account,
+        billing_profile=line.billing_profile,
+        promotion_line_id=line.promotion_line_id,
+        promotion_asset_id=line.promotion_asset_id,
+        price_list=line.price_list,
+        target=line.target,
+        group_ref=line.promotion_group,
+        member_asset=line.member_asset,
+        segment=line.segment,
+        product_class=line.product_class,
+        recorded=recorded.get(line.line_id, ()),
+    )

@@ -38,6 +38,7 @@ _ACCOUNT_CLASSES = {
     pb.ACCOUNT_CLASS_SERVICE: "SERVICE",
     pb.ACCOUNT_CLASS_BILLING: "BILLING",
 }
+_ORDER_TYPES = {pb.ORDER_TYPE_SALES_ORDER: "SALES_ORDER"}
 _ROLES = ("service_account", "billing_account", "owner_account")
 _NANO = Decimal(1_000_000_000)
 
@@ -66,6 +67,9 @@ def to_domain_order(order: pb.Order) -> tuple[Order, list[Violation]]:
         accounts=tuple(_account(account, path) for account, path in _account_mentions(order)),
         profiles=tuple(_profile(profile, path) for profile, path in _profile_mentions(order)),
         payments=tuple(_payment(payment) for payment in order.payments),
+        segment=order.extensions.get("segment", ""),
+        order_type=_ORDER_TYPES.get(order.type_code, ""),
+        channel=order.channel,
     )
     return result, unknown_enums(order, "order")
 
@@ -98,6 +102,10 @@ def _line(line: pb.OrderLine, position: int) -> Line:
         requested_delivery=_time(dates, "requested_delivery") if dates else None,
         service_start=_time(dates, "service_start") if dates else None,
         target=line.target_system_id,
+        promotion_group=line.promotion_group_ref,
+        member_asset=line.membership.target_asset_integration_id,
+        segment=line.extensions.get("segment", ""),
+        product_class=line.billing_service_type,
         parties_changed=line.HasField("prior") and _parties_changed(line),
     )
 

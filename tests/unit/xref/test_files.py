@@ -13,6 +13,7 @@ from libs.errors import O2CError
 from libs.xref.aia_files import AiaFile, write_aia
 from libs.xref.brm_objects import brm_classes, class_of, kind_of
 from libs.xref.csv_files import CsvFile, write_csv
+from libs.xref.migration_files import Moved, read_batches
 from libs.xref.model import XrefCell
 from libs.xref.tables import standard_tables
 from libs.xref.transfer import TransferRow
@@ -169,3 +170,41 @@ def test_the_classes_name_standard_tables_and_each_id_has_one_class() -> None:
     assert class_of("/accounts") is None
     assert kind_of("0.0.0.1 /service/telco/gsm 10026 0") == "SERVICE"
     assert kind_of("GROUP-1") == ""
+
+
+MOVED = """batch_id,OLD_ID,NEW_ID
+7,0.0.0.1 /account 1 3,0.0.0.2 /account 901 0
+7,/service/ip 2,0.0.0.2 /service/ip 902 5
+8,0.0.0.1 /bill 3 0,0.0.0.2 /bill 903 0
+"""
+
+
+def test_what_a_migration_moved_is_read_batch_by_batch() -> None:
+    assert list(read_batches(io.StringIO(MOVED))) == [
+        ("7", [Moved(2, "", "0.0.0.1 /account 1 0", "0.0.0.2 /account 901 0"),
+               Moved(3, "", "0.0.0.1 /service/ip 2 0", "0.0.0.2 /service/ip 902 0")]),
+        ("8", [Moved(4, "", "0.0.0.1 /bill 3 0", "0.0.0.2 /bill 903 0")]),
+    ]  # fmt: skip
+    with_table = "TABLE_NAME,NEW_ID,OLD_ID,BATCH_ID\nT,/a 2,/a 1,1\n"
+    assert list(read_batches(io.StringIO(with_table))) == [("1", [Moved(2, "T", "0.0.0.1 /a 1 0", "0.0.0.1 /a 2 0")])]
+    assert list(read_batches(io.StringIO("BATCH_ID,OLD_ID,NEW_ID\n"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "message"),
+    [
+        ("", "header", "line 1: the header"),
+        ("BATCH_ID,OLD_ID\n", "header", "line 1: the header"),
+        ("BATCH_ID,OLD_ID,NEW_ID,X\n", "header", "line 1: the header"),
+        (MOVED + "7,/a 1,/a 2\n", "BATCH_ID", "line 5: batch 7 stands in two places"),
+        (MOVED + "9,/a 1\n", "", "line 5: 2 fields where 3"),
+        (MOVED + "9,account one,/a 2\n", "OLD_ID", "line 5: not a POID"),
+        (MOVED + "9,/a 1,/a\n", "NEW_ID", "line 5: not a POID"),
+    ],
+)
+def test_what_is_wrong_with_a_list_of_moved_objects_is_named_with_its_line(text: str, field: str, message: str) -> None:
+    with pytest.raises(O2CError) as caught:
+        list(read_batches(io.StringIO(text)))
+    (wrong,) = caught.value.violations
+    assert (str(wrong.reason), wrong.field) == ("XREF_IMPORT_INVALID", field)
+    assert wrong.message.startswith(message)

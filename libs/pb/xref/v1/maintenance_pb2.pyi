@@ -293,3 +293,189 @@ class ImportTableResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportTableResponse: _TypeAlias = ImportTableResponse  # noqa: Y015
+
+@_typing.final
+class IdPair(_message.Message):
+    """One id that changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    OLD_ID_FIELD_NUMBER: _builtins.int
+    NEW_ID_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Table; empty: every table that holds the old id."""
+    old_id: _builtins.str
+    """Id before, as it stands in the cross-references: "0.0.0.1 /account 11599 0"."""
+    new_id: _builtins.str
+    """Id now."""
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        old_id: _builtins.str = ...,
+        new_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_id", b"new_id", "old_id", b"old_id", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdPair: _TypeAlias = IdPair  # noqa: Y015
+
+@_typing.final
+class RemapIdsRequest(_message.Message):
+    """One batch of a migration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYSTEM_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    IGNORE_UNKNOWN_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    system: _builtins.str
+    """Billing system, whose column changes: "BRM_01"."""
+    ignore_unknown: _builtins.bool
+    """Skip ids that the cross-references do not know; otherwise they are an error."""
+    request_id: _builtins.str
+    """Client key of the call."""
+    validate_only: _builtins.bool
+    """Check only, write nothing."""
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdPair]:
+        """The pairs; 1,000 at most."""
+
+    @_builtins.property
+    def origin(self) -> _xref_pb2.Origin:
+        """Why, kept with every change."""
+
+    def __init__(
+        self,
+        *,
+        system: _builtins.str = ...,
+        pairs: _abc.Iterable[Global___IdPair] | None = ...,
+        ignore_unknown: _builtins.bool = ...,
+        origin: _xref_pb2.Origin | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignore_unknown", b"ignore_unknown", "origin", b"origin", "pairs", b"pairs", "request_id", b"request_id", "system", b"system", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemapIdsRequest: _TypeAlias = RemapIdsRequest  # noqa: Y015
+
+@_typing.final
+class RemapIdsResponse(_message.Message):
+    """What became of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    changed: _builtins.int
+    """Values replaced."""
+    unchanged: _builtins.int
+    """Pairs whose old id was replaced before."""
+    unknown: _builtins.int
+    """Pairs of which neither id is known, skipped as asked."""
+    def __init__(
+        self,
+        *,
+        changed: _builtins.int = ...,
+        unchanged: _builtins.int = ...,
+        unknown: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "unchanged", b"unchanged", "unknown", b"unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemapIdsResponse: _TypeAlias = RemapIdsResponse  # noqa: Y015
+
+@_typing.final
+class RemapIdsStreamRequest(_message.Message):
+    """A part of a batch. Everything but pairs counts in the first message only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYSTEM_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    IGNORE_UNKNOWN_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    system: _builtins.str
+    """Billing system."""
+    ignore_unknown: _builtins.bool
+    """Skip ids that the cross-references do not know."""
+    request_id: _builtins.str
+    """Client key of the call."""
+    validate_only: _builtins.bool
+    """Check only, write nothing."""
+    total: _builtins.int
+    """In the last message: number of pairs of the batch. Another number, or none: the batch is taken for truncated."""
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdPair]:
+        """Pairs; 1,000 in one message at most."""
+
+    @_builtins.property
+    def origin(self) -> _xref_pb2.Origin:
+        """Why, kept with every change."""
+
+    def __init__(
+        self,
+        *,
+        system: _builtins.str = ...,
+        pairs: _abc.Iterable[Global___IdPair] | None = ...,
+        ignore_unknown: _builtins.bool = ...,
+        origin: _xref_pb2.Origin | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignore_unknown", b"ignore_unknown", "origin", b"origin", "pairs", b"pairs", "request_id", b"request_id", "system", b"system", "total", b"total", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemapIdsStreamRequest: _TypeAlias = RemapIdsStreamRequest  # noqa: Y015
+
+@_typing.final
+class RemapIdsStreamResponse(_message.Message):
+    """What became of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    changed: _builtins.int
+    """Values replaced."""
+    unchanged: _builtins.int
+    """Pairs whose old id was replaced before."""
+    unknown: _builtins.int
+    """Pairs of which neither id is known, skipped as asked."""
+    def __init__(
+        self,
+        *,
+        changed: _builtins.int = ...,
+        unchanged: _builtins.int = ...,
+        unknown: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "unchanged", b"unchanged", "unknown", b"unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemapIdsStreamResponse: _TypeAlias = RemapIdsStreamResponse  # noqa: Y015

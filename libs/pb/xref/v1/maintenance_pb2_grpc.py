@@ -45,6 +45,16 @@ class XrefMaintenanceServiceStub:
                 request_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.ImportTableRequest.SerializeToString,
                 response_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.ImportTableResponse.FromString,
                 _registered_method=True)
+        self.RemapIds = channel.unary_unary(
+                '/o2c.xref.v1.XrefMaintenanceService/RemapIds',
+                request_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsResponse.FromString,
+                _registered_method=True)
+        self.RemapIdsStream = channel.stream_unary(
+                '/o2c.xref.v1.XrefMaintenanceService/RemapIdsStream',
+                request_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamResponse.FromString,
+                _registered_method=True)
 
 
 class XrefMaintenanceServiceServicer:
@@ -65,6 +75,20 @@ class XrefMaintenanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RemapIds(self, request, context):
+        """Follows an account migration: replaces old BRM ids by new ones, all of a batch or none; 1,000 pairs at most. Repeatable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemapIdsStream(self, request_iterator, context):
+        """RemapIds for a batch of up to 100,000 pairs, cut into messages; the first one says what for. Still all or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_XrefMaintenanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +101,16 @@ def add_XrefMaintenanceServiceServicer_to_server(servicer, server):
                     servicer.ImportTable,
                     request_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.ImportTableRequest.FromString,
                     response_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.ImportTableResponse.SerializeToString,
+            ),
+            'RemapIds': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemapIds,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsResponse.SerializeToString,
+            ),
+            'RemapIdsStream': grpc.stream_unary_rpc_method_handler(
+                    servicer.RemapIdsStream,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +168,60 @@ class XrefMaintenanceService:
             '/o2c.xref.v1.XrefMaintenanceService/ImportTable',
             o2c_dot_xref_dot_v1_dot_maintenance__pb2.ImportTableRequest.SerializeToString,
             o2c_dot_xref_dot_v1_dot_maintenance__pb2.ImportTableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemapIds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefMaintenanceService/RemapIds',
+            o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemapIdsStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/o2c.xref.v1.XrefMaintenanceService/RemapIdsStream',
+            o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

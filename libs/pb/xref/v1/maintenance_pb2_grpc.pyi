@@ -37,6 +37,10 @@ class XrefMaintenanceServiceStub:
     """A whole table as it stood at one moment: header, rows, trailer. Resumable by cursor."""
     ImportTable: _grpc.StreamUnaryMultiCallable[_maintenance_pb2.ImportTableRequest, _maintenance_pb2.ImportTableResponse]
     """Merges rows into a table: header, rows, trailer. Everything is checked and written in one commit, or nothing is."""
+    RemapIds: _grpc.UnaryUnaryMultiCallable[_maintenance_pb2.RemapIdsRequest, _maintenance_pb2.RemapIdsResponse]
+    """Follows an account migration: replaces old BRM ids by new ones, all of a batch or none; 1,000 pairs at most. Repeatable."""
+    RemapIdsStream: _grpc.StreamUnaryMultiCallable[_maintenance_pb2.RemapIdsStreamRequest, _maintenance_pb2.RemapIdsStreamResponse]
+    """RemapIds for a batch of up to 100,000 pairs, cut into messages; the first one says what for. Still all or none."""
 
 @_typing.type_check_only
 class XrefMaintenanceServiceAsyncStub(XrefMaintenanceServiceStub):
@@ -47,6 +51,10 @@ class XrefMaintenanceServiceAsyncStub(XrefMaintenanceServiceStub):
     """A whole table as it stood at one moment: header, rows, trailer. Resumable by cursor."""
     ImportTable: _aio.StreamUnaryMultiCallable[_maintenance_pb2.ImportTableRequest, _maintenance_pb2.ImportTableResponse]  # type: ignore[assignment]
     """Merges rows into a table: header, rows, trailer. Everything is checked and written in one commit, or nothing is."""
+    RemapIds: _aio.UnaryUnaryMultiCallable[_maintenance_pb2.RemapIdsRequest, _maintenance_pb2.RemapIdsResponse]  # type: ignore[assignment]
+    """Follows an account migration: replaces old BRM ids by new ones, all of a batch or none; 1,000 pairs at most. Repeatable."""
+    RemapIdsStream: _aio.StreamUnaryMultiCallable[_maintenance_pb2.RemapIdsStreamRequest, _maintenance_pb2.RemapIdsStreamResponse]  # type: ignore[assignment]
+    """RemapIds for a batch of up to 100,000 pairs, cut into messages; the first one says what for. Still all or none."""
 
 class XrefMaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
     """For operators; flows use XrefService. Served by the same process."""
@@ -66,5 +74,21 @@ class XrefMaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_maintenance_pb2.ImportTableResponse, _abc.Awaitable[_maintenance_pb2.ImportTableResponse]]:
         """Merges rows into a table: header, rows, trailer. Everything is checked and written in one commit, or nothing is."""
+
+    @_abc_1.abstractmethod
+    def RemapIds(
+        self,
+        request: _maintenance_pb2.RemapIdsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_maintenance_pb2.RemapIdsResponse, _abc.Awaitable[_maintenance_pb2.RemapIdsResponse]]:
+        """Follows an account migration: replaces old BRM ids by new ones, all of a batch or none; 1,000 pairs at most. Repeatable."""
+
+    @_abc_1.abstractmethod
+    def RemapIdsStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_maintenance_pb2.RemapIdsStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_maintenance_pb2.RemapIdsStreamResponse, _abc.Awaitable[_maintenance_pb2.RemapIdsStreamResponse]]:
+        """RemapIds for a batch of up to 100,000 pairs, cut into messages; the first one says what for. Still all or none."""
 
 def add_XrefMaintenanceServiceServicer_to_server(servicer: XrefMaintenanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

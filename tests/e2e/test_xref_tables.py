@@ -1,0 +1,90 @@
+"""Whole tables by hand: out to a file, back in, cut, bent, migrated; each with what a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from xref_terminal import XrefTerminal, xref_terminal
+
+ACCOUNT = "CUSTOMERPARTY_ACCOUNTID"
+ASSET = "INSTALLEDPRODUCT_ID"
+DUMP = """XREF_TABLE_NAME,XREF_COLUMN_NAME,ROW_NUMBER,VALUE,IS_DELETED,LAST_MODIFIED,LAST_ACCESSED
+INSTALLEDPRODUCT_ID,COMMON,R3,a1,N,,
+CUSTOMERPARTY_ACCOUNTID,COMMON,R1,g1,N,,
+CUSTOMERPARTY_ACCOUNTID,SEBL_01,R1,1-1,N,,
+CUSTOMERPARTY_ACCOUNTID,BRM_01,R1,0.0.0.1 /account 1 0,N,,
+CUSTOMERPARTY_ACCOUNTID,BRM_01,R1,0.0.0.1 /account 99 0,Y,2026-05-01 10:00:00,
+INSTALLEDPRODUCT_ID,BRM_01,R3,0.0.0.1 /service/ip 7 0,N,,
+INSTALLEDPRODUCT_ID,BRM_01,R3,0.0.0.1 /purchased_product 8 0,N,,
+"""
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[XrefTerminal]:
+    home = tmp_path_factory.mktemp("xref")
+    with xref_terminal(home) as ready:
+        (home / "dump.csv").write_text(DUMP)
+        yield ready
+
+
+@pytest.fixture
+def folder(terminal: XrefTerminal) -> Path:
+    return Path(terminal.suite.home)
+
+
+def test_an_operator_moves_from_aia_and_back(terminal: XrefTerminal, folder: Path) -> None:
+    dump = str(folder / "dump.csv")
+    counts = {"rows": 2, "added": 1, "deleted": 1}
+    assert terminal.json("import", dump, "--dry-run")[ACCOUNT] == counts
+    assert "1 rows; 1 added" in terminal.run("import", dump, "--lines", "7", "--table", ASSET)
+    assert terminal.json("import", dump, "--lines", "7") == {ACCOUNT: counts, ASSET: {"rows": 1, "unchanged": 1}}
+    assert terminal.json("import", dump)[ACCOUNT] == {"rows": 2, "unchanged": 1}
+    (row,) = terminal.json("lookup", ASSET, "a1", "--column", "COMMON")["rows"]
+    assert [cell.get("kind") for cell in row["cells"]] == [None, "SERVICE", "PRODUCT"]
+    back = folder / "back.csv"
+    terminal.run("export", ACCOUNT, ASSET, "--format", "aia", "--deleted", "--to", str(back))
+    assert terminal.json("import", str(back)) == {ACCOUNT: {"rows": 2, "unchanged": 1}, ASSET: {"rows": 1, "unchanged": 1}}
+    error = terminal.run("import", dump, "--lines", "8", code=1)
+    assert error.startswith("XREF_IMPORT_INVALID lines: 7 lines of values where 8 are expected")
+
+
+def test_a_file_that_was_cut_or_bent_is_refused_with_its_line(terminal: XrefTerminal, folder: Path) -> None:
+    whole, cut, bent = folder / "whole.csv", folder / "cut.csv", folder / "bent.csv"
+    lines = [f"{ACCOUNT},{n},{column},{column}-{n},,\n" for n in range(1, 4) for column in ("COMMON", "SEBL_01")]
+    terminal.run("import", str(folder / "dump.csv"))
+    terminal.run("export", ACCOUNT, "--to", str(whole))
+    text = whole.read_text()
+    before = terminal.run("export", ACCOUNT)
+    cut.write_text(text[: text.index("#end")] + "".join(lines))
+    assert "XREF_IMPORT_INVALID trailer: there is no trailer" in terminal.run("import", str(cut), code=1)
+    bent.write_text(text.replace("SEBL_01", "SEBL_77"))
+    assert "XREF_IMPORT_INVALID trailer.sha256" in terminal.run("import", str(bent), code=1)
+    dump = folder / "wrong.csv"
+    dump.write_text(DUMP.replace("COMMON,R1,g1", "COMMON,R1,other"))
+    assert "FIELD_IMMUTABLE rows[0].cells[0].value: line 3: this row has the COMMON id 'g1'" in terminal.run(
+        "import", str(dump), code=1
+    )
+    assert terminal.run("export", ACCOUNT) == before
+    assert "XREF_TABLE_UNKNOWN" in terminal.run("export", "NO_TABLE", "--to", str(folder / "none.csv"), code=1)
+    assert not list(folder.glob("none*"))
+
+
+def test_a_migration_is_followed_from_the_list_of_moved_objects(terminal: XrefTerminal, folder: Path) -> None:
+    terminal.run("import", str(folder / "dump.csv"))
+    moved = folder / "moved.csv"
+    moved.write_text(
+        "BATCH_ID,OLD_ID,NEW_ID\n"
+        "7,0.0.0.1 /account 1 5,0.0.0.2 /account 901 0\n7,0.0.0.1 /event 5 0,0.0.0.2 /event 6 0\n"
+        "8,0.0.0.1 /service/ip 7 0,0.0.0.2 /service/ip 907 0\n"
+    )
+    first = {"batch": "7", "changed": 1, "unchanged": 0, "unknown": 1}
+    second = {"batch": "8", "changed": 1, "unchanged": 0, "unknown": 0}
+    assert terminal.lines("remap", str(moved), "--dry-run") == [first, second]
+    assert terminal.lines("remap", str(moved), "--batch", "7") == [first]
+    assert terminal.lines("remap", str(moved)) == [{**first, "changed": 0, "unchanged": 1}, second]
+    assert "batch 8: 0 ids changed, 1 changed before, 0 not known" in terminal.run("remap", str(moved))
+    assert "XREF_VALUE_NOT_FOUND pairs[1].old_id" in terminal.run("remap", str(moved), "--strict", code=1)
+    (row,) = terminal.json("lookup", ACCOUNT, "g1", "--column", "COMMON")["rows"]
+    assert {"column": "BRM_01", "value": "0.0.0.2 /account 901 0"} in row["cells"]

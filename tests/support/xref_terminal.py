@@ -1,0 +1,52 @@
+"""A terminal beside a running cross-reference service, for the ``o2c xref`` commands."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from cli import main
+from cli.suite import SERVICES, Suite, Supervisor
+
+if not main.app.registered_groups:
+    main.add_commands()
+
+
+@dataclass(frozen=True, slots=True)
+class XrefTerminal:
+    """Runs commands against the service whose addresses a state file has."""
+
+    suite: Suite
+    state_file: Path
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """What ``o2c xref …`` prints; on standard error when it must end with another ``code`` than 0."""
+        environment = {"O2C_SUITE_FILE": str(self.state_file), "COLUMNS": "200"}
+        done = CliRunner().invoke(main.app, ["xref", *arguments], env=environment)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == code, done.output
+        return done.stderr if code else done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json"))
+
+    def lines(self, *arguments: str) -> list[Any]:
+        """Documents of a stream, one to a line."""
+        return [json.loads(line) for line in self.run(*arguments, "--json").splitlines()]
+
+
+@contextlib.contextmanager
+def xref_terminal(home: Path) -> Iterator[XrefTerminal]:
+    """The service and a sandbox as processes; nothing else of the suite."""
+    with Supervisor(home, services=("xref",)) as suite:
+        only = Suite(dict.fromkeys(SERVICES, suite.services["xref"]), suite.sandbox, suite.home)
+        state_file = home / "suite.json"
+        only.write(state_file)
+        yield XrefTerminal(only, state_file)
