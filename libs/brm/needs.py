@@ -47,6 +47,7 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             "SUBSCRIPTION_SET_DISCOUNT_STATUS",
             "SUBSCRIPTION_SET_BUNDLE",
         ),
+        "xref": _opcodes("READ_FLDS"),
         "billing_care": _opcodes(
             "READ_FLDS",
             "AR_GET_ACCT_BAL_SUMMARY",

@@ -29,6 +29,12 @@ class BrmClass:
     always: bool = False
     """Whether every object should be in a row."""
     kind: str = ""
+    composed: str = ""
+    """Table of keys composed with ``|``; the first one has the others."""
+
+    def table_of(self, key: str) -> str:
+        """The table in which a row with this key would be."""
+        return self.composed if self.composed and "|" in key else self.tables[0]
 
     def holds(self, type_: str) -> bool:
         """Whether ``type_`` is this class or one below it."""

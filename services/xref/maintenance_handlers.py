@@ -13,13 +13,16 @@ from libs.pb.xref.v1.maintenance_pb2_grpc import XrefMaintenanceServiceServicer
 from libs.xref import rules
 from libs.xref.model import MAX_BATCH
 from libs.xref.transfer import MAX_VIOLATIONS, Digest, TransferRow
+from services.xref import doctor_mappers
 from services.xref import maintenance_mappers as mappers
 from services.xref.batches import audit
+from services.xref.doctor import Doctor, Examination
 from services.xref.domain.remap import Remapped, remap_violations
 from services.xref.intake import receive
 from services.xref.mappers import to_origin
 from services.xref.registry import Registry
 from services.xref.remap_store import RemapOrder, RemapStore
+from services.xref.repairs import Repairs
 from services.xref.spool import Spool
 from services.xref.transfer_store import ImportOrder, TransferStore
 
@@ -29,9 +32,11 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class XrefMaintenanceHandlers(XrefMaintenanceServiceServicer):
     """The RPCs of o2c.xref.v1.XrefMaintenanceService."""
 
-    def __init__(self, store: TransferStore, remaps: RemapStore, registry: Registry) -> None:
+    def __init__(self, store: TransferStore, remaps: RemapStore, doctor: Doctor, repairs: Repairs, registry: Registry) -> None:
         self._store = store
         self._remaps = remaps
+        self._doctor = doctor
+        self._repairs = repairs
         self._registry = registry
 
     async def ExportTable(self, request: pb.ExportTableRequest, context: _Context) -> AsyncIterator[pb.ExportTableResponse]:
@@ -76,3 +81,23 @@ class XrefMaintenanceHandlers(XrefMaintenanceServiceServicer):
         O2CError.raise_all(found[:MAX_VIOLATIONS])
         order = RemapOrder(request.system, pairs, request.ignore_unknown, request.validate_only, request.request_id)
         return await self._remaps.remap(order, audit(request.request_id, to_origin(request.origin)))
+
+    async def Reconcile(self, request: pb.ReconcileRequest, context: _Context) -> AsyncIterator[pb.ReconcileResponse]:
+        """Differences between cross-references and one BRM instance."""
+        system = self._doctor.system(request.system)
+        await self._registry.load()
+        self._doctor.require_tables(request.system, request.tables, "tables[{}]")
+        O2CError.raise_all(doctor_mappers.db_number_violations(request.db_numbers))
+        cursor = doctor_mappers.from_cursor(request.cursor)
+        order = Examination(system, list(request.tables), list(request.db_numbers), cursor)
+        async for reported in self._doctor.examine(order):
+            yield doctor_mappers.to_wire_reported(reported)
+
+    async def Repair(self, request: pb.RepairRequest, context: _Context) -> pb.RepairResponse:
+        """Put findings right that still hold."""
+        O2CError.raise_all(rules.batch_violations(len(request.findings), "findings"))
+        findings = doctor_mappers.to_findings(request.findings)
+        await self._registry.load()
+        cause = audit(request.request_id, to_origin(request.origin))
+        outcomes = await self._repairs.repair(findings, cause, validate_only=request.validate_only)
+        return doctor_mappers.to_wire_repaired(outcomes)

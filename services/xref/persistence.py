@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import NamedTuple
@@ -114,6 +114,10 @@ _id_of = itemgetter(0)
 _value_of = itemgetter(2)
 _Numbered = list[tuple[int, XrefKey]]
 """Keys with their column ids, as a batch statement counts them."""
+
+
+Decide = Callable[[], Awaitable[WritePlan]]
+"""Reads rows and decides on them."""
 
 
 class FoundRow(NamedTuple):
@@ -286,16 +290,26 @@ class XrefRepository:
     async def write(
         self, items: Sequence[WriteItem], audit: Audit, answer_key: AnswerKey | None, *, validate_only: bool
     ) -> tuple[Written, ...]:
-        """Decide and write all items in one commit; decide again on fresh rows when another writer came in between."""
+        """Decide and write all items in one commit; the answer given before, for a call that comes again."""
         keys = self._readable(items)
         versions = any(item.write.expected_version for item in items)
-        for attempt in range(ATTEMPTS):
+
+        async def decide() -> WritePlan:
             answer = await find_answer(self.db, answer_key) if answer_key else None
             if answer is not None:
-                return answer
+                return WritePlan(answer, ())
             rows = await self.rows(keys, versions=versions)
             await self.row_ids.reserve(len(items))
-            plan = plan_writes(self.registry.tables, rows, items, self.row_ids.take)
+            return plan_writes(self.registry.tables, rows, items, self.row_ids.take)
+
+        return await self.settle(decide, audit, answer_key, validate_only=validate_only)
+
+    async def settle(
+        self, decide: Decide, audit: Audit, answer_key: AnswerKey | None = None, *, validate_only: bool
+    ) -> tuple[Written, ...]:
+        """Decide on rows as they are and write that in one commit; decide again when another writer came in between."""
+        for attempt in range(ATTEMPTS):
+            plan = await decide()
             if validate_only or not plan.changes:
                 return plan.outcomes
             try:

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from libs.brm.client import open_gateway
+from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database
 from libs.dvm import standard_maps
@@ -17,7 +19,10 @@ from libs.pb.xref.v1.maintenance_pb2_grpc import add_XrefMaintenanceServiceServi
 from libs.pb.xref.v1.value_maps_pb2_grpc import add_ValueMapServiceServicer_to_server
 from libs.pb.xref.v1.xref_pb2_grpc import add_XrefServiceServicer_to_server
 from libs.xref.tables import standard_tables
+from services.xref.brm_reader import BrmReader
 from services.xref.config import Settings
+from services.xref.doctor import Doctor
+from services.xref.doctor_store import DoctorStore
 from services.xref.domain.model import Audit
 from services.xref.feed import Feed
 from services.xref.handlers import XrefHandlers
@@ -28,6 +33,7 @@ from services.xref.persistence import XrefRepository
 from services.xref.purge import cancelled, purge
 from services.xref.registry import Registry
 from services.xref.remap_store import RemapStore
+from services.xref.repairs import Repairs
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
 from services.xref.transfer_store import TransferStore
@@ -81,8 +87,19 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         row_ids = RowIds(db)
         repository = XrefRepository(db, registry, row_ids, ledger)
         handlers = XrefHandlers(repository, registry, ledger, history, feed, settings.history_days)
-        transfers, remaps = TransferStore(db, registry, row_ids, ledger), RemapStore(db, registry, ledger)
-        maintenance = XrefMaintenanceHandlers(transfers, remaps, registry)
+        gateway = await stack.enter_async_context(open_gateway(billing_systems, needs=NEEDS[NAME]))
+        doctor = Doctor(
+            DoctorStore(db, registry, repository, settings.crm_systems),
+            BrmReader(gateway),
+            {system.code: system for system in billing_systems},
+        )
+        maintenance = XrefMaintenanceHandlers(
+            TransferStore(db, registry, row_ids, ledger),
+            RemapStore(db, registry, ledger),
+            doctor,
+            Repairs(doctor, repository),
+            registry,
+        )
         yield {
             "name": NAME,
             "servicers": [

@@ -53,6 +53,12 @@ _BILLINFO = (
     "BAL_GRP_OBJ", "CURRENCY", "BILL_WHEN", "ACTG_TYPE", "ACTG_CYCLE_DOM", "BUSINESS_PROFILE_OBJ",
 )  # fmt: skip
 _WINDOW = ("MOD_T >=", "MOD_T <=")
+_RANGE = ("POID.id >=", "POID.id <=")
+RECONCILED: Final = (
+    "/account", "/billinfo", "/payinfo", "/balance_group", "/group/billing", "/group/sharing", COLLECTIONS_GROUP, "/service",
+    "/purchased_product", "/purchased_discount", "/purchased_bundle", "/profile", "/product", "/discount",
+)  # fmt: skip
+"""Classes that are read by ranges of ids, to compare them with what is known outside of BRM."""
 _SERVICE = ("POID", "ACCOUNT_OBJ", "LOGIN", "STATUS", "STATUS_FLAGS", "SERVICE_ID", "BAL_GRP_OBJ", "SUBSCRIPTION_OBJ")
 
 SEARCHES: Final[Mapping[str, Search]] = MappingProxyType(
@@ -90,6 +96,7 @@ SEARCHES: Final[Mapping[str, Search]] = MappingProxyType(
             Search("items_by_trans_id", "/item", ("AR_BILLINFO_OBJ", "TRANS_ID")),
             Search("open_items", "/item", ("AR_BILLINFO_OBJ", "STATUS")),
             Search("bills_of_billinfo", "/bill", ("BILLINFO_OBJ",), ("POID", "BILL_NO", "NAME", "START_T", "END_T", "DUE")),
+            *(Search(f"{type_.strip('/').replace('/', '_')}_in_range", type_, _RANGE) for type_ in RECONCILED),
             Search("events_by_descr", "/event", ("ACCOUNT_OBJ", "DESCR"), ("POID", "DESCR", "ITEM_OBJ", "SERVICE_OBJ")),
         )
     }
@@ -190,10 +197,16 @@ def find_events_by_descr(account: PoidLike, descr: str, *, db: str = DEFAULT_DB)
     return search(SEARCHES["events_by_descr"], [account, descr], db=db)
 
 
-def find_range(type_: str, first: int, last: int, *, db: str = DEFAULT_DB) -> BrmCall:
-    """Objects of a class with ids from ``first`` to ``last``, both included: one page of a reconciliation run."""
-    found_by = Search("objects_in_range", type_, ("POID.id >=", "POID.id <="))
-    return search(found_by, [Poid(db, type_, first), Poid(db, type_, last)], db=db)
+def find_range(
+    type_: str, first: int, last: int, *, wanted: Sequence[str] = (), threshold: int | None = None, db: str = DEFAULT_DB
+) -> BrmCall:
+    """Objects of a class with ids from ``first`` to ``last``, both included: one page of a reconciliation run.
+
+    ``wanted`` are the fields to fetch (all when empty), ``threshold`` is the most objects to give: as many of them mean that
+    there may be more, and not which.
+    """
+    found_by = Search("objects_in_range", type_, _RANGE, tuple(wanted))
+    return search(found_by, [Poid(db, type_, first), Poid(db, type_, last)], threshold=threshold, db=db)
 
 
 def find_sharing_groups(owner: PoidLike, name: str = "", *, db: str = DEFAULT_DB) -> BrmCall:

@@ -23,42 +23,67 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from libs.pb.xref.v1 import xref_pb2 as o2c_dot_xref_dot_v1_dot_xref__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1do2c/xref/v1/maintenance.proto\x12\x0bo2c.xref.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16o2c/xref/v1/xref.proto\"D\n\x12\x45xportTableRequest\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\"\xa9\x01\n\x13\x45xportTableResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.o2c.xref.v1.TransferHeaderH\x00\x12)\n\x04rows\x18\x02 \x01(\x0b\x32\x19.o2c.xref.v1.TransferRowsH\x00\x12/\n\x07trailer\x18\x03 \x01(\x0b\x32\x1c.o2c.xref.v1.TransferTrailerH\x00\x42\x07\n\x05piece\"\xd3\x01\n\x12ImportTableRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.o2c.xref.v1.TransferHeaderH\x00\x12)\n\x04rows\x18\x02 \x01(\x0b\x32\x19.o2c.xref.v1.TransferRowsH\x00\x12/\n\x07trailer\x18\x03 \x01(\x0b\x32\x1c.o2c.xref.v1.TransferTrailerH\x00\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x42\x07\n\x05piece\"b\n\x0eTransferHeader\x12\r\n\x05table\x18\x01 \x01(\t\x12#\n\x06origin\x18\x02 \x01(\x0b\x32\x13.o2c.xref.v1.Origin\x12\x1c\n\x14\x61llow_missing_common\x18\x03 \x01(\x08\"F\n\x0cTransferRows\x12&\n\x04rows\x18\x01 \x03(\x0b\x32\x18.o2c.xref.v1.TransferRow\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"m\n\x0bTransferRow\x12\x0c\n\x04line\x18\x01 \x01(\x04\x12 \n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x11.o2c.xref.v1.Cell\x12.\n\ndeleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"/\n\x0fTransferTrailer\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"f\n\x13ImportTableResponse\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x0e\n\x06merged\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x04\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x04\"7\n\x06IdPair\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0e\n\x06old_id\x18\x02 \x01(\t\x12\x0e\n\x06new_id\x18\x03 \x01(\t\"\xad\x01\n\x0fRemapIdsRequest\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\"\n\x05pairs\x18\x02 \x03(\x0b\x32\x13.o2c.xref.v1.IdPair\x12\x16\n\x0eignore_unknown\x18\x03 \x01(\x08\x12#\n\x06origin\x18\x04 \x01(\x0b\x32\x13.o2c.xref.v1.Origin\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"G\n\x10RemapIdsResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x04\x12\x11\n\tunchanged\x18\x02 \x01(\x04\x12\x0f\n\x07unknown\x18\x03 \x01(\x04\"\xc2\x01\n\x15RemapIdsStreamRequest\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\"\n\x05pairs\x18\x02 \x03(\x0b\x32\x13.o2c.xref.v1.IdPair\x12\x16\n\x0eignore_unknown\x18\x03 \x01(\x08\x12#\n\x06origin\x18\x04 \x01(\x0b\x32\x13.o2c.xref.v1.Origin\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\r\n\x05total\x18\x07 \x01(\x04\"M\n\x16RemapIdsStreamResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x04\x12\x11\n\tunchanged\x18\x02 \x01(\x04\x12\x0f\n\x07unknown\x18\x03 \x01(\x04\x32\xe6\x02\n\x16XrefMaintenanceService\x12R\n\x0b\x45xportTable\x12\x1f.o2c.xref.v1.ExportTableRequest\x1a .o2c.xref.v1.ExportTableResponse0\x01\x12R\n\x0bImportTable\x12\x1f.o2c.xref.v1.ImportTableRequest\x1a .o2c.xref.v1.ImportTableResponse(\x01\x12G\n\x08RemapIds\x12\x1c.o2c.xref.v1.RemapIdsRequest\x1a\x1d.o2c.xref.v1.RemapIdsResponse\x12[\n\x0eRemapIdsStream\x12\".o2c.xref.v1.RemapIdsStreamRequest\x1a#.o2c.xref.v1.RemapIdsStreamResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1do2c/xref/v1/maintenance.proto\x12\x0bo2c.xref.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x16o2c/xref/v1/xref.proto\"D\n\x12\x45xportTableRequest\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\"\xa9\x01\n\x13\x45xportTableResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.o2c.xref.v1.TransferHeaderH\x00\x12)\n\x04rows\x18\x02 \x01(\x0b\x32\x19.o2c.xref.v1.TransferRowsH\x00\x12/\n\x07trailer\x18\x03 \x01(\x0b\x32\x1c.o2c.xref.v1.TransferTrailerH\x00\x42\x07\n\x05piece\"\xd3\x01\n\x12ImportTableRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.o2c.xref.v1.TransferHeaderH\x00\x12)\n\x04rows\x18\x02 \x01(\x0b\x32\x19.o2c.xref.v1.TransferRowsH\x00\x12/\n\x07trailer\x18\x03 \x01(\x0b\x32\x1c.o2c.xref.v1.TransferTrailerH\x00\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x42\x07\n\x05piece\"b\n\x0eTransferHeader\x12\r\n\x05table\x18\x01 \x01(\t\x12#\n\x06origin\x18\x02 \x01(\x0b\x32\x13.o2c.xref.v1.Origin\x12\x1c\n\x14\x61llow_missing_common\x18\x03 \x01(\x08\"F\n\x0cTransferRows\x12&\n\x04rows\x18\x01 \x03(\x0b\x32\x18.o2c.xref.v1.TransferRow\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"m\n\x0bTransferRow\x12\x0c\n\x04line\x18\x01 \x01(\x04\x12 \n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x11.o2c.xref.v1.Cell\x12.\n\ndeleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"/\n\x0fTransferTrailer\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"f\n\x13ImportTableResponse\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x0e\n\x06merged\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x04\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x04\"7\n\x06IdPair\x12\r\n\x05table\x18\x01 \x01(\t\x12\x0e\n\x06old_id\x18\x02 \x01(\t\x12\x0e\n\x06new_id\x18\x03 \x01(\t\"\xad\x01\n\x0fRemapIdsRequest\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\"\n\x05pairs\x18\x02 \x03(\x0b\x32\x13.o2c.xref.v1.IdPair\x12\x16\n\x0eignore_unknown\x18\x03 \x01(\x08\x12#\n\x06origin\x18\x04 \x01(\x0b\x32\x13.o2c.xref.v1.Origin\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"G\n\x10RemapIdsResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x04\x12\x11\n\tunchanged\x18\x02 \x01(\x04\x12\x0f\n\x07unknown\x18\x03 \x01(\x04\"\xc2\x01\n\x15RemapIdsStreamRequest\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\"\n\x05pairs\x18\x02 \x03(\x0b\x32\x13.o2c.xref.v1.IdPair\x12\x16\n\x0eignore_unknown\x18\x03 \x01(\x08\x12#\n\x06origin\x18\x04 \x01(\x0b\x32\x13.o2c.xref.v1.Origin\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\r\n\x05total\x18\x07 \x01(\x04\"M\n\x16RemapIdsStreamResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x04\x12\x11\n\tunchanged\x18\x02 \x01(\x04\x12\x0f\n\x07unknown\x18\x03 \x01(\x04\"V\n\x10ReconcileRequest\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\x0e\n\x06tables\x18\x02 \x03(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x12\n\ndb_numbers\x18\x04 \x03(\t\"\xbb\x01\n\x11ReconcileResponse\x12\'\n\x07\x66inding\x18\x01 \x01(\x0b\x32\x14.o2c.xref.v1.FindingH\x00\x12\x32\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.o2c.xref.v1.ReconcileProgressH\x00\x12\x30\n\x07summary\x18\x03 \x01(\x0b\x32\x1d.o2c.xref.v1.ReconcileSummaryH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05piece\"G\n\x11ReconcileProgress\x12\x11\n\tbrm_class\x18\x01 \x01(\t\x12\x0f\n\x07objects\x18\x02 \x01(\x04\x12\x0e\n\x06values\x18\x03 \x01(\x04\"\xa3\x01\n\x10ReconcileSummary\x12\x0f\n\x07objects\x18\x01 \x01(\x04\x12\x0e\n\x06values\x18\x02 \x01(\x04\x12=\n\x08\x66indings\x18\x03 \x03(\x0b\x32+.o2c.xref.v1.ReconcileSummary.FindingsEntry\x1a/\n\rFindingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xa5\x02\n\x07\x46inding\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.o2c.xref.v1.FindingKind\x12\x0e\n\x06system\x18\x02 \x01(\t\x12\r\n\x05table\x18\x03 \x01(\t\x12\x12\n\nkey_column\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\r\n\x05value\x18\x06 \x01(\t\x12\x0e\n\x06object\x18\x07 \x01(\t\x12\x12\n\nobject_key\x18\x08 \x01(\t\x12\x11\n\tother_key\x18\t \x01(\t\x12\x10\n\x08\x65vidence\x18\n \x01(\t\x12)\n\x06repair\x18\x0b \x01(\x0e\x32\x19.o2c.xref.v1.RepairAction\x12\x16\n\x0eproposed_value\x18\x0c \x01(\t\x12\x17\n\x0fproposed_column\x18\r \x01(\t\"\x87\x01\n\rRepairRequest\x12&\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x14.o2c.xref.v1.Finding\x12#\n\x06origin\x18\x02 \x01(\x0b\x32\x13.o2c.xref.v1.Origin\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"<\n\x0eRepairResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.o2c.xref.v1.RepairResult\"B\n\x0cRepairResult\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status*\x8f\x02\n\x0b\x46indingKind\x12\x1c\n\x18\x46INDING_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46INDING_KIND_ORPHAN\x10\x01\x12\x19\n\x15\x46INDING_KIND_DANGLING\x10\x02\x12\x1a\n\x16\x46INDING_KIND_DUPLICATE\x10\x03\x12\x18\n\x14\x46INDING_KIND_CROSSED\x10\x04\x12\x1f\n\x1b\x46INDING_KIND_WRONG_INSTANCE\x10\x05\x12\x16\n\x12\x46INDING_KIND_STALE\x10\x06\x12\x18\n\x14\x46INDING_KIND_MISSING\x10\x07\x12%\n!FINDING_KIND_TOMBSTONED_BUT_ALIVE\x10\x08*\xcc\x01\n\x0cRepairAction\x12\x1d\n\x19REPAIR_ACTION_UNSPECIFIED\x10\x00\x12\x16\n\x12REPAIR_ACTION_LINK\x10\x01\x12\x19\n\x15REPAIR_ACTION_REPLACE\x10\x02\x12\x18\n\x14REPAIR_ACTION_REMOVE\x10\x03\x12\x16\n\x12REPAIR_ACTION_MOVE\x10\x04\x12\x1d\n\x19REPAIR_ACTION_MOVE_COLUMN\x10\x05\x12\x19\n\x15REPAIR_ACTION_ADD_ROW\x10\x06\x32\xf7\x03\n\x16XrefMaintenanceService\x12R\n\x0b\x45xportTable\x12\x1f.o2c.xref.v1.ExportTableRequest\x1a .o2c.xref.v1.ExportTableResponse0\x01\x12R\n\x0bImportTable\x12\x1f.o2c.xref.v1.ImportTableRequest\x1a .o2c.xref.v1.ImportTableResponse(\x01\x12G\n\x08RemapIds\x12\x1c.o2c.xref.v1.RemapIdsRequest\x1a\x1d.o2c.xref.v1.RemapIdsResponse\x12[\n\x0eRemapIdsStream\x12\".o2c.xref.v1.RemapIdsStreamRequest\x1a#.o2c.xref.v1.RemapIdsStreamResponse(\x01\x12L\n\tReconcile\x12\x1d.o2c.xref.v1.ReconcileRequest\x1a\x1e.o2c.xref.v1.ReconcileResponse0\x01\x12\x41\n\x06Repair\x12\x1a.o2c.xref.v1.RepairRequest\x1a\x1b.o2c.xref.v1.RepairResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'o2c.xref.v1.maintenance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXPORTTABLEREQUEST']._serialized_start=103
-  _globals['_EXPORTTABLEREQUEST']._serialized_end=171
-  _globals['_EXPORTTABLERESPONSE']._serialized_start=174
-  _globals['_EXPORTTABLERESPONSE']._serialized_end=343
-  _globals['_IMPORTTABLEREQUEST']._serialized_start=346
-  _globals['_IMPORTTABLEREQUEST']._serialized_end=557
-  _globals['_TRANSFERHEADER']._serialized_start=559
-  _globals['_TRANSFERHEADER']._serialized_end=657
-  _globals['_TRANSFERROWS']._serialized_start=659
-  _globals['_TRANSFERROWS']._serialized_end=729
-  _globals['_TRANSFERROW']._serialized_start=731
-  _globals['_TRANSFERROW']._serialized_end=840
-  _globals['_TRANSFERTRAILER']._serialized_start=842
-  _globals['_TRANSFERTRAILER']._serialized_end=889
-  _globals['_IMPORTTABLERESPONSE']._serialized_start=891
-  _globals['_IMPORTTABLERESPONSE']._serialized_end=993
-  _globals['_IDPAIR']._serialized_start=995
-  _globals['_IDPAIR']._serialized_end=1050
-  _globals['_REMAPIDSREQUEST']._serialized_start=1053
-  _globals['_REMAPIDSREQUEST']._serialized_end=1226
-  _globals['_REMAPIDSRESPONSE']._serialized_start=1228
-  _globals['_REMAPIDSRESPONSE']._serialized_end=1299
-  _globals['_REMAPIDSSTREAMREQUEST']._serialized_start=1302
-  _globals['_REMAPIDSSTREAMREQUEST']._serialized_end=1496
-  _globals['_REMAPIDSSTREAMRESPONSE']._serialized_start=1498
-  _globals['_REMAPIDSSTREAMRESPONSE']._serialized_end=1575
-  _globals['_XREFMAINTENANCESERVICE']._serialized_start=1578
-  _globals['_XREFMAINTENANCESERVICE']._serialized_end=1936
+  _globals['_RECONCILESUMMARY_FINDINGSENTRY']._loaded_options = None
+  _globals['_RECONCILESUMMARY_FINDINGSENTRY']._serialized_options = b'8\001'
+  _globals['_FINDINGKIND']._serialized_start=2684
+  _globals['_FINDINGKIND']._serialized_end=2955
+  _globals['_REPAIRACTION']._serialized_start=2958
+  _globals['_REPAIRACTION']._serialized_end=3162
+  _globals['_EXPORTTABLEREQUEST']._serialized_start=128
+  _globals['_EXPORTTABLEREQUEST']._serialized_end=196
+  _globals['_EXPORTTABLERESPONSE']._serialized_start=199
+  _globals['_EXPORTTABLERESPONSE']._serialized_end=368
+  _globals['_IMPORTTABLEREQUEST']._serialized_start=371
+  _globals['_IMPORTTABLEREQUEST']._serialized_end=582
+  _globals['_TRANSFERHEADER']._serialized_start=584
+  _globals['_TRANSFERHEADER']._serialized_end=682
+  _globals['_TRANSFERROWS']._serialized_start=684
+  _globals['_TRANSFERROWS']._serialized_end=754
+  _globals['_TRANSFERROW']._serialized_start=756
+  _globals['_TRANSFERROW']._serialized_end=865
+  _globals['_TRANSFERTRAILER']._serialized_start=867
+  _globals['_TRANSFERTRAILER']._serialized_end=914
+  _globals['_IMPORTTABLERESPONSE']._serialized_start=916
+  _globals['_IMPORTTABLERESPONSE']._serialized_end=1018
+  _globals['_IDPAIR']._serialized_start=1020
+  _globals['_IDPAIR']._serialized_end=1075
+  _globals['_REMAPIDSREQUEST']._serialized_start=1078
+  _globals['_REMAPIDSREQUEST']._serialized_end=1251
+  _globals['_REMAPIDSRESPONSE']._serialized_start=1253
+  _globals['_REMAPIDSRESPONSE']._serialized_end=1324
+  _globals['_REMAPIDSSTREAMREQUEST']._serialized_start=1327
+  _globals['_REMAPIDSSTREAMREQUEST']._serialized_end=1521
+  _globals['_REMAPIDSSTREAMRESPONSE']._serialized_start=1523
+  _globals['_REMAPIDSSTREAMRESPONSE']._serialized_end=1600
+  _globals['_RECONCILEREQUEST']._serialized_start=1602
+  _globals['_RECONCILEREQUEST']._serialized_end=1688
+  _globals['_RECONCILERESPONSE']._serialized_start=1691
+  _globals['_RECONCILERESPONSE']._serialized_end=1878
+  _globals['_RECONCILEPROGRESS']._serialized_start=1880
+  _globals['_RECONCILEPROGRESS']._serialized_end=1951
+  _globals['_RECONCILESUMMARY']._serialized_start=1954
+  _globals['_RECONCILESUMMARY']._serialized_end=2117
+  _globals['_RECONCILESUMMARY_FINDINGSENTRY']._serialized_start=2070
+  _globals['_RECONCILESUMMARY_FINDINGSENTRY']._serialized_end=2117
+  _globals['_FINDING']._serialized_start=2120
+  _globals['_FINDING']._serialized_end=2413
+  _globals['_REPAIRREQUEST']._serialized_start=2416
+  _globals['_REPAIRREQUEST']._serialized_end=2551
+  _globals['_REPAIRRESPONSE']._serialized_start=2553
+  _globals['_REPAIRRESPONSE']._serialized_end=2613
+  _globals['_REPAIRRESULT']._serialized_start=2615
+  _globals['_REPAIRRESULT']._serialized_end=2681
+  _globals['_XREFMAINTENANCESERVICE']._serialized_start=3165
+  _globals['_XREFMAINTENANCESERVICE']._serialized_end=3668
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,16 @@ class XrefMaintenanceServiceStub:
                 request_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamRequest.SerializeToString,
                 response_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamResponse.FromString,
                 _registered_method=True)
+        self.Reconcile = channel.unary_stream(
+                '/o2c.xref.v1.XrefMaintenanceService/Reconcile',
+                request_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.ReconcileRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.ReconcileResponse.FromString,
+                _registered_method=True)
+        self.Repair = channel.unary_unary(
+                '/o2c.xref.v1.XrefMaintenanceService/Repair',
+                request_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RepairRequest.SerializeToString,
+                response_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RepairResponse.FromString,
+                _registered_method=True)
 
 
 class XrefMaintenanceServiceServicer:
@@ -89,6 +99,20 @@ class XrefMaintenanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reconcile(self, request, context):
+        """Compares the cross-references of one billing system with what that BRM holds: differences and progress, as found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Repair(self, request, context):
+        """Carries out proposed repairs of findings that still hold; 1,000 at most. Repeatable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_XrefMaintenanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +135,16 @@ def add_XrefMaintenanceServiceServicer_to_server(servicer, server):
                     servicer.RemapIdsStream,
                     request_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamRequest.FromString,
                     response_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamResponse.SerializeToString,
+            ),
+            'Reconcile': grpc.unary_stream_rpc_method_handler(
+                    servicer.Reconcile,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.ReconcileRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.ReconcileResponse.SerializeToString,
+            ),
+            'Repair': grpc.unary_unary_rpc_method_handler(
+                    servicer.Repair,
+                    request_deserializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RepairRequest.FromString,
+                    response_serializer=o2c_dot_xref_dot_v1_dot_maintenance__pb2.RepairResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +256,60 @@ class XrefMaintenanceService:
             '/o2c.xref.v1.XrefMaintenanceService/RemapIdsStream',
             o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamRequest.SerializeToString,
             o2c_dot_xref_dot_v1_dot_maintenance__pb2.RemapIdsStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconcile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/o2c.xref.v1.XrefMaintenanceService/Reconcile',
+            o2c_dot_xref_dot_v1_dot_maintenance__pb2.ReconcileRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_maintenance__pb2.ReconcileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Repair(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/o2c.xref.v1.XrefMaintenanceService/Repair',
+            o2c_dot_xref_dot_v1_dot_maintenance__pb2.RepairRequest.SerializeToString,
+            o2c_dot_xref_dot_v1_dot_maintenance__pb2.RepairResponse.FromString,
             options,
             channel_credentials,
             insecure,
