@@ -1,4 +1,4 @@
-"""``python -m bench [rpc] [brm] [flows] [orders] [memory] [engine]``: measure. Without names: all but the last two."""
+"""``python -m bench [PART …]``: measure. Without names: all but the last two."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ PARTS = {
     "brm": "the BRM connector beside a bare HTTP loop, and the sandbox's own speed",
     "flows": "BRM calls, RPCs and commits of the example orders, beside the least",
     "orders": "orders of 10, 100 and 1,000 lines through the whole suite",
+    "customers": "orders of 10, 100 and 1,000 new accounts, beside the same BRM calls sent bare",
     "memory": "what a sandbox instance takes at 100,000 objects (a minute)",
     "engine": "kill -9 of one of two orchestration pods on PostgreSQL (half a minute)",
 }
-DEFAULT = ("rpc", "brm", "flows", "orders")
+DEFAULT = ("rpc", "brm", "flows", "orders", "customers")
 
 
 def main() -> None:
     """Command line."""
-    text = "\n".join(f"  {name:<8}{what}" for name, what in PARTS.items())
+    text = "\n".join(f"  {name:<10}{what}" for name, what in PARTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=f"Measure.\n\n{text}", formatter_class=argparse.RawDescriptionHelpFormatter
     )

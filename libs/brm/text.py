@@ -18,6 +18,8 @@ _WITH_TAIL: Final = "DEBIT_NUM"
 _TAIL: Final = 4
 _LONG_ENOUGH_FOR_TAIL: Final = 9
 _COLUMN: Final = 29
+_SCALARS: Final = frozenset((str, int, Poid, Decimal, datetime, bytes, bool, type(None)))
+"""Types of values that have no inside: most values of an flist, so they are told apart quickly."""
 
 
 def mask(flist: Any) -> Any:
@@ -25,7 +27,10 @@ def mask(flist: Any) -> Any:
     if isinstance(flist, Array):
         return Array({key: mask(value) for key, value in flist.items()})
     if isinstance(flist, Mapping):
-        return {name: _masked(name, value) if name in SENSITIVE else mask(value) for name, value in flist.items()}
+        return {
+            name: _masked(name, value) if name in SENSITIVE else value if type(value) in _SCALARS else mask(value)
+            for name, value in flist.items()
+        }
     return flist
 
 

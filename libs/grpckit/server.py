@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -78,6 +79,7 @@ async def serve(
     port once calls are taken.
     """
     logs.configure(name, settings.log_level, log_fields)
+    calm_garbage_collector()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,6 +99,13 @@ async def serve(
             _write_port(port_file, address)
         await stopping.wait()
         _log.info("draining")
+
+
+def calm_garbage_collector() -> None:
+    """A batch or a large order makes thousands of short-lived objects; looking after every 700 costs a quarter of the work."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @contextlib.asynccontextmanager

@@ -95,26 +95,40 @@ class PlanError(ValueError):
 
 def refs_in(value: Any) -> Iterator[Ref]:
     """Every reference inside an flist value, in order."""
-    if isinstance(value, Ref):
-        yield value
-    elif isinstance(value, Mapping):
+    found: list[Ref] = []
+    _collect(value, found)
+    return iter(found)
+
+
+def _collect(value: Any, found: list[Ref]) -> None:
+    """What :func:`refs_in` yields. A large order has a hundred thousand values, so each is looked at once and quickly."""
+    if isinstance(value, dict):
         for item in value.values():
-            yield from refs_in(item)
+            if isinstance(item, (dict, Ref)):
+                _collect(item, found)
+    elif isinstance(value, Ref):
+        found.append(value)
 
 
 def bind(value: Any, bindings: Mapping[str, Any]) -> Any:
     """``value`` with every bound reference replaced; unbound references stay."""
-    if isinstance(value, Ref):
-        return bindings.get(value.name, value)
-    if isinstance(value, Array):
-        return Array({key: bind(item, bindings) for key, item in value.items()})
-    if isinstance(value, Mapping):
-        return {key: bind(item, bindings) for key, item in value.items()}
-    return value
+    if isinstance(value, dict):
+        bound = {key: bind(item, bindings) if isinstance(item, (dict, Ref)) else item for key, item in value.items()}
+        return Array(bound) if isinstance(value, Array) else bound
+    return bindings.get(value.name, value) if isinstance(value, Ref) else value
 
 
-def dependencies(plan: Plan) -> dict[str, frozenset[str]]:
-    """Step key to the keys it waits for: by reference, by ``after``. Raises :class:`PlanError` on a plan that cannot run."""
+def references(plan: Plan) -> dict[str, frozenset[str]]:
+    """Step key to the names it needs."""
+    return {step.key: frozenset(ref.name for ref in refs_in(step.call.input)) for step in plan.steps}
+
+
+def dependencies(plan: Plan, needs: Mapping[str, frozenset[str]] | None = None) -> dict[str, frozenset[str]]:
+    """Step key to the keys it waits for: by reference, by ``after``. Raises :class:`PlanError` on a plan that cannot run.
+
+    ``needs`` are the plan's :func:`references`, where somebody has them already.
+    """
+    needs = references(plan) if needs is None else needs
     producer: dict[str, str] = {}
     keys: set[str] = set()
     for step in plan.steps:
@@ -130,14 +144,17 @@ def dependencies(plan: Plan) -> dict[str, frozenset[str]]:
         unknown = set(step.after) - keys
         if unknown:
             raise PlanError(f"{step.key} waits for unknown {', '.join(sorted(unknown))}")
-        needed = {producer[ref.name] for ref in refs_in(step.call.input) if ref.name in producer}
+        needed = {producer[name] for name in needs[step.key] if name in producer}
         graph[step.key] = frozenset(needed | set(step.after)) - {step.key}
     return graph
 
 
-def waves(plan: Plan) -> tuple[tuple[Step, ...], ...]:
-    """The steps in rounds: each round needs only earlier rounds. Order inside a round is the plan's. Raises PlanError."""
-    graph = dependencies(plan)
+def waves(plan: Plan, graph: Mapping[str, frozenset[str]] | None = None) -> tuple[tuple[Step, ...], ...]:
+    """The steps in rounds: each round needs only earlier rounds. Order inside a round is the plan's. Raises PlanError.
+
+    ``graph`` are the plan's :func:`dependencies`, where somebody has them already.
+    """
+    graph = dependencies(plan) if graph is None else graph
     done: set[str] = set()
     rounds: list[tuple[Step, ...]] = []
     pending = list(plan.steps)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -32,8 +32,8 @@ from libs.brm.flist import Flist, get
 from libs.brm.gateway import BrmGateway
 from libs.errors import O2CError, Reason
 from libs.plan.journal import Answer, Entry, EntryState, Journal, fingerprint_of
-from libs.plan.model import Plan, PlanError, Step, Yield, bind, dependencies, refs_in, waves
-from libs.xref.model import Mode, XrefKey, XrefWrite
+from libs.plan.link import Linker
+from libs.plan.model import Plan, PlanError, Step, Yield, bind, dependencies, references, waves
 
 if TYPE_CHECKING:
     from libs.db import Transaction
@@ -130,38 +130,54 @@ async def run(
     Failing steps do not raise; they are in the result. Raises :class:`PlanError` for a plan that cannot be run (before
     anything is written) and ``O2CError`` when the journal or the cross-references cannot be written.
     """
-    rounds = waves(plan)
-    _check_bound(plan)
-    runner = _Runner(plan, run_key, journal, gateway, xref, source_system, asyncio.Semaphore(concurrency), guard)
+    needs = references(plan)
+    graph = dependencies(plan, needs)
+    rounds = waves(plan, graph)
+    _check_bound(plan, needs)
+    limit = asyncio.Semaphore(concurrency)
+    runner = _Runner(plan, needs, graph, run_key, journal, gateway, Linker(xref, source_system, plan), limit, guard)
     return await runner.run(rounds, finish)
 
 
-def _check_bound(plan: Plan) -> None:
+def _check_bound(plan: Plan, needs: Mapping[str, frozenset[str]]) -> None:
     known = {claim.name for claim in plan.claims} | {output.name for step in plan.steps for output in step.yields}
-    for step in plan.steps:
-        for ref in refs_in(step.call.input):
-            if ref.name not in known:
-                raise PlanError(f"{step.key} needs {ref.name}, which nothing yields")
+    for key, names in needs.items():
+        if unknown := names - known:
+            raise PlanError(f"{key} needs {min(unknown)}, which nothing yields")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ready:
-    """A step whose references are bound."""
+    """A step all of whose references have a value. Its call is drawn up when it is needed, between the calls of others."""
 
     step: Step
-    call: BrmCall
-    mark: str
-    """Fingerprint of the bound call."""
+    bindings: Mapping[str, Any]
+    _call: BrmCall | None = None
+    _mark: str = ""
+
+    @property
+    def call(self) -> BrmCall:
+        if self._call is None:
+            call = self.step.call
+            self._call = BrmCall(call.opcode, bind(call.input, self.bindings), call.flags)
+        return self._call
+
+    @property
+    def mark(self) -> str:
+        """Fingerprint of the bound call."""
+        self._mark = self._mark or fingerprint_of(self.call)
+        return self._mark
 
 
 @dataclass(slots=True)
 class _Runner:
     plan: Plan
+    needs: Mapping[str, frozenset[str]]
+    graph: Mapping[str, frozenset[str]]
     run_key: str
     journal: Journal
     gateway: BrmGateway
-    xref: XrefPort
-    source_system: str
+    linker: Linker
     slots: asyncio.Semaphore
     guard: Callable[[Transaction], Awaitable[None]] | None = None
     bindings: dict[str, Any] = field(default_factory=dict)
@@ -171,53 +187,43 @@ class _Runner:
     calls: int = 0
 
     async def run(self, rounds: Sequence[Sequence[Step]], finish: Callable[[RunResult], Answer | None] | None) -> RunResult:
-        graph = dependencies(self.plan)
-        await self._claim()
-        earlier = await self.journal.load(self.run_key) if rounds else {}
-        unsettled = frozenset(key for key, entry in earlier.items() if entry.state is EntryState.INTENDED)
-        outcomes: list[Entry] = []
-        for wave in rounds:
-            ready = self._ready(wave, graph)
-            reused = {item.step.key for item in ready if self._reuse(item, earlier.get(item.step.key))}
-            fresh = [item for item in ready if item.step.key not in reused]
-            intents = [Entry(item.step.key, EntryState.INTENDED, item.mark) for item in fresh if item.step.key not in unsettled]
-            await self._record([*outcomes, *intents])
-            await self._perform(fresh, unsettled)
-            changed = [item for item in ready if item.step.key not in reused or not earlier[item.step.key].linked]
-            outcomes = await self._link_and_conclude(changed)
+        async with self.linker:
+            self.bindings.update(await self.linker.claim(frozenset().union(*self.needs.values())))
+            outcomes = await self._rounds(rounds)
+            self.bindings.update(await self.linker.claimed())
         result = RunResult({step.key: self.results[step.key] for step in self.plan.steps}, self.bindings, self.calls)
         await self._record(outcomes, finish(result) if finish else None)
         return result
 
+    async def _rounds(self, rounds: Sequence[Sequence[Step]]) -> list[Entry]:
+        """Every wave; the outcomes of the last one, which are not written yet."""
+        earlier = await self.journal.load(self.run_key) if rounds else {}
+        unsettled = frozenset(key for key, entry in earlier.items() if entry.state is EntryState.INTENDED)
+        outcomes: list[Entry] = []
+        for wave in rounds:
+            ready = self._ready(wave)
+            reused = {item.step.key for item in ready if self._reuse(item, earlier.get(item.step.key))}
+            fresh = [item for item in ready if item.step.key not in reused]
+            intents = [Entry(item.step.key, EntryState.INTENDED, "") for item in fresh if item.step.key not in unsettled]
+            await self._record([*outcomes, *intents])
+            await self._perform(fresh, unsettled)
+            unlinked = [item for item in ready if item.step.key in reused and not earlier[item.step.key].linked]
+            outcomes = await self._link_and_conclude(fresh, unlinked)
+        return outcomes
+
     async def _record(self, entries: Sequence[Entry], answer: Answer | None = None) -> None:
         await self.journal.record(self.run_key, entries, answer, guard=self.guard)
 
-    def _ready(self, wave: Sequence[Step], graph: Mapping[str, frozenset[str]]) -> list[_Ready]:
+    def _ready(self, wave: Sequence[Step]) -> list[_Ready]:
         """The steps of a wave that can be made; the others are skipped."""
         ready: list[_Ready] = []
         for step in wave:
-            call = self._bound(step, graph[step.key])
-            if call is None:
-                self.results[step.key] = StepResult(step.key, StepState.SKIPPED)
+            made = all(self.results[key].state in (StepState.DONE, StepState.PARTIAL) for key in self.graph[step.key])
+            if made and self.needs[step.key] <= self.bindings.keys():
+                ready.append(_Ready(step, self.bindings))
             else:
-                ready.append(_Ready(step, call, fingerprint_of(call)))
+                self.results[step.key] = StepResult(step.key, StepState.SKIPPED)
         return ready
-
-    async def _claim(self) -> None:
-        if not self.plan.claims:
-            return
-        keys = {claim.name: XrefKey(claim.table, self.source_system, claim.crm_id) for claim in self.plan.claims}
-        common = await self.xref.get_or_create(list(dict.fromkeys(keys.values())))
-        self.bindings.update({name: common[key] for name, key in keys.items()})
-
-    def _bound(self, step: Step, needs: Iterable[str]) -> BrmCall | None:
-        """The call without references, ``None`` when something it needs is not there."""
-        if any(self.results[key].state not in (StepState.DONE, StepState.PARTIAL) for key in needs):
-            return None
-        bound = bind(step.call.input, self.bindings)
-        if next(refs_in(bound), None) is not None:
-            return None
-        return BrmCall(step.call.opcode, bound, step.call.flags)
 
     def _reuse(self, item: _Ready, entry: Entry | None) -> bool:
         """Whether an earlier attempt did exactly this; if so its outputs count."""
@@ -258,6 +264,7 @@ class _Runner:
                     await self._settle_then_make(item.step, item.call)
                 else:
                     await self._make(item.step, item.call)
+            self.linker.add(item.step, self.results[item.step.key].outputs)
 
     async def _settle_then_make(self, step: Step, call: BrmCall) -> None:
         """A step an earlier attempt left behind: adopt its effect, or make it once it is proven to have had none."""
@@ -314,36 +321,23 @@ class _Runner:
     def _fail(self, step: Step, state: StepState, error: O2CError) -> None:
         self.results[step.key] = StepResult(step.key, state, How.CALLED, error=error)
 
-    async def _link_and_conclude(self, changed: Sequence[_Ready]) -> list[Entry]:
-        """Cross-reference what the wave yielded; the journal entries of its steps, to be written with the next commit."""
-        links = [write for item in changed for write in self._links(item.step, self.results[item.step.key].outputs)]
-        if links:
-            try:
-                await self.xref.populate(links)
-            except O2CError:
-                await self._record(self._entries(changed, linked=False))
-                raise
+    async def _link_and_conclude(self, fresh: Sequence[_Ready], unlinked: Sequence[_Ready]) -> list[Entry]:
+        """Cross-reference what the wave yielded, and what an earlier attempt could not; the journal entries of these steps, to
+        be written with the next commit."""
+        for item in unlinked:
+            self.linker.add(item.step, self.results[item.step.key].outputs)
+        changed = [*fresh, *unlinked]
+        try:
+            await self.linker.settle()
+        except O2CError:
+            await self._record(self._entries(changed, linked=False))
+            raise
         return self._entries(changed, linked=True)
 
     def _entries(self, items: Sequence[_Ready], *, linked: bool) -> list[Entry]:
         """Outcomes for the journal. A step of unknown outcome has none: it stays intended."""
         entries = (self._entry(item.step.key, item.mark, linked=linked) for item in items)
         return [entry for entry in entries if entry is not None]
-
-    def _links(self, step: Step, outputs: Mapping[str, Any]) -> list[XrefWrite]:
-        return [
-            XrefWrite(
-                table=output.link.table,
-                ref_column=self.source_system,
-                ref_value=output.link.crm_id,
-                column=self.plan.system_id,
-                value=str(outputs[output.name]),
-                mode=Mode.UPDATE if output.link.moves else Mode.LINK,
-                kind=output.link.kind,
-            )
-            for output in step.yields
-            if output.link is not None and output.name in outputs
-        ]
 
     def _entry(self, key: str, mark: str, *, linked: bool) -> Entry | None:
         result = self.results[key]

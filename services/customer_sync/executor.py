@@ -95,7 +95,7 @@ def account_key(system_id: str, account_id: str) -> str:
     return f"{system_id}:account:{account_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Closing:
     """What goes into the commit of a plan's last outcomes: what it arranged; and when the request ends with it, its
     record, what to answer when it is repeated, and the end of the lease."""
@@ -106,6 +106,8 @@ class _Closing:
     lease: Lease
     last: bool
     """Whether no other plan will be made, whatever comes of this one."""
+    reached: Outcome | None = None
+    """What came of the plan, once it has run."""
 
     def __call__(self, result: RunResult) -> Answer:
         done = [key for key, step in result.steps.items() if step.state is StepState.DONE]
@@ -125,7 +127,9 @@ class _Closing:
         return self.last or bool(result.errors) or not result.stale
 
     def outcome(self, result: RunResult) -> Outcome:
-        return _merged(_outcome(self.sync, result), self.before)
+        if self.reached is None:
+            self.reached = _merged(_outcome(self.sync, result), self.before)
+        return self.reached
 
 
 _NEWS: Final = frozenset((EntityOutcome.CREATED, EntityOutcome.LINKED, EntityOutcome.UPDATED))

@@ -7,7 +7,7 @@ from typing import Final
 
 from google.protobuf.message import Message
 
-from services.customer_sync.mappers.walk import messages
+from services.customer_sync.mappers.walk import is_sensitive, places
 
 VISIBLE: Final = 4
 """Last characters of a sensitive text that take part; numbers and shorter texts do not take part at all."""
@@ -18,12 +18,10 @@ def fingerprint_of(request: Message) -> str:
     plain = type(request)()
     plain.CopyFrom(request)
     plain.ClearField("request_id")
-    for message, _ in messages(plain, ""):
-        for field, value in message.ListFields():
-            if not field.GetOptions().debug_redact:
-                continue
-            if isinstance(value, str) and len(value) > 2 * VISIBLE:
-                setattr(message, field.name, value[-VISIBLE:])
-            else:
-                message.ClearField(field.name)
+    for message, name, _ in places(plain, is_sensitive):
+        value = getattr(message, name)
+        if isinstance(value, str) and len(value) > 2 * VISIBLE:
+            setattr(message, name, value[-VISIBLE:])
+        else:
+            message.ClearField(name)
     return hashlib.sha256(plain.SerializeToString(deterministic=True)).hexdigest()

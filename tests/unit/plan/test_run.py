@@ -288,6 +288,52 @@ async def test_ids_that_could_not_be_linked_are_linked_by_the_next_attempt_witho
     assert all((await world.linked("a")).values())
 
 
+MANY = plan(*(step(f"s{number}") for number in range(2_300)))
+
+
+async def test_a_large_plan_claims_and_links_in_full_batches_while_it_calls(world: World) -> None:
+    """Claims that no call refers to and full batches of links do not wait for the end; nothing is linked before its claim."""
+    sizes: list[int] = []
+    populate, claim = world.xref.populate, world.xref.get_or_create
+    claimed = 0
+
+    async def counted_claim(keys: Any, column: str = "COMMON") -> dict[XrefKey, str]:
+        nonlocal claimed
+        found = await claim(keys, column)
+        claimed += len(found)
+        return found
+
+    async def counted(items: Any) -> None:
+        assert claimed == len(MANY.claims)
+        sizes.append(len(items))
+        await populate(items)
+
+    world.xref.populate, world.xref.get_or_create = counted, counted_claim  # type: ignore[method-assign]
+    result = await world.run(MANY)
+    assert result.complete
+    assert sizes == [1_000, 1_000, 300]
+    assert {f"common(s{number})" for number in range(2_300)} <= result.bindings.keys()
+
+
+async def test_a_batch_that_fails_in_the_middle_of_a_wave_is_linked_by_the_next_attempt(world: World) -> None:
+    populate = world.xref.populate
+    away = [1]
+
+    async def failing_once(items: Any) -> None:
+        if away:
+            away.pop()
+            raise O2CError.of(Reason.XREF_UNAVAILABLE, "away")
+        await populate(items)
+
+    world.xref.populate = failing_once  # type: ignore[method-assign]
+    with pytest.raises(O2CError):
+        await world.run(MANY)
+    calls = len(world.billing.called)
+    assert (await world.run(MANY)).complete
+    assert len(world.billing.called) == calls == 2_300
+    assert all((await world.linked(*(each.key for each in MANY.steps))).values())
+
+
 async def test_a_step_that_asks_for_something_else_now_is_made_anew(world: World) -> None:
     first = Step("s", "set", BrmCall("OP", {"KEY": "one"}))
     await world.run(Plan("BRM_01", (first,)))

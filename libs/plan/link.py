@@ -1,0 +1,95 @@
+"""Cross-references of a run: COMMON ids claimed, yielded ids linked; beside the calls wherever nobody has to wait for it.
+
+Where one batch does not hold all claims, the ids that calls refer to are claimed first, the others while the first calls are
+made; yielded ids are linked as soon as there are enough for a full batch. So there are no more round trips than if one waited
+for the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from libs.plan.model import Claim, Plan, Step
+from libs.xref.model import MAX_BATCH, Mode, XrefKey, XrefWrite
+
+if TYPE_CHECKING:
+    from libs.xref.client import XrefPort
+
+
+class Linker:
+    """Claims and links of one plan. A context manager: when left, nothing of it runs any more."""
+
+    def __init__(self, xref: XrefPort, source_system: str, plan: Plan) -> None:
+        self._xref = xref
+        self._source_system = source_system
+        self._plan = plan
+        self._claiming: asyncio.Task[dict[str, str]] | None = None
+        self._waiting: list[XrefWrite] = []
+        self._linking: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Linker:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks = [*self._linking, *([self._claiming] if self._claiming else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def claim(self, wanted: frozenset[str]) -> dict[str, str]:
+        """COMMON ids of the claims whose names are in ``wanted``; the others are on their way when this returns."""
+        claims = self._plan.claims
+        if len(claims) <= MAX_BATCH:
+            return await self._claims(claims)
+        first = await self._claims([claim for claim in claims if claim.name in wanted])
+        self._claiming = asyncio.ensure_future(self._claims([claim for claim in claims if claim.name not in wanted]))
+        return first
+
+    async def claimed(self) -> dict[str, str]:
+        """COMMON ids of the claims that were on their way."""
+        return await self._claiming if self._claiming is not None else {}
+
+    def add(self, step: Step, outputs: Mapping[str, Any]) -> None:
+        """Link what a step yielded, with the next batch."""
+        for output in step.yields:
+            if output.link is not None and output.name in outputs:
+                self._waiting.append(
+                    XrefWrite(
+                        table=output.link.table,
+                        ref_column=self._source_system,
+                        ref_value=output.link.crm_id,
+                        column=self._plan.system_id,
+                        value=str(outputs[output.name]),
+                        mode=Mode.UPDATE if output.link.moves else Mode.LINK,
+                        kind=output.link.kind,
+                    )
+                )
+        while len(self._waiting) >= MAX_BATCH:
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            self._linking.append(asyncio.ensure_future(self._link(batch)))
+
+    async def settle(self) -> None:
+        """Return when everything added is linked. Raises what a batch was refused with, after all have ended."""
+        if self._waiting:
+            batch, self._waiting = self._waiting, []
+            self._linking.append(asyncio.ensure_future(self._link(batch)))
+        batches, self._linking = self._linking, []
+        for ended in await asyncio.gather(*batches, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
+    async def _link(self, batch: list[XrefWrite]) -> None:
+        await self.claimed()  # a link needs its row
+        await self._xref.populate(batch)
+
+    async def _claims(self, claims: Sequence[Claim]) -> dict[str, str]:
+        if not claims:
+            return {}
+        keys = {claim.name: XrefKey(claim.table, self._source_system, claim.crm_id) for claim in claims}
+        common = await self._xref.get_or_create(list(dict.fromkeys(keys.values())))
+        return {name: common[key] for name, key in keys.items()}
