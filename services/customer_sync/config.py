@@ -34,11 +34,13 @@ class Settings(ServiceSettings):
     )
     corporate_hierarchy_account_type: Literal["", "BUSINESS", "RESIDENTIAL"] = Field(
         "BUSINESS",
-        description="Account type whose full CRM hierarchy counts; empty turns it off. Synchronising such a hierarchy is not"
-        " available yet: orders that need it are refused.",
+        description="Account type whose full CRM hierarchy is synchronised; empty turns it off: two levels for all.",
     )
     compat_release: Literal["11.3", "12.x"] = Field(
         "11.3", description="Release to follow: 12.x collates sponsorship lines, too."
+    )
+    sync_customer_account: bool = Field(
+        False, description="Whether the account an order is placed for is created, too, as releases 12.x do."
     )
     respond_business_errors: bool = Field(
         True, description="Whether callers are told of refused requests; false answers SUPPRESSED, as the original does."
@@ -85,6 +87,7 @@ class Settings(ServiceSettings):
             corporate_account_type=self.corporate_hierarchy_account_type,
             service_level_balance_groups=system.service_level_balance_groups,
             sponsorship_contributes=self.compat_release == "12.x",
+            customer_account_contributes=self.sync_customer_account,
             thirty_one_day_billing=system.thirty_one_day_billing,
             phone_masks=system.phone_masks,
             account_status_sync=self.enable_account_status_sync,

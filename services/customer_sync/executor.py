@@ -42,6 +42,7 @@ class Executor:
 
     async def plan(self, command: Command, policy: Policy) -> Outcome:
         """What would be done. Reads; writes nothing anywhere."""
+        command = await self.lookup.completed(command, policy)
         collation, _ = collate(command, policy)
         facts = await self.lookup.gather(command, collation, policy)
         return planned(plan_sync_order_customers(command, facts, policy))
@@ -52,6 +53,7 @@ class Executor:
         One request at a time works on an account, in all processes (customer-sync 2.6). Raises ``O2CError``: violations of the
         order, LOCK_TIMEOUT, or a store or xref that cannot be reached. Failing BRM calls are in the outcome.
         """
+        command = await self.lookup.completed(command, policy)
         collation, _ = collate(command, policy)
         keys = {f"{command.system_id}:order:{command.order_id}"}
         keys |= {account_key(command.system_id, account_id) for account_id in collation.accounts}

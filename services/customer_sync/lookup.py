@@ -11,10 +11,13 @@ from libs.brm.codes import Status
 from libs.brm.flist import get
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
+from libs.crm.client import CrmPort, NoCrm
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.collation import Collation
-from services.customer_sync.domain.model import Command, Facts, Payee, Policy, Service
+from services.customer_sync.domain.draft import primary_profiles
+from services.customer_sync.domain.inquiry import answered, inquiry_of
+from services.customer_sync.domain.model import Command, CrmCustomer, Facts, Payee, Policy, Service
 from services.customer_sync.persistence import Memory
 
 _OF_PAYEE: Final = ("ACCOUNT_OBJ", "CURRENCY")
@@ -23,11 +26,28 @@ _OF_PAYEE: Final = ("ACCOUNT_OBJ", "CURRENCY")
 class Lookup:
     """Facts about customers of one order in one BRM instance."""
 
-    def __init__(self, xref: XrefPort, gateway: BrmGateway, memory: Memory, billing_systems: Collection[str]) -> None:
+    def __init__(
+        self,
+        xref: XrefPort,
+        gateway: BrmGateway,
+        crm: CrmPort[CrmCustomer],
+        memory: Memory,
+        billing_systems: Collection[str],
+    ) -> None:
         self._xref = xref
         self._gateway = gateway
+        self._crm = crm
+        self._has_crm = not isinstance(crm, NoCrm)
         self._memory = memory
         self._billing_systems = billing_systems
+
+    async def completed(self, command: Command, policy: Policy) -> Command:
+        """The command with what only the CRM can tell; one call, or none. Raises CRM_UNAVAILABLE."""
+        inquiry = inquiry_of(command, policy)
+        if not inquiry.account_ids or not (inquiry.required or self._has_crm):
+            return command
+        found = await self._crm.accounts(inquiry.account_ids, with_ancestors=inquiry.with_ancestors, with_billing_profiles=True)
+        return answered(command, inquiry, found.accounts, found.not_found)
 
     async def gather(self, command: Command, collation: Collation, policy: Policy, *, thorough: bool = False) -> Facts:
         """All facts the planner needs. Nothing to know, no call.
@@ -143,7 +163,7 @@ def _wanted(command: Command, collation: Collation) -> Iterator[tuple[str, str]]
     for account_id in collation.accounts:
         yield calls.ACCOUNTS, account_id
         yield calls.BALANCE_GROUPS, account_id
-    for profile_id in collation.profiles:
+    for profile_id in (*collation.profiles, *_stand_ins(command, collation)):
         yield calls.BILL_UNITS, profile_id
         yield calls.PAYMENT_RECORDS, profile_id
     for payment in command.payments:
@@ -159,6 +179,14 @@ def _wanted(command: Command, collation: Collation) -> Iterator[tuple[str, str]]
     for line in command.lines:
         if line.service_account_id in collation.repaid and line.asset_id:
             yield calls.ASSETS, line.asset_id
+
+
+def _stand_ins(command: Command, collation: Collation) -> Iterator[str]:
+    """Profiles that may become the unit of an account which no line gives one."""
+    primary = primary_profiles(command)
+    for account_id in collation.accounts:
+        if not collation.profiles_of(account_id) and account_id in primary:
+            yield primary[account_id].profile_id
 
 
 def _assets(found: Mapping[tuple[str, str], XrefRow], column: str) -> dict[str, frozenset[Poid]]:

@@ -74,21 +74,21 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         channel = open_channel(settings.xref_target, settings)
         stack.push_async_callback(channel.close)
         gateway = await stack.enter_async_context(open_gateway(billing_systems, needs=NEEDS[NAME]))
-        journal, memory, xref = await Journal.open(db), await Memory.open(db), GrpcXref(channel)
+        crm = await stack.enter_async_context(
+            open_crm(settings.crm_target, settings, to_domain_customer, "O2C_CUSTOMER_SYNC_CRM_TARGET")
+        )
         codes = frozenset(system.code for system in billing_systems)
+        journal, memory, xref = await Journal.open(db), await Memory.open(db), GrpcXref(channel)
         alone = Alone(await Leases.open(db), settings.lock_wait_seconds)
         executor = Executor(
             journal=journal,
             gateway=gateway,
             xref=xref,
-            lookup=Lookup(xref, gateway, memory, codes),
+            lookup=Lookup(xref, gateway, crm, memory, codes),
             alone=alone,
             concurrency=settings.concurrency,
         )
         records = await Records.open(db)
-        crm = await stack.enter_async_context(
-            open_crm(settings.crm_target, settings, to_domain_customer, "O2C_CUSTOMER_SYNC_CRM_TARGET")
-        )
         views = CustomerViews(xref, gateway, crm, codes)
         replies = Replies(journal, records, settings.reply_rules())
         targets = settings.targets(billing_systems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
@@ -10,9 +11,11 @@ from libs.dvm import ValueMaps
 from libs.grpckit.enum_names import expand_enums
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.order.v1.order_pb2 import Order
-from services.customer_sync.domain.model import Command, Facts, Policy, SyncPlan
+from sandbox.crm.store import CrmStore
+from services.customer_sync.domain.inquiry import answered, inquiry_of
+from services.customer_sync.domain.model import Command, CrmCustomer, Facts, Policy, SyncPlan
 from services.customer_sync.domain.planner import plan_sync_order_customers
-from services.customer_sync.mappers import to_domain_command
+from services.customer_sync.mappers import to_domain_command, to_domain_customer
 
 POLICY = Policy(system_id="BRM_01", value_maps=ValueMaps.load())
 
@@ -113,9 +116,22 @@ def command(document: Order, system_id: str = "BRM_01") -> Command:
     return to_domain_command(request(document), system_id)
 
 
-def planned(document: Order, facts: Facts | None = None, policy: Policy = POLICY) -> SyncPlan:
-    """The plan for an order, with nothing known unless facts are given."""
-    return plan_sync_order_customers(command(document, policy.system_id), facts or Facts(), policy)
+def planned(
+    document: Order, facts: Facts | None = None, policy: Policy = POLICY, crm: Mapping[str, Any] | None = None
+) -> SyncPlan:
+    """The plan for an order, with nothing known unless facts are given; ``crm`` holds what the CRM answers when asked."""
+    asked = command(document, policy.system_id)
+    if crm is not None:
+        asked = answered(asked, inquiry_of(asked, policy), crm_customers(crm), frozenset())
+    return plan_sync_order_customers(asked, facts or Facts(), policy)
+
+
+def crm_customers(crm: Mapping[str, Any]) -> dict[str, CrmCustomer]:
+    """Customers as the CRM stand-in would give them, of a document that can be loaded into it."""
+    store = CrmStore()
+    store.load(crm)
+    ids = [part["account_id"] for part in crm["accounts"]]
+    return {each: to_domain_customer(store.message(each, with_billing_profiles=True)) for each in ids}
 
 
 def after(plan: SyncPlan, facts: Facts | None = None) -> Facts:

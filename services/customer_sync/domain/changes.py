@@ -1,5 +1,5 @@
-"""Checks that look at several objects at once: one bill frequency per family, what a change may change, whose hierarchy is
-ours to make (customer-sync V16, V27-V29, 6.1)."""
+"""Checks that look at several objects at once: one bill frequency per family, what a change may change (customer-sync V16,
+V27-V29)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from libs.dvm import COMMON
 from libs.errors import Reason, Violation
-from services.customer_sync.domain.collation import Collation, contribution_of
+from services.customer_sync.domain.collation import Collation
+from services.customer_sync.domain.contributions import contribution_of
 from services.customer_sync.domain.model import Command, Facts, Line, Policy, Profile
 from services.customer_sync.domain.rules import FREQUENCY_MAP
 from services.customer_sync.domain.table_10_1 import CHANGING
@@ -86,24 +87,3 @@ def _differs(prior: str | None, now: str) -> bool:
 def _line_violation(reason: Reason, message: str, line: Line, field: str) -> Violation:
     accounts = ",".join(dict.fromkeys((line.service_account_id, line.billing_account_id)))
     return Violation(reason, message, f"{line.path}.{field}", {"line_ids": line.line_id, "account_ids": accounts})
-
-
-def corporate_violations(command: Command, collation: Collation, facts: Facts, policy: Policy) -> Iterator[Violation]:
-    """Accounts whose full CRM hierarchy would have to be synchronised: refused, because the chain is not read yet.
-
-    A corporate account without parent that pays for itself needs no hierarchy (C19) and passes.
-    """
-    wanted = policy.corporate_account_type.upper()
-    if not wanted:
-        return
-    for account_id in collation.accounts:
-        account = command.accounts.get(account_id)
-        if account is None or account.type != wanted or account_id in facts.accounts:
-            continue
-        if account.parent_account_id or account_id in collation.parents or account_id in collation.parents.values():
-            message = (
-                f"account {account_id} belongs to a corporate hierarchy, which this release does not synchronise; with "
-                "corporate_hierarchy_account_type empty its billing account alone becomes its parent"
-            )
-            metadata = {"kind": "CORPORATE_HIERARCHY", "entity": "account", "crm_id": account_id, "system": policy.system_id}
-            yield Violation(Reason.BRM_CAPABILITY_MISSING, message, account.path, metadata)

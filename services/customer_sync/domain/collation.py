@@ -7,42 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from libs.errors import Reason, Violation
+from services.customer_sync.domain.contributions import Contribution, contribution_of
+from services.customer_sync.domain.corporate import corporation_of
+from services.customer_sync.domain.groups import depth_of
 from services.customer_sync.domain.model import Command, Line, LineKind, PayerKey, Policy
-from services.customer_sync.domain.table_10_1 import CHANGING, PROCESSED
-
-
-@dataclass(frozen=True, slots=True)
-class Contribution:
-    """What a line of some kind contributes."""
-
-    service_account: bool = False
-    billing_account: bool = False
-    billing_profile: bool = False
-
-
-_ALL: Final = Contribution(service_account=True, billing_account=True, billing_profile=True)
-CONTRIBUTIONS: Final[Mapping[LineKind, Contribution]] = {
-    LineKind.SERVICE_BUNDLE: _ALL,
-    LineKind.ITEM: _ALL,
-    LineKind.SUBSCRIPTION: _ALL,
-    LineKind.DISCOUNT: _ALL,
-    LineKind.SPONSORSHIP: Contribution(),
-    LineKind.PROMOTION: Contribution(billing_account=True),
-    LineKind.OTHER: Contribution(),
-}
-"""Guide ch. 10: which lines contribute what. Customer accounts never do here, legal owners only with legal groups."""
-
-
-def contribution_of(line: Line, policy: Policy) -> Contribution:
-    """What this line contributes; nothing when its action is not processed."""
-    if line.action not in PROCESSED:
-        return Contribution()
-    if line.kind is LineKind.SPONSORSHIP and policy.sponsorship_contributes:
-        return _ALL
-    return CONTRIBUTIONS[line.kind]
+from services.customer_sync.domain.table_10_1 import CHANGING
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +31,8 @@ class Collation:
     """Service account to its parent: the first billing account met that is not itself (Q38)."""
     repaid: Mapping[str, str] = field(default_factory=dict)
     """Service account to the first billing account that takes over as its payer, where prior values say that it did (5.3)."""
+    corporate: frozenset[str] = frozenset()
+    """Accounts whose place is that of the CRM's hierarchy, not below who pays for them (6)."""
     line_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Lines that name the account, profile or payer (by CRM id)."""
 
@@ -86,9 +59,9 @@ class Collation:
 
     @property
     def in_order(self) -> list[str]:
-        """Accounts that pay before accounts that are paid for; within these as the lines name them."""
-        paid_for = self.parents.keys() - self.paying_for_others
-        return sorted(self.accounts, key=lambda account_id: account_id in paid_for)
+        """Accounts that pay before accounts that are paid for; within these from the root down, and as the lines name them."""
+        paid_for = {key.service_account_id for key in self.payers} - self.paying_for_others
+        return sorted(self.accounts, key=lambda account_id: (account_id in paid_for, depth_of(account_id, self.parents)))
 
     @property
     def paying_for_others(self) -> frozenset[str]:
@@ -117,17 +90,23 @@ def collate(command: Command, policy: Policy) -> tuple[Collation, list[Violation
         if owner != line.billing_account_id or stated not in ("", line.billing_account_id):
             violations.append(_not_of_account(line, stated or owner))
         lines.append(line)
+    if policy.customer_account_contributes and accounts and command.customer_account_id:
+        accounts.setdefault(command.customer_account_id)
+    corporation = corporation_of(command, lines, policy)
+    corporate = frozenset(corporation.accounts)
     payers = _payers(lines)
+    two_level = {child: parent for child, parent in _parents(payers).items() if child not in corporate}
     collation = Collation(
-        accounts=tuple(accounts),
+        accounts=tuple(dict.fromkeys((*accounts, *corporation.accounts))),
         profiles=profiles,
         payers=payers,
         changed_payers=frozenset(_changed(lines)),
-        parents=_parents(payers),
-        repaid=_repaid(lines),
-        line_ids=_line_ids(command.lines, policy),
+        parents={**two_level, **corporation.parents},
+        repaid={child: payer for child, payer in _repaid(lines).items() if child not in corporate},
+        corporate=corporate,
+        line_ids={**corporation.line_ids, **_line_ids(command.lines, policy)},
     )
-    return collation, violations + _cycles(collation)
+    return collation, [*violations, *corporation.violations, *_cycles(collation)]
 
 
 def _missing(line: Line, part: Contribution) -> Iterable[Violation]:

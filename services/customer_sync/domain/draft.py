@@ -48,8 +48,10 @@ class Draft:
     payments: list[PostedPayment] = field(default_factory=list)
     claims: dict[str, Claim] = field(default_factory=dict)
     caller: Caller = field(init=False)
+    primary_profiles: Mapping[str, Profile] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.primary_profiles = primary_profiles(self.command)
         translate = Translator(self.policy, self.command.source_system, self.findings)
         self.caller = Caller(translate, self.facts, self.command.order_date)
 
@@ -69,6 +71,15 @@ class Draft:
         """Its details; of one that nobody describes, the id alone."""
         known = self.command.profiles.get(profile_id)
         return known or Profile(profile_id, f"order.billing_profiles[{profile_id}]")
+
+    def primary_profile(self, account_id: str) -> Profile | None:
+        """The account's primary billing profile, else its first; ``None`` when neither order nor CRM tell of any."""
+        return self.primary_profiles.get(account_id)
+
+    def lives_elsewhere(self, profile_id: str) -> bool:
+        """Whether the profile is another instance's, and may not be used here (V30)."""
+        here = profile_id in self.facts.bill_units
+        return self.policy.billing_care_enabled and not here and bool(self.facts.units_elsewhere.get(profile_id))
 
     def step(
         self,
@@ -112,6 +123,16 @@ class Draft:
         """An object that is there already and that the latest step changes."""
         common = self.facts.common_ids.get((table, crm_id), "")
         self.entities.append(Entity(crm_id, kind, common, known[crm_id], EntityOutcome.UPDATED, self.steps[-1].key))
+
+
+def primary_profiles(command: Command) -> dict[str, Profile]:
+    """Account to its primary billing profile, else its first, of those that order and CRM tell of."""
+    chosen: dict[str, Profile] = {}
+    for profile in command.profiles.values():
+        known = chosen.get(profile.account_id)
+        if known is None or (profile.is_primary and not known.is_primary):
+            chosen[profile.account_id] = profile
+    return chosen
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,5 +1,6 @@
-"""Which account is to be below which, after an order (customer-sync 5.1, 5.3).
+"""Which account is to be below which, after an order (customer-sync 5.1, 5.3, 6.4).
 
+A corporate account stands where the CRM's hierarchy has it (``corporate``). For all others there are two levels:
 A service account comes below the first billing account that pays for it, and stays there. It moves only when an order changes
 its payer for all its services, with prior values that say so.
 """
@@ -7,7 +8,7 @@ its payer for all its services, with prior values that say so.
 from __future__ import annotations
 
 from services.customer_sync.domain import calls
-from services.customer_sync.domain.collation import CONTRIBUTIONS
+from services.customer_sync.domain.contributions import CONTRIBUTIONS
 from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.groups import GroupAction, GroupChange, group_changes
 from services.customer_sync.domain.model import Action, EntityKind, Parenting
@@ -31,7 +32,9 @@ def wanted_parents(draft: Draft) -> dict[str, str | None]:
     """The parent of every account that needs one or gets another one."""
     wanted: dict[str, str | None] = {}
     for account_id, parent_id in draft.collation.parents.items():
-        if not draft.facts.parents.get(account_id):
+        if account_id in draft.collation.corporate:
+            wanted[account_id] = parent_id
+        elif not draft.facts.parents.get(account_id):
             if _pays_or_will(draft, account_id, parent_id):
                 wanted[account_id] = parent_id
         elif account_id in draft.collation.repaid and moves_as_a_whole(draft, account_id):

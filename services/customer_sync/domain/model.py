@@ -193,6 +193,12 @@ class Command:
     payments: tuple[Payment, ...] = ()
     customer_account_id: str = ""
     """Account the order is placed for."""
+    parents_named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Account to every parent that the order names for it."""
+    chain: Mapping[str, str] = field(default_factory=dict)
+    """Account to the account above it, empty at the root: as the CRM knows it, of accounts that it was asked for."""
+    unknown_accounts: frozenset[str] = frozenset()
+    """Accounts that the CRM does not have."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -288,6 +294,8 @@ class Policy:
     """SLBG: services of one account may have different payers (5.3)."""
     sponsorship_contributes: bool = False
     """12.x: sponsorship lines name customers too."""
+    customer_account_contributes: bool = False
+    """12.x: the account an order is placed for is created, too."""
     thirty_one_day_billing: bool = False
     account_status_sync: bool = False
     """Whether the CRM's account status goes to billing (10)."""

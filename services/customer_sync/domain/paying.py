@@ -30,7 +30,7 @@ def draw_accounts(draft: Draft) -> None:
 def _new_account(draft: Draft, account_id: str, nonpaying: list[NonpayingUnit]) -> None:
     account = draft.account(account_id)
     paying = [PayingUnit(draft.profile(profile_id)) for profile_id in draft.collation.profiles_of(account_id)]
-    if not paying and not nonpaying:
+    if not paying and (not nonpaying or account_id in draft.collation.corporate):
         paying = [_stand_in(draft, account)]
     # Two accounts that pay for each other could not both be created first: units of a payer follow later.
     later = nonpaying if paying and account_id in draft.collation.paying_for_others else []
@@ -100,14 +100,23 @@ def _nonpaying_units(draft: Draft, account_id: str) -> Iterator[NonpayingUnit]:
 
 
 def _stand_in(draft: Draft, account: Account) -> PayingUnit:
-    """The unit of an account that no line gives one (Q7): its primary profile, else its first, else a default."""
-    own = [profile for profile in draft.command.profiles.values() if profile.account_id == account.account_id]
-    chosen = next((profile for profile in own if profile.is_primary), own[0] if own else None)
-    if chosen is not None:
+    """The unit of an account that no line gives one: its primary profile, else its first, else a default (6.4, Q6, Q7).
+
+    A profile that lives on another instance cannot be used here (V30), so that the default stands in for it.
+    """
+    chosen = draft.primary_profile(account.account_id)
+    if chosen is not None and not draft.lives_elsewhere(chosen.profile_id):
         draft.findings.violations.extend(profile_violations(chosen, draft.command.source_system, draft.policy))
         return PayingUnit(chosen)
-    monthly = draft.policy.value_maps.find(FREQUENCY_MAP, "MONTHLY", COMMON, draft.command.source_system) or "Monthly"
-    return PayingUnit(calls.default_profile(account, monthly), standing_in=True)
+    return PayingUnit(calls.default_profile(account, _frequency_of_payers(draft)), standing_in=True)
+
+
+def _frequency_of_payers(draft: Draft) -> str:
+    """How often who pays on this order is billed; monthly when nobody does, or nobody says."""
+    used = (draft.command.profiles.get(profile_id) for profile_id in draft.collation.profiles)
+    known = next((profile.bill_frequency for profile in used if profile and profile.bill_frequency), "")
+    maps, source = draft.policy.value_maps, draft.command.source_system
+    return known or maps.find(FREQUENCY_MAP, "MONTHLY", COMMON, source) or "Monthly"
 
 
 def _unit_of_another(draft: Draft, profile_id: str, account_id: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from libs.errors import Reason, Violation
 from services.customer_sync.domain.attributes import Findings
-from services.customer_sync.domain.changes import change_violations, corporate_violations, frequency_violations
+from services.customer_sync.domain.changes import change_violations, frequency_violations
 from services.customer_sync.domain.collation import collate
 from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.hierarchy import draw_hierarchy
@@ -43,8 +43,9 @@ def _validate(draft: Draft) -> None:
     """Everything that can be said before a call is drawn up."""
     command, facts, policy, collation = draft.command, draft.facts, draft.policy, draft.collation
     found = draft.findings.violations
+    missing = collation.corporate & command.unknown_accounts  # said already
     for account_id in collation.accounts:
-        if account_id not in facts.accounts:
+        if account_id not in facts.accounts and account_id not in missing:
             found.extend(account_violations(draft.account(account_id), policy))
     for profile_id in collation.profiles:
         if profile_id not in facts.bill_units:
@@ -52,17 +53,14 @@ def _validate(draft: Draft) -> None:
     found.extend(_profiles_elsewhere(draft))
     found.extend(frequency_violations(command, collation, facts, policy))
     found.extend(change_violations(command, policy))
-    found.extend(corporate_violations(command, collation, facts, policy))
 
 
 def _profiles_elsewhere(draft: Draft) -> Iterator[Violation]:
     """V30: with billing care a profile lives on one instance only."""
     here = draft.policy.system_id
-    if not draft.policy.billing_care_enabled:
-        return
     for profile_id in draft.collation.profiles:
-        others = draft.facts.units_elsewhere.get(profile_id, ())
-        if others and profile_id not in draft.facts.bill_units:
+        if draft.lives_elsewhere(profile_id):
+            others = draft.facts.units_elsewhere[profile_id]
             message = f"billing profile {profile_id} lives on {', '.join(others)}; it cannot be used on {here}"
             lines = ",".join(draft.collation.line_ids.get(profile_id, ()))
             metadata = {"line_ids": lines, "candidates": ",".join([*others, here]), "crm_id": profile_id}

@@ -63,6 +63,7 @@ def to_domain_command(request: pb.SyncOrderCustomersRequest, system_id: str) -> 
             _payment(payment, f"order.payments[{index}]", violations) for index, payment in enumerate(order.payments)
         ),
         customer_account_id=order.customer_account.account_id.strip(),
+        parents_named=_parents_named(order),
     )
     O2CError.raise_all(violations)
     return command
@@ -104,6 +105,15 @@ def _accounts(order: order_pb2.Order) -> Mapping[str, Account]:
         lambda account: account.account_id,
         lambda account: bool(account.contact or account.address or account.type or account.name),
     )
+
+
+def _parents_named(order: order_pb2.Order) -> Mapping[str, tuple[str, ...]]:
+    """Every parent that any mention of an account names for it."""
+    named: dict[str, dict[str, None]] = {}
+    for reference, _ in _account_references(order):
+        if reference.parent_account_id.strip():
+            named.setdefault(reference.account_id.strip(), {})[reference.parent_account_id.strip()] = None
+    return {account_id: tuple(parents) for account_id, parents in named.items()}
 
 
 def _profiles(order: order_pb2.Order) -> Mapping[str, Profile]:

@@ -54,8 +54,8 @@ def test_a_new_business_account_carries_its_company_name_and_corporate_rules() -
     alone = planned(order(lines, accounts=[account("ACME", type="BUSINESS", name="Acme Ltd")]))
     assert get(call_of(alone, "account:ACME"), "NAMEINFO[1].COMPANY") == "Acme Ltd"
     assert get(call_of(alone, "account:ACME"), "ACCTINFO[0].BUSINESS_TYPE") == 2
-    below = order(lines, accounts=[account("ACME", type="BUSINESS", name="Acme Ltd", parent_account_id="HQ")])
-    assert refused(below) == [(Reason.BRM_CAPABILITY_MISSING, "order.accounts[0]")]
+    both = [account(name, type="BUSINESS", parent_account_id=parent) for name, parent in (("ACME", "HQ"), ("HQ", ""))]
+    assert keys(planned(order(lines, accounts=both))) == ["account:HQ", "account:ACME", "accountgroup:HQ"]
 
 
 @pytest.mark.spec("customer-sync:C19")

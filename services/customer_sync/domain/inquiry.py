@@ -1,0 +1,85 @@
+"""What the order alone does not tell, and what the CRM is asked therefore: one question per order, before anything is decided.
+
+Most orders need none: they carry what billing must know of their customers. The CRM is asked for the accounts above corporate
+ones (customer-sync 6.4), and for the billing profiles of accounts that the order names without one (Q7, S12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from services.customer_sync.domain.contributions import contributing
+from services.customer_sync.domain.corporate import is_corporate
+from services.customer_sync.domain.model import Command, CrmCustomer, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Which accounts to ask the CRM for, always with their billing profiles."""
+
+    account_ids: tuple[str, ...] = ()
+    with_ancestors: bool = False
+    """Also every account above them."""
+    required: bool = False
+    """Whether the order cannot be decided without the answer; otherwise it is asked only where there is a CRM."""
+
+
+def inquiry_of(command: Command, policy: Policy) -> Inquiry:
+    """The question, empty when the order tells enough."""
+    chained = dict.fromkeys(_chained(command, policy))
+    profiled = dict.fromkeys(_without_profile(command, policy))
+    return Inquiry(tuple(chained | profiled), bool(chained), bool(chained))
+
+
+def _chained(command: Command, policy: Policy) -> Iterator[str]:
+    """Service and billing accounts of corporate lines, unless a company is alone: pays for itself, with nobody above (C19)."""
+    for line in contributing(command, policy):
+        if not line.service_account_id:
+            continue
+        pair = (line.service_account_id, line.billing_account_id)
+        known = [account for each in pair if (account := command.accounts.get(each)) is not None]
+        if not any(is_corporate(account, policy) for account in known):
+            continue
+        if pair[0] != pair[1] or any(account.parent_account_id for account in known):
+            yield from pair
+
+
+def _without_profile(command: Command, policy: Policy) -> Iterator[str]:
+    """Accounts that get a bill unit though no line gives them one, and of whose profiles the order says nothing."""
+    described = {profile.account_id for profile in command.profiles.values()}
+    lines = list(contributing(command, policy))
+    spent = {
+        account_id
+        for line in lines
+        if line.service_account_id
+        for account_id in (line.service_account_id, line.billing_account_id)
+    }
+    named = [line.billing_account_id for line in lines]
+    if policy.customer_account_contributes and lines:
+        named.append(command.customer_account_id)
+    for account_id in named:
+        if account_id and account_id not in spent | described:
+            yield account_id
+
+
+def answered(command: Command, inquiry: Inquiry, found: Mapping[str, CrmCustomer], not_found: frozenset[str]) -> Command:
+    """The command with what the CRM said. Details on the order stay; what it only names is filled in."""
+    accounts = dict(command.accounts)
+    profiles = dict(command.profiles)
+    for account_id, customer in found.items():
+        known = accounts.get(account_id)
+        if known is None or not known.type:
+            accounts[account_id] = replace(customer.account, currency=customer.account.currency or command.currency)
+        for profile in customer.profiles:
+            here = profiles.get(profile.profile_id)
+            if here is None or not here.payment_method:
+                profiles[profile.profile_id] = replace(profile, account_id=profile.account_id or account_id)
+    chain = {account_id: customer.account.parent_account_id for account_id, customer in found.items()}
+    return replace(
+        command,
+        accounts=accounts,
+        profiles=profiles,
+        chain=chain if inquiry.with_ancestors else {},
+        unknown_accounts=not_found,
+    )
