@@ -28,6 +28,7 @@ class StatusFlag(IntFlag):
     ACTIVATE = 1
     DEBT = 2
     MANUAL = 4
+    DUE_TO_PARENT = 8
     DUE_TO_ACCOUNT = 16
     DUE_TO_SERVICE = 256
     PRICE_OVERRIDE = 0x2000000

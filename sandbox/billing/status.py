@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from libs.brm.flist import Flist
+from libs.brm.poid import Poid
 from sandbox.billing.ledger import Occurrence, record
 from sandbox.billing.offers import offers_of, set_offer_status
-from sandbox.billing.units import units_of
+from sandbox.billing.units import is_nonpaying, units_of
 from sandbox.codes import OfferStatus, State, StatusFlag
 from sandbox.errors import BrmFault
 from sandbox.store.sqlite import Tx
@@ -71,7 +72,23 @@ def _cascade_account(tx: Tx, account: Flist, state: State, program: str) -> list
         if _follow(tx, service, state):
             events += _cascade_offers(tx, tx.get(service["POID"]), state, StatusFlag.DUE_TO_ACCOUNT, program)
     account_level = [offer for offer in offers_of(tx, account) if offer.get("SERVICE_OBJ") is None]
-    return events + _change_offers(tx, account_level, state, StatusFlag.DUE_TO_ACCOUNT, program)
+    events += _change_offers(tx, account_level, state, StatusFlag.DUE_TO_ACCOUNT, program)
+    return events + _cascade_children(tx, poid, state, program)
+
+
+def _cascade_children(tx: Tx, parent: Poid, state: State, program: str) -> list[Flist]:
+    """Accounts right below that pay for nothing themselves are suspended with their parent, and come back with it."""
+    events: list[Flist] = []
+    due_to = int(StatusFlag.DUE_TO_PARENT)
+    groups = [group for group in tx.by_key("/group.PARENT", parent) if group["POID"].type == "/group/billing"]
+    for member in [each for group in groups for each in (group.get("MEMBERS") or {}).values()]:
+        child = tx.get(member["ACCOUNT_OBJ"])
+        if not all(is_nonpaying(unit) for unit in units_of(tx, child["POID"])):
+            continue
+        suspended = child["STATUS"] == State.INACTIVE and child["STATUS_FLAGS"] & due_to
+        if (state is State.INACTIVE and child["STATUS"] == State.ACTIVE) or (state is State.ACTIVE and suspended):
+            events += set_status(tx, child, int(state), due_to, program)
+    return events
 
 
 def _follow(tx: Tx, target: Flist, state: State) -> bool:

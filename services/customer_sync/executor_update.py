@@ -17,6 +17,7 @@ from libs.plan.run import RunResult, run
 from libs.xref.client import Mode, XrefPort, XrefWrite
 from services.customer_sync.domain.model import CrmCustomer, Policy
 from services.customer_sync.domain.targets import Targets
+from services.customer_sync.domain.update.hierarchy import is_corporate
 from services.customer_sync.domain.update.model import (
     CustomerUpdate,
     Known,
@@ -68,7 +69,7 @@ class UpdateExecutor:
         try:
             policy = self.targets.policy_of(system_id)
             work = partial(self._until_settled, update, family, policy, f"update/{generation}/{system_id}")
-            return await self.alone.run({account_key(system_id, update.account_id)}, work)
+            return await self.alone.run(_keys(update, family, policy), work)
         except O2CError as error:
             return refused(update.account_id, system_id, error)
 
@@ -136,6 +137,13 @@ def _closing(decided: UpdatePlan, update: CustomerUpdate, family: Family, lease:
                 await write(tx)
 
     return Answer("", "", "", b"", also=also)
+
+
+def _keys(update: CustomerUpdate, family: Family, policy: Policy) -> set[str]:
+    """What an update holds: its account, and of a corporate one the parent, whose group others may be about to make, too."""
+    account = family[update.account_id].account
+    parent_id = account.parent_account_id if is_corporate(account, policy) else ""
+    return {account_key(policy.system_id, each) for each in (account.account_id, parent_id) if each}
 
 
 def _is_stale(update: CustomerUpdate, family: Family, known: Known) -> bool:

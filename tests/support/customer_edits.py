@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import brm_samples
+import customer_suite
 from customer_suite import Suite
 from customers import order, request
 from google.protobuf.json_format import MessageToDict
 
+from libs.brm.client import open_gateway
+from libs.brm.flist import get
+from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.brm.specs import OPCODES
 from libs.grpckit.status import from_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2
 from libs.pb.customer_sync.v1 import customer_update_pb2 as pb
-from libs.xref.model import XrefKey
+from libs.xref.model import XrefKey, XrefWrite
 
 SOURCE = "SEBL_01"
+ASSETS = "INSTALLEDPRODUCT_ID"
 Event = pb.CustomerEvent
 
 
@@ -46,8 +53,9 @@ def told(*events: Event, wait: bool = True, request_id: str = "", validate_only:
 class Customers:
     """Customers that orders brought to billing, and that are edited in the CRM then."""
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, gateway: BrmGateway) -> None:
         self.suite = suite
+        self.gateway = gateway
         self.crm = suite.crm.store
         self._orders = 0
 
@@ -81,6 +89,19 @@ class Customers:
         """Edit a billing profile in the CRM and have billing follow."""
         record = self.crm.edit_billing_profile(profile_id, changes)
         return await self.tell(profile_event(record["account_id"], profile_id))
+
+    async def bought(self, account_id: str, unit: str, asset_id: str, login: str = "5551001") -> Poid:
+        """A wireless service on a bill unit (POID), as bill fulfillment leaves it behind; the service."""
+        account = Poid.parse(await self.id_of("CUSTOMERPARTY_ACCOUNTID", account_id))
+        output = await self.gateway.call("BRM_01", brm_samples.wireless(account, Poid.parse(unit), login, asset_id))
+        service: Poid = get(output, "SERVICES[0].SERVICE_OBJ")
+        await self.link_asset(asset_id, str(service), "SERVICE")
+        return service
+
+    async def link_asset(self, asset_id: str, brm_id: str, kind: str, system_id: str = "BRM_01") -> None:
+        """Cross-reference an asset with what billing has for it."""
+        await self.suite.xref.get_or_create([XrefKey(ASSETS, SOURCE, asset_id)])
+        await self.suite.xref.populate([XrefWrite(ASSETS, SOURCE, asset_id, system_id, brm_id, kind=kind)])
 
     async def id_of(self, table: str, crm_id: str, system_id: str = "BRM_01") -> str:
         """The BRM id that is cross-referenced; empty when none is."""
@@ -141,3 +162,15 @@ def fields(response: pb.SyncCustomerUpdateResponse) -> set[str]:
 
 def warnings(response: pb.SyncCustomerUpdateResponse) -> set[str]:
     return {notice.reason for notice in response.warnings}
+
+
+@asynccontextmanager
+async def open_customers(*codes: str, **settings: Any) -> AsyncIterator[Customers]:
+    """Customers of a suite of their own, which makes updates only when it is asked to; checks BRM at the end."""
+    names = codes or ("BRM_01",)
+    own = {"update_poll_seconds": 3600, **settings}
+    async with customer_suite.running_suite(*names, **own) as suite:
+        async with open_gateway(suite.systems) as gateway:
+            yield Customers(suite, gateway)
+        for system_id in names:
+            assert await suite.sandbox.admin(system_id).check_invariants() == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import customer_suite
 import pytest
 from customer_edits import (
     Customers,
@@ -12,6 +11,7 @@ from customer_edits import (
     address_event,
     contact_event,
     fields,
+    open_customers,
     profile_event,
     reasons,
     warnings,
@@ -26,10 +26,8 @@ OK, WARNED, FAILED = sync.SYNC_OUTCOME_OK, sync.SYNC_OUTCOME_OK_WITH_WARNINGS, s
 
 @pytest.fixture
 async def customers() -> AsyncIterator[Customers]:
-    async with customer_suite.running_suite("BRM_01", "BRM_02", update_poll_seconds=3600, billing_care_enabled=False) as suite:
-        yield Customers(suite)
-        for system_id in ("BRM_01", "BRM_02"):
-            assert await suite.sandbox.admin(system_id).check_invariants() == []
+    async with open_customers("BRM_01", "BRM_02", billing_care_enabled=False) as running:
+        yield running
 
 
 @pytest.mark.spec("customer-sync:U1")

@@ -23,11 +23,16 @@ MAX_DEPTH: Final = 50
 BILLING: Final = "BILLING"
 
 
+def is_corporate(account: Account, policy: Policy) -> bool:
+    """Whether the account is of the type whose full hierarchy is synchronised (6.1)."""
+    return bool(policy.corporate_account_type) and account.type == policy.corporate_account_type.upper()
+
+
 def wanted_parent(
     account: Account, family: Mapping[str, CrmCustomer], known: Known, policy: Policy, findings: Findings
 ) -> str | None:
     """The account to be above, empty for none; ``None`` where the CRM's hierarchy is not synchronised (6.1)."""
-    if not policy.corporate_account_type or account.type != policy.corporate_account_type.upper():
+    if not is_corporate(account, policy):
         return None
     chain = list(chain_of(account.account_id, family))
     path = f"{account.path}.parent_account_id"
@@ -85,7 +90,7 @@ def _draw_group(draft: UpdateDraft, change: GroupChange) -> None:
     draft.step(change.key, titles[change.action], draft.caller.change_group(change), owner_id)
     if change.action is GroupAction.CREATE:
         draft.created(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, owner_id, calls.group_ref(owner_id))
-    elif owner_id in draft.known.links.accounts:
+    elif owner_id in draft.state.groups.keys() & draft.known.links.accounts.keys():
         draft.updated(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, owner_id, draft.state.groups[owner_id])
 
 

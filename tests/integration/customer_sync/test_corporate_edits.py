@@ -1,0 +1,191 @@
+"""Corporate hierarchies by edits: a parent changes in the CRM, and the groups in billing follow (customer-sync 6.5, 6.6).
+
+Every account comes to billing by an order of its own, before the CRM knows of any parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+from customer_edits import Customers, account_event, fields, open_customers, reasons, warnings
+from customers import account, bundle, profile
+
+from libs.brm.poid import Poid
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
+
+OK, WARNED, FAILED = sync.SYNC_OUTCOME_OK, sync.SYNC_OUTCOME_OK_WITH_WARNINGS, sync.SYNC_OUTCOME_FAILED
+CLASSES = {"ACME": "CUSTOMER", "ACCOUNTING": "BILLING", "SALES": "BILLING", "IT": "CUSTOMER", "MARKETING": "CUSTOMER"}
+EVERYBODY = (*CLASSES, "JENNIFER", "CHARLES", "LILY", "AMELIA")
+Tree = Mapping[str, tuple[str, set[str]]]
+
+
+def employee(name: str, **values: object) -> dict[str, object]:
+    return account(name, type="BUSINESS", **{"class": CLASSES.get(name, "SERVICE"), **values})
+
+
+@pytest.fixture
+async def customers() -> AsyncIterator[Customers]:
+    async with open_customers() as running:
+        yield running
+
+
+async def in_billing(customers: Customers, *names: str) -> None:
+    """Accounts that stand alone in billing."""
+    lines = [bundle(number, name, name, f"BP-{name}") for number, name in enumerate(names)]
+    profiles = [profile(f"BP-{name}", name, is_primary=True) for name in names]
+    await customers.ordered(lines, accounts=[employee(name) for name in names], profiles=profiles)
+
+
+async def put_below(customers: Customers, **parents: str | None) -> sync.SyncOutcome.ValueType:
+    """Edit parents in the CRM, all before billing hears of them."""
+    for name, parent in parents.items():
+        customers.crm.edit_account(name, {"parent_account_id": parent})
+    return (await customers.tell(*(account_event(name) for name in parents))).outcome
+
+
+async def tree(customers: Customers, *names: str) -> Tree:
+    return {name: await customers.hierarchy(name, EVERYBODY) for name in names}
+
+
+async def before_and_after_jennifer(customers: Customers) -> None:
+    """Figure 18-5: Acme, Accounting, IT, Jennifer, below her Charles and Lily; Marketing beside IT."""
+    await in_billing(customers, "ACME", "ACCOUNTING", "IT", "MARKETING", "JENNIFER", "CHARLES", "LILY")
+    below = {"ACCOUNTING": "ACME", "IT": "ACCOUNTING", "MARKETING": "ACCOUNTING"}
+    below |= {"JENNIFER": "IT", "CHARLES": "JENNIFER", "LILY": "JENNIFER"}
+    assert await put_below(customers, **below) == OK
+
+
+@pytest.mark.spec("customer-sync:C2")
+async def test_a_new_account_that_nobody_ordered_for_does_not_reach_billing(customers: Customers) -> None:
+    await in_billing(customers, "MARKETING")
+    since = await customers.calls()
+    customers.crm.load({"accounts": [employee("JACOB", parent_account_id="MARKETING")]})
+    response = await customers.tell(account_event("JACOB"))
+    assert (response.outcome, list(response.unsynchronised_account_ids)) == (OK, ["JACOB"])
+    assert await customers.calls() == since
+
+
+@pytest.mark.spec("customer-sync:C4", "customer-sync:C5", "customer-sync:C6")
+async def test_a_chain_is_linked_one_edit_after_the_other(customers: Customers) -> None:
+    await in_billing(customers, "ACME", "ACCOUNTING", "IT", "JENNIFER")
+    assert await put_below(customers, JENNIFER="IT") == OK
+    assert await tree(customers, "JENNIFER", "IT") == {"JENNIFER": ("IT", set()), "IT": ("", {"JENNIFER"})}
+    assert await put_below(customers, IT="ACCOUNTING") == OK
+    assert await tree(customers, "ACCOUNTING", "IT") == {"ACCOUNTING": ("", {"IT"}), "IT": ("ACCOUNTING", {"JENNIFER"})}
+    assert await put_below(customers, ACCOUNTING="ACME") == OK
+    assert await tree(customers, "ACME", "ACCOUNTING", "IT", "JENNIFER") == {
+        "ACME": ("", {"ACCOUNTING"}),
+        "ACCOUNTING": ("ACME", {"IT"}),
+        "IT": ("ACCOUNTING", {"JENNIFER"}),
+        "JENNIFER": ("IT", set()),
+    }
+
+
+@pytest.mark.spec("customer-sync:C7", "customer-sync:C8")
+async def test_an_account_is_put_between_two_others(customers: Customers) -> None:
+    await in_billing(customers, "ACME", "ACCOUNTING", "IT", "CHARLES", "JENNIFER")
+    assert await put_below(customers, ACCOUNTING="ACME", IT="ACCOUNTING", CHARLES="IT") == OK
+    assert await put_below(customers, JENNIFER="IT") == OK
+    assert await tree(customers, "JENNIFER", "IT") == {"JENNIFER": ("IT", set()), "IT": ("ACCOUNTING", {"CHARLES", "JENNIFER"})}
+    assert await put_below(customers, CHARLES="JENNIFER") == OK
+    assert await tree(customers, "JENNIFER", "CHARLES", "IT") == {
+        "JENNIFER": ("IT", {"CHARLES"}),
+        "CHARLES": ("JENNIFER", set()),
+        "IT": ("ACCOUNTING", {"JENNIFER"}),
+    }
+
+
+@pytest.mark.spec("customer-sync:C10")
+async def test_an_account_is_taken_out_and_its_children_go_to_the_one_above(customers: Customers) -> None:
+    await before_and_after_jennifer(customers)
+    assert await put_below(customers, CHARLES="IT", LILY="IT", JENNIFER=None) == OK
+    assert await tree(customers, "CHARLES", "LILY", "JENNIFER", "IT") == {
+        "CHARLES": ("IT", set()),
+        "LILY": ("IT", set()),
+        "JENNIFER": ("", set()),
+        "IT": ("ACCOUNTING", {"CHARLES", "LILY"}),
+    }
+
+
+@pytest.mark.spec("customer-sync:C11")
+async def test_children_that_were_not_edited_stay_below_an_account_that_leaves(customers: Customers) -> None:
+    await before_and_after_jennifer(customers)
+    assert await put_below(customers, JENNIFER=None) == OK
+    assert await tree(customers, "JENNIFER", "IT", "CHARLES", "LILY") == {
+        "JENNIFER": ("", {"CHARLES", "LILY"}),
+        "IT": ("ACCOUNTING", set()),
+        "CHARLES": ("JENNIFER", set()),
+        "LILY": ("JENNIFER", set()),
+    }
+
+
+@pytest.mark.spec("customer-sync:C12")
+async def test_an_account_moves_with_its_children_for_whom_nothing_is_called(customers: Customers) -> None:
+    await before_and_after_jennifer(customers)
+    since = await customers.calls()
+    assert await put_below(customers, JENNIFER="MARKETING") == OK
+    assert await tree(customers, "JENNIFER", "IT", "MARKETING", "CHARLES", "LILY") == {
+        "JENNIFER": ("MARKETING", {"CHARLES", "LILY"}),
+        "IT": ("ACCOUNTING", set()),
+        "MARKETING": ("ACCOUNTING", {"JENNIFER"}),
+        "CHARLES": ("JENNIFER", set()),
+        "LILY": ("JENNIFER", set()),
+    }
+    calls = (await customers.suite.brm.calls())[since:]
+    for untouched in ("CHARLES", "LILY"):
+        number = Poid.parse(await customers.id_of("CUSTOMERPARTY_ACCOUNTID", untouched)).id
+        assert not [call for call in calls if f"/account {number} " in call["input"]]
+    assert await customers.writes(since) == ["BILL_GROUP_CREATE", "BILL_GROUP_MOVE_MEMBER"]
+
+
+@pytest.mark.spec("customer-sync:C13")
+async def test_an_account_moves_alone_when_its_children_are_edited_too(customers: Customers) -> None:
+    await before_and_after_jennifer(customers)
+    assert await put_below(customers, JENNIFER="MARKETING", CHARLES="IT", LILY="IT") == OK
+    assert await tree(customers, "MARKETING", "JENNIFER", "IT", "CHARLES", "LILY") == {
+        "MARKETING": ("ACCOUNTING", {"JENNIFER"}),
+        "JENNIFER": ("MARKETING", set()),
+        "IT": ("ACCOUNTING", {"CHARLES", "LILY"}),
+        "CHARLES": ("IT", set()),
+        "LILY": ("IT", set()),
+    }
+
+
+async def test_two_accounts_change_places_in_one_batch_of_edits(customers: Customers) -> None:
+    await in_billing(customers, "ACME", "IT", "JENNIFER")
+    assert await put_below(customers, IT="ACME", JENNIFER="IT") == OK
+    assert await put_below(customers, IT="JENNIFER", JENNIFER="ACME") == OK
+    assert await tree(customers, "ACME", "IT", "JENNIFER") == {
+        "ACME": ("", {"JENNIFER"}),
+        "JENNIFER": ("ACME", {"IT"}),
+        "IT": ("JENNIFER", set()),
+    }
+
+
+async def test_a_parent_edit_told_twice_writes_once(customers: Customers) -> None:
+    await in_billing(customers, "IT", "JENNIFER")
+    assert await put_below(customers, JENNIFER="IT") == OK
+    since = await customers.calls()
+    assert (await customers.tell(account_event("JENNIFER"))).outcome == OK
+    assert await customers.calls() == since
+
+
+async def test_a_parent_that_is_not_in_billing_leaves_the_account_alone_and_is_told(customers: Customers) -> None:
+    await in_billing(customers, "IT", "JENNIFER")
+    assert await put_below(customers, JENNIFER="IT") == OK
+    customers.crm.load({"accounts": [employee("NEWDEPT")]})
+    response = await customers.edit("JENNIFER", parent_account_id="NEWDEPT")
+    assert (response.outcome, warnings(response)) == (WARNED, {"HIERARCHY_PARENT_NOT_SYNCED"})
+    assert await tree(customers, "JENNIFER", "IT") == {"JENNIFER": ("", set()), "IT": ("", set())}
+
+
+async def test_a_cycle_in_the_crm_is_refused_and_nothing_is_applied(customers: Customers) -> None:
+    await in_billing(customers, "ACME", "IT", "JENNIFER")
+    assert await put_below(customers, IT="ACME", JENNIFER="IT") == OK
+    customers.crm.edit_account("ACME", {"parent_account_id": "JENNIFER"})
+    since = await customers.calls()
+    response = await customers.edit("ACME", primary_contact={"last_name": "Reed"})
+    assert (response.outcome, reasons(response)) == (FAILED, {"HIERARCHY_CYCLE"})
+    assert fields(response) == {"crm.accounts[ACME].parent_account_id"}
+    assert await customers.calls() == since

@@ -1,0 +1,153 @@
+"""F3: the account's status, from the CRM to billing, where the site wants it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from customer_edits import Customers, open_customers, reasons, warnings
+from customers import account, bundle
+
+from libs.brm import calls as brm
+from libs.brm.codes import Status
+from libs.grpckit.status import from_status
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
+
+OK, WARNED = sync.SYNC_OUTCOME_OK, sync.SYNC_OUTCOME_OK_WITH_WARNINGS
+ACTIVE, INACTIVE, CLOSED = 10100, 10102, 10103
+FAMILY = [bundle(1, "KID", "PA", "BP-PA"), bundle(2, "PA", "PA", "BP-PA")]
+
+
+@pytest.fixture
+async def customers() -> AsyncIterator[Customers]:
+    async with open_customers("BRM_01", "BRM_02", billing_care_enabled=False, enable_account_status_sync=True) as running:
+        yield running
+
+
+async def status(customers: Customers, account_id: str, system_id: str = "BRM_01") -> int:
+    return int((await customers.account(account_id, system_id))["STATUS"])
+
+
+async def unit_statuses(customers: Customers, account_id: str) -> set[int]:
+    poid = await customers.id_of("CUSTOMERPARTY_ACCOUNTID", account_id)
+    return {int(unit["STATUS"]) for unit in await customers.suite.brm.objects("/billinfo", ACCOUNT_OBJ=poid)}
+
+
+@pytest.mark.spec("customer-sync:A1", "customer-sync:A6")
+async def test_switched_off_a_status_changes_nothing_in_billing_and_says_so() -> None:
+    async with open_customers() as customers:
+        await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+        assert (await customers.edit("ANN", status="Active")).outcome == OK
+        since = await customers.calls()
+        response = await customers.edit("ANN", status="Inactive")
+        assert (response.outcome, warnings(response)) == (WARNED, {"STATUS_SYNC_DISABLED"})
+        assert await customers.calls() == since
+        response = await customers.edit("ANN", primary_contact={"last_name": "Reed"}, status="Inactive")
+        assert warnings(response) == {"STATUS_SYNC_DISABLED"}
+        assert await customers.writes(since) == ["CUST_UPDATE_CUSTOMER"]
+        assert (await customers.contact("ANN"))["LAST_NAME"] == "Reed"
+        assert await status(customers, "ANN") == ACTIVE
+
+
+@pytest.mark.spec("customer-sync:A2")
+async def test_an_account_whose_services_were_ended_by_orders_becomes_inactive_with_all_its_units(customers: Customers) -> None:
+    await customers.ordered([bundle(1, "ANN", "ANN", "BP"), bundle(2, "ANN", "ANN", "BP-2")])
+    service = await customers.bought("ANN", str((await customers.unit("BP"))["POID"]), "AST-1")
+    closed = brm.ServiceChange(service=service, status=Status.CLOSED)
+    poid = await customers.id_of("CUSTOMERPARTY_ACCOUNTID", "ANN")
+    await customers.gateway.call("BRM_01", brm.update_services(poid, [closed]))
+    response = await customers.edit("ANN", status="Inactive")
+    assert (response.outcome, warnings(response)) == (OK, set())
+    assert await status(customers, "ANN") == INACTIVE
+    assert await unit_statuses(customers, "ANN") == {INACTIVE}
+    assert not [each for each in await customers.suite.brm.objects("/purchased_product") if int(each["STATUS"]) == 1]
+
+
+@pytest.mark.spec("customer-sync:A3")
+async def test_an_account_in_two_instances_is_inactivated_in_both(customers: Customers) -> None:
+    for system_id in ("BRM_01", "BRM_02"):
+        await customers.ordered([bundle(1, "ANN", "ANN", "BP")], system_id=system_id)
+    assert (await customers.edit("ANN", status="Inactive")).outcome == OK
+    assert [await status(customers, "ANN", system_id) for system_id in ("BRM_01", "BRM_02")] == [INACTIVE, INACTIVE]
+
+
+@pytest.mark.spec("customer-sync:A4")
+async def test_brm_makes_a_child_inactive_that_its_parent_pays_for(customers: Customers) -> None:
+    await customers.ordered(FAMILY)
+    since = await customers.calls()
+    assert (await customers.edit("PA", status="Inactive")).outcome == OK
+    assert await customers.writes(since) == ["CUST_SET_STATUS"]
+    assert [await status(customers, name) for name in ("PA", "KID")] == [INACTIVE, INACTIVE]
+
+
+@pytest.mark.spec("customer-sync:A5")
+async def test_an_account_that_is_active_again_is_active_in_billing_and_what_follows_is_brms_business(
+    customers: Customers,
+) -> None:
+    await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+    assert (await customers.edit("ANN", status="Inactive")).outcome == OK
+    since = await customers.calls()
+    assert (await customers.edit("ANN", status="Active")).outcome == OK
+    assert await customers.writes(since) == ["CUST_SET_STATUS"]
+    assert await status(customers, "ANN") == ACTIVE
+    assert await unit_statuses(customers, "ANN") == {ACTIVE}
+
+
+@pytest.mark.spec("customer-sync:A7")
+async def test_the_status_of_an_account_that_is_not_in_billing_is_nobodys_business(customers: Customers) -> None:
+    customers.crm.load({"accounts": [account("STRANGER")]})
+    response = await customers.edit("STRANGER", status="Inactive")
+    assert (response.outcome, list(response.updates)) == (OK, [])
+    assert await customers.calls() == await customers.calls("BRM_02") == 0
+
+
+@pytest.mark.spec("customer-sync:A8")
+async def test_inactivating_before_services_were_ended_takes_them_along_and_warns_of_the_assets(
+    customers: Customers,
+) -> None:
+    await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+    service = await customers.bought("ANN", str((await customers.unit("BP"))["POID"]), "AST-1")
+    response = await customers.edit("ANN", status="Inactive")
+    assert (response.outcome, warnings(response)) == (WARNED, {"STATUS_ACTIVE_ASSETS"})
+    assert response.warnings[0].metadata["assets"] == "AST-1"
+    assert await status(customers, "ANN") == INACTIVE
+    assert await unit_statuses(customers, "ANN") == {INACTIVE}
+    assert int((await customers.suite.brm.object(str(service)))["STATUS"]) == INACTIVE
+    offers = await customers.suite.brm.objects("/purchased_product", SERVICE_OBJ=str(service))
+    assert {int(offer["STATUS"]) for offer in offers if int(offer["STATUS"]) != 3} == {2}
+
+
+async def test_a_strict_site_does_not_inactivate_an_account_with_active_assets_nor_change_anything_else_of_it() -> None:
+    async with open_customers(enable_account_status_sync=True, status_strict_inactivation=True) as customers:
+        await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+        await customers.bought("ANN", str((await customers.unit("BP"))["POID"]), "AST-1")
+        since = await customers.calls()
+        response = await customers.edit("ANN", status="Inactive", primary_contact={"last_name": "Reed"})
+        assert reasons(response) == {"STATUS_ACTIVE_ASSETS"}
+        assert from_status(response.errors[0]).violations[0].metadata["assets"] == "AST-1"
+        assert await customers.writes(since) == []
+        assert await status(customers, "ANN") == ACTIVE
+
+
+async def test_a_site_may_not_want_to_be_warned_of_active_assets() -> None:
+    async with open_customers(enable_account_status_sync=True, status_warn_if_active_assets=False) as customers:
+        await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+        await customers.bought("ANN", str((await customers.unit("BP"))["POID"]), "AST-1")
+        assert (await customers.edit("ANN", status="Inactive")).outcome == OK
+        assert await status(customers, "ANN") == INACTIVE
+
+
+@pytest.mark.parametrize(("crm", "code"), [("Closed", CLOSED), ("Terminated", CLOSED), ("Inactive", INACTIVE)])
+async def test_every_mapped_status_reaches_billing(customers: Customers, crm: str, code: int) -> None:
+    await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+    assert (await customers.edit("ANN", status=crm)).outcome == OK
+    assert await status(customers, "ANN") == code
+
+
+async def test_a_status_that_means_nothing_to_billing_is_left_alone_and_told(customers: Customers) -> None:
+    await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+    since = await customers.calls()
+    response = await customers.edit("ANN", status="On holiday")
+    assert (response.outcome, warnings(response)) == (WARNED, {"STATUS_NOT_MAPPED"})
+    assert await customers.writes(since) == []
+    assert await status(customers, "ANN") == ACTIVE
