@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from libs.config import ServiceSettings, from_environment
@@ -17,6 +19,15 @@ class Settings(ServiceSettings):
         (CRM,), description="Codes of the CRM systems; each is a column of every standard table."
     )
     standard_tables: bool = Field(True, description="Whether to register the standard tables at start.")
+    routing_file: Path | None = Field(
+        None,
+        description="TOML file with the routing table: `default_system`, `billing_care_enabled`, `[[rules]]`, and, in place of"
+        " the shared list, `[[billing_systems]]`. A changed file is taken over while the service runs; a wrong one is refused.",
+    )
+    routing_poll_seconds: float = Field(1.0, gt=0, description="How often to look whether the routing file has changed.")
+    billing_care_enabled: bool = Field(
+        True, description="Whether billing care is in use, unless the routing file says: a profile lives on one instance only."
+    )
     answer_days: int = Field(
         30, ge=1, description="Days for which the answer to a populate with a request id is kept, for the same call again."
     )

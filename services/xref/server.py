@@ -15,6 +15,7 @@ from libs.db import Database
 from libs.dvm import standard_maps
 from libs.grpckit.server import running_server, serve
 from libs.pb.xref.v1.maintenance_pb2_grpc import add_XrefMaintenanceServiceServicer_to_server
+from libs.pb.xref.v1.routing_pb2_grpc import add_RoutingServiceServicer_to_server
 from libs.pb.xref.v1.value_maps_pb2_grpc import add_ValueMapServiceServicer_to_server
 from libs.pb.xref.v1.xref_pb2_grpc import add_XrefServiceServicer_to_server
 from libs.xref.tables import standard_tables
@@ -33,6 +34,8 @@ from services.xref.purge import cancelled, purge
 from services.xref.registry import Registry
 from services.xref.remap_store import RemapStore
 from services.xref.repairs import Repairs
+from services.xref.routing_handlers import RoutingHandlers
+from services.xref.routing_site import RoutingSite, SystemRecord
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
 from services.xref.transfer_store import TransferStore
@@ -40,7 +43,12 @@ from services.xref.value_map_handlers import ValueMapHandlers
 from services.xref.value_map_store import ValueMapStore, ValueMapVersionRecord
 
 NAME = "xref"
-SERVICE_NAMES = ("o2c.xref.v1.XrefService", "o2c.xref.v1.ValueMapService", "o2c.xref.v1.XrefMaintenanceService")
+SERVICE_NAMES = (
+    "o2c.xref.v1.XrefService",
+    "o2c.xref.v1.ValueMapService",
+    "o2c.xref.v1.RoutingService",
+    "o2c.xref.v1.XrefMaintenanceService",
+)
 
 
 async def start(port_file: Path | None) -> None:
@@ -63,7 +71,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
     db = await Database.open(settings.database_url)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(db.close)
-        await db.create_tables([*MODELS, ValueMapVersionRecord])
+        await db.create_tables([*MODELS, ValueMapVersionRecord, SystemRecord])
         registry, ledger = Registry(db), Ledger(db)
         await registry.load()
         if settings.standard_tables:
@@ -72,6 +80,11 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             await registry.register(standard_tables(codes, settings.crm_systems), start_up, ledger)
         value_maps = ValueMapStore(db)
         await value_maps.deliver(standard_maps())
+        site = RoutingSite(
+            db, registry, ledger, value_maps, billing_systems, settings.routing_file, billing_care=settings.billing_care_enabled
+        )
+        await site.start()
+        stack.push_async_callback(cancelled, asyncio.create_task(site.follow(settings.routing_poll_seconds)))
         history = History(db, registry)
         feed = Feed(ledger, history, settings.watch_poll_seconds, settings.watch_heartbeat_seconds)
         stack.push_async_callback(cancelled, asyncio.create_task(purge(db, history, settings)))
@@ -96,6 +109,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             "servicers": [
                 (add_XrefServiceServicer_to_server, handlers),
                 (add_ValueMapServiceServicer_to_server, ValueMapHandlers(value_maps)),
+                (add_RoutingServiceServicer_to_server, RoutingHandlers(site, repository, registry, value_maps)),
                 (add_XrefMaintenanceServiceServicer_to_server, maintenance),
             ],
             "service_names": list(SERVICE_NAMES),
