@@ -91,7 +91,7 @@ class GrpcXref:
 
         async def one_call(chunk: Sequence[XrefKey]) -> Sequence[str]:
             request = pb.BatchGetOrCreateRequest(keys=[_key(key) for key in chunk], column=column, origin=self._origin)
-            response = await _call(self._stub.BatchGetOrCreate(request))
+            response = await call(self._stub.BatchGetOrCreate(request))
             return [result.value for result in response.results]
 
         return dict(zip(unique, await _in_chunks(unique, one_call), strict=True))
@@ -102,7 +102,7 @@ class GrpcXref:
 
         async def one_call(chunk: Sequence[XrefKey]) -> Sequence[XrefRow]:
             request = pb.BatchLookupRequest(keys=[_key(key) for key in chunk])
-            response = await _call(self._stub.BatchLookup(request))
+            response = await call(self._stub.BatchLookup(request))
             return [_row(row) for row in response.rows]
 
         return dict(zip(unique, await _in_chunks(unique, one_call), strict=True))
@@ -112,7 +112,7 @@ class GrpcXref:
 
         async def one_call(chunk: Sequence[XrefWrite]) -> Sequence[pb.PopulateResult]:
             request = pb.BatchPopulateRequest(items=[_write(item) for item in chunk], origin=self._origin)
-            response = await _call(self._stub.BatchPopulate(request))
+            response = await call(self._stub.BatchPopulate(request))
             return response.results
 
         _raise_refusals(await _in_chunks(items, one_call))
@@ -124,7 +124,7 @@ class GrpcXref:
             request = pb.BatchMarkForDeleteRequest(
                 items=[_delete(item) for item in chunk], origin=_origin(origin) if origin else self._origin
             )
-            response = await _call(self._stub.BatchMarkForDelete(request))
+            response = await call(self._stub.BatchMarkForDelete(request))
             return response.results
 
         _raise_refusals(await _in_chunks(items, one_call))
@@ -137,7 +137,7 @@ class GrpcXref:
 
         async def one_call(chunk: Sequence[str]) -> Sequence[str]:
             request = pb.BatchLookupValuesRequest(table=table, ref_column=ref_column, column=column, ref_values=chunk)
-            response = await _call(self._stub.BatchLookupValues(request))
+            response = await call(self._stub.BatchLookupValues(request))
             O2CError.raise_all([found for error in response.errors.values() for found in from_status(error).violations])
             return response.values
 
@@ -159,7 +159,7 @@ class GrpcXref:
         found: list[XrefChange] = []
         request = pb.ListHistoryRequest(table=key.table, column=key.ref_column, value=key.ref_value)
         while True:
-            page = await _call(self._stub.ListHistory(request))
+            page = await call(self._stub.ListHistory(request))
             found += [_change(change) for change in page.changes]
             if not page.next_page_token:
                 return found
@@ -199,9 +199,9 @@ async def _in_chunks(items: Sequence[_In], one_call: Callable[[Sequence[_In]], A
     return [result for answer in answers for result in answer]
 
 
-async def _call(call: Awaitable[_Out]) -> _Out:
+async def call(asked: Awaitable[_Out]) -> _Out:
     with _translated():
-        return await call
+        return await asked
 
 
 @contextmanager

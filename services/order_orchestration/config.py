@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from cryptography.fernet import Fernet
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AwareDatetime, Field, SecretStr, field_validator
 
-from libs.config import BillingSystem, ServiceSettings, from_environment
-from libs.routing import BillingInstance, RoutingPolicy, RoutingRule
+from libs.config import ServiceSettings, from_environment
 from services.order_orchestration.domain.components import DEPENDENCIES, Edge, Function
 from services.order_orchestration.domain.model import Policy
 from services.order_orchestration.domain.progress import RetryPolicy
 
 
-class Rule(BaseModel):
-    """A routing rule: lines whose traits have one of the listed values go to `system`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    system: str
-    when: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-
-
 class Settings(ServiceSettings):
-    """Settings of order orchestration, ``O2C_ORDER_ORCHESTRATION_…``; the BRM instances come from ``O2C_BILLING_SYSTEMS``."""
+    """Settings of order orchestration, ``O2C_ORDER_ORCHESTRATION_…``; the routing table comes from the xref service."""
 
     model_config = from_environment("ORDER_ORCHESTRATION")
 
@@ -80,12 +69,8 @@ class Settings(ServiceSettings):
     low_is_urgent_sources: tuple[str, ...] = Field(
         (), description="Source systems that count priorities the other way round: 0 most urgent."
     )
-    routing_default_system: str = Field("", description="BRM instance for lines that no evidence places; empty for none.")
-    routing_rules: tuple[Rule, ...] = Field(
-        (), description='Routing rules in order, such as `[{"system": "BRM_02", "when": {"account_type": ["BUSINESS"]}}]`.'
-    )
-    billing_care_enabled: bool = Field(
-        True, description="Whether billing care is in use: then a billing profile must live in one BRM instance only."
+    routing_poll_seconds: float = Field(
+        1.0, gt=0, description="How often to ask the cross-reference service for a newer routing table, in seconds."
     )
     payment_failure_fails_order: bool = Field(
         False, description="Whether an order fails when one of its payments is not posted."
@@ -101,17 +86,9 @@ class Settings(ServiceSettings):
             Fernet(key.get_secret_value())
         return keys
 
-    def policy(self, systems: Sequence[BillingSystem]) -> Policy:
-        """What the rules may know of the site."""
-        instances = tuple(BillingInstance(one.code, one.enabled, one.read_only) for one in systems)
-        routing = RoutingPolicy(
-            instances=instances,
-            rules=tuple(RoutingRule(rule.system, rule.when) for rule in self.routing_rules),
-            default_system=self.routing_default_system,
-            billing_care_enabled=self.billing_care_enabled,
-        )
+    def policy(self) -> Policy:
+        """What the rules may know of the site, but for the routing table."""
         return Policy(
-            routing=routing,
             max_lines=self.max_lines,
             price_lists=frozenset(self.price_lists),
             priority_names={name.upper(): number for name, number in self.priority_names.items()},

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from libs.errors import Notice, O2CError, Reason, Violation
 from libs.pb.common.v1 import common_pb2
 from libs.pb.order.v1 import order_pb2
 from libs.xref.client import XrefPort
+from libs.xref.routing_table import FollowedRoutingTable
 from services.order_orchestration.clients import GrpcFunctions
 from services.order_orchestration.domain.components import ComponentKey, Edge
 from services.order_orchestration.domain.model import Facts, Order, Policy
@@ -89,6 +90,7 @@ class Intake:
         vault: Vault,
         engine: Engine,
         policy: Policy,
+        routing: FollowedRoutingTable,
         edges: Sequence[Edge],
         clock: Clock,
         today: Callable[[], datetime],
@@ -99,6 +101,7 @@ class Intake:
         self._vault = vault
         self._engine = engine
         self._policy = policy
+        self._routing = routing
         self._edges = edges
         self._clock = clock
         self._today = today
@@ -115,8 +118,10 @@ class Intake:
                 return _replay(known)
             if not order.source_system:
                 O2CError.raise_all([*unreadable, *check_shape(order)])
+            # The table as it is now: an edit while this order is taken does not touch it.
+            policy = replace(self._policy, routing=await self._routing.current())
             facts: Facts = await gather_facts(inherit(order), self._xref, self._store)
-            plan = plan_submit_order(order, facts, self._policy, self._today(), unreadable=unreadable, edges=self._edges)
+            plan = plan_submit_order(order, facts, policy, self._today(), unreadable=unreadable, edges=self._edges)
             if validate_only:
                 ORDERS_TAKEN.labels("planned").inc()
                 plans = await self._plan(document, arrived.submission, plan)
@@ -163,8 +168,9 @@ class Intake:
             priority=plan.priority,
             status=status,
             lines={
-                line.line_id: LineFacts(line.price_list, routes[line.line_id].systems, routes[line.line_id].decided_by)
+                line.line_id: LineFacts(line.price_list, one.systems, one.decided_by, one.candidates, one.evidence)
                 for line in lines
+                for one in [routes[line.line_id]]
             },
             asset_ids={line.line_id: line.asset_id for line in lines},
         )

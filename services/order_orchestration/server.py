@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from libs.clock import FrozenClock, SystemClock, to_micros
-from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
@@ -18,6 +17,7 @@ from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import (
     add_OrdersServiceServicer_to_server,
 )
 from libs.xref.client import GrpcXref
+from libs.xref.routing_table import FollowedRoutingTable
 from services.order_orchestration.clients import GrpcFunctions
 from services.order_orchestration.config import Settings
 from services.order_orchestration.domain.components import Function
@@ -37,19 +37,19 @@ SERVICE_NAMES = ("o2c.order_orchestration.v1.OrderIntakeService", "o2c.order_orc
 async def start(port_file: Path | None) -> None:
     """The service process: settings from the environment, until SIGTERM."""
     settings = Settings()
-    async with built(settings, load_billing_systems()) as parts:
+    async with built(settings) as parts:
         await serve(settings, **parts, port_file=port_file)
 
 
 @asynccontextmanager
-async def running_order_orchestration(settings: Settings, systems: Sequence[BillingSystem]) -> AsyncIterator[str]:
+async def running_order_orchestration(settings: Settings) -> AsyncIterator[str]:
     """The service inside this process, for the length of the block; gives its address. For tests and tools."""
-    async with built(settings, systems) as parts, running_server(settings, **parts) as address:
+    async with built(settings) as parts, running_server(settings, **parts) as address:
         yield address
 
 
 @asynccontextmanager
-async def built(settings: Settings, systems: Sequence[BillingSystem]) -> AsyncIterator[dict[str, Any]]:
+async def built(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     """What the kit serves: handlers over an open database, with the engine running."""
     async with AsyncExitStack() as stack:
         db = await Database.open(settings.database_url)
@@ -80,8 +80,10 @@ async def built(settings: Settings, systems: Sequence[BillingSystem]) -> AsyncIt
 
         engine = build_engine(settings, store, micros)
         executor = Executor(store, xref, functions, vault, hub, micros, settings.retry())
-        policy, edges = settings.policy(systems), settings.edges()
-        intake = Intake(store, xref, functions, vault, engine, policy, edges, micros, today)
+        table = FollowedRoutingTable(channels[0])
+        routing = await stack.enter_async_context(table.followed(settings.routing_poll_seconds))
+        policy, edges = settings.policy(), settings.edges()
+        intake = Intake(store, xref, functions, vault, engine, policy, routing, edges, micros, today)
         await engine.start(executor.advance)
         stack.push_async_callback(engine.stop)
         yield {

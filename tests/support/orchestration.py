@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -266,9 +266,8 @@ class Neighbours:
     async def orchestration(self, database_url: str, **settings: Any) -> AsyncIterator[Suite]:
         """Orchestration over a database, among these neighbours."""
         values = {**FAST, **self.targets, "database_url": database_url, **settings}
-        systems: Sequence[BillingSystem] = values.pop("systems", SYSTEMS)
         async with (
-            running_order_orchestration(local_settings(Settings, **values), systems) as address,
+            running_order_orchestration(local_settings(Settings, **values)) as address,
             open_channel(address) as channel,
         ):
             assert self.xref is not None
@@ -276,7 +275,7 @@ class Neighbours:
 
 
 @contextlib.asynccontextmanager
-async def neighbours() -> AsyncIterator[Neighbours]:
+async def neighbours(**xref_settings: Any) -> AsyncIterator[Neighbours]:
     """Xref (the real service), customer sync and billing, with the products of ``examples/products.json`` known."""
     found = Neighbours()
 
@@ -285,7 +284,7 @@ async def neighbours() -> AsyncIterator[Neighbours]:
         return found.xref
 
     async with contextlib.AsyncExitStack() as stack:
-        target = await stack.enter_async_context(running_xref(local_settings(XrefSettings), SYSTEMS))
+        target = await stack.enter_async_context(running_xref(local_settings(XrefSettings, **xref_settings), SYSTEMS))
         found.xref = GrpcXref(await stack.enter_async_context(open_channel(target)))
         await seed_products(found.xref)
         sync_target = await stack.enter_async_context(

@@ -226,7 +226,8 @@ class Facts:
 class Policy:
     """The site's switches, as the rules read them."""
 
-    routing: RoutingPolicy
+    routing: RoutingPolicy = field(default_factory=lambda: RoutingPolicy(()))
+    """The routing table; intake puts in the one in force when an order comes."""
     max_lines: int = 10_000
     price_lists: frozenset[str] = frozenset()
     """Known price lists; empty switches the check off."""

@@ -36,7 +36,16 @@ def to_wire_notices(notices: Iterable[Notice]) -> list[common_pb2.Notice]:
 def to_wire_routes(line_ids: Iterable[str], routes: Mapping[str, RouteDecision]) -> list[pb.RoutedLine]:
     """Where lines go, in the order given."""
     found = [routes[line_id] for line_id in line_ids]
-    return [pb.RoutedLine(line_id=one.line_id, system_ids=one.systems, decided_by=one.decided_by) for one in found]
+    return [
+        pb.RoutedLine(
+            line_id=one.line_id,
+            system_ids=one.systems,
+            decided_by=one.decided_by,
+            candidates=one.candidates,
+            evidence=one.evidence,
+        )
+        for one in found
+    ]
 
 
 def to_wire_head(head: OrderHead) -> pb.OrderView:
@@ -77,6 +86,13 @@ def _line(line: order_pb2.OrderLine, status: LineStatus, facts: LineFacts) -> pb
         brm_objects=[pb.BrmObject(system_id=one.system_id, kind=one.kind, poid=one.poid) for one in status.objects],
         errors=[violations_to_status([violation]) for violation in status.errors],
         price_list=facts.price_list,
+        route=pb.RoutedLine(
+            line_id=line.line_id,
+            system_ids=facts.systems,
+            decided_by=facts.decided_by,
+            candidates=facts.candidates,
+            evidence=facts.evidence,
+        ),
     )
 
 

@@ -47,6 +47,17 @@ def load_notices(text: str) -> tuple[Notice, ...]:
     return tuple(Notice(Reason(reason), message, tuple(ids), meta) for reason, message, ids, meta in orjson.loads(text))
 
 
+def dump_evidence(candidates: Sequence[str], evidence: Sequence[str]) -> str:
+    """What a routing decision was taken among, and on what evidence."""
+    return dump([list(candidates), list(evidence)])
+
+
+def load_evidence(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The other direction."""
+    candidates, evidence = orjson.loads(text)
+    return tuple(candidates), tuple(evidence)
+
+
 def dump_objects(objects: Iterable[BrmObject]) -> str:
     """BRM objects as a list of lists."""
     return dump([[one.system_id, one.kind, one.poid] for one in objects])

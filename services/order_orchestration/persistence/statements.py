@@ -35,8 +35,9 @@ INSERT_COMPONENT = Statement(insert(COMPONENT).values({c.name: bindparam(c.name)
 INSERT_JOURNAL = Statement(insert(JOURNAL).values({c.name: bindparam(c.name) for c in JOURNAL.columns}))
 INSERT_LINES = Statement(
     batch="INSERT INTO order_line"
-    " (order_id, line_id, position, asset_id, state, price_list, systems, decided_by, objects, errors)"
-    " SELECT order_id, line_id, position, asset_id, state, price_list, systems, decided_by, '[]', '[]' FROM {rows} AS r",
+    " (order_id, line_id, position, asset_id, state, price_list, systems, decided_by, evidence, objects, errors)"
+    " SELECT order_id, line_id, position, asset_id, state, price_list, systems, decided_by, evidence, '[]', '[]'"
+    " FROM {rows} AS r",
     columns={
         "order_id": "text",
         "line_id": "text",
@@ -46,6 +47,7 @@ INSERT_LINES = Statement(
         "price_list": "text",
         "systems": "text",
         "decided_by": "text",
+        "evidence": "text",
     },
 )
 
@@ -86,6 +88,7 @@ LOAD_LINES = Statement(
         LINE.c.price_list,
         LINE.c.systems,
         LINE.c.decided_by,
+        LINE.c.evidence,
         LINE.c.objects,
         LINE.c.errors,
     )

@@ -26,6 +26,11 @@ class LineFacts:
     price_list: str
     systems: tuple[str, ...]
     decided_by: str
+    """The evidence that placed it, as it stood then: a later edit of the routing table changes nothing about it."""
+    candidates: tuple[str, ...] = ()
+    """Instances that were open before, sorted."""
+    evidence: tuple[str, ...] = ()
+    """Everything that was weighed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ class OrderStore:
         found = [columns.load_component(*cells) for cells in await self._db.all(sql.LOAD_COMPONENTS, order_id=order_id)]
         lines = {
             line_id: LineStatus(LineState(line_state), columns.load_objects(objects), columns.load_violations(errors))
-            for line_id, line_state, _, _, _, objects, errors in line_rows
+            for line_id, line_state, _, _, _, _, objects, errors in line_rows
         }
         status = OrderStatus(
             state=OrderState(state),
@@ -168,8 +173,8 @@ class OrderStore:
         )
         head = OrderHead(order_id, number, revision, status.state, priority, intake_sequence, received, updated, last, notices)
         facts = {
-            line_id: LineFacts(price_list, tuple(systems.split()), decided_by)
-            for line_id, _, price_list, systems, decided_by, _, _ in line_rows
+            line_id: LineFacts(price_list, tuple(systems.split()), decided_by, *columns.load_evidence(evidence))
+            for line_id, _, price_list, systems, decided_by, evidence, _, _ in line_rows
         }
         return LoadedOrder(head, source, status, facts, claimed, version, base64.b64decode(document), sealed)
 
@@ -263,7 +268,8 @@ def _line_rows(new: NewOrder) -> list[tuple[object, ...]]:
     for at, (line_id, line) in enumerate(new.status.lines.items()):
         facts = new.lines[line_id]
         systems = " ".join(facts.systems)
-        cells = (new.asset_ids[line_id], str(line.state), facts.price_list, systems, facts.decided_by)
+        evidence = columns.dump_evidence(facts.candidates, facts.evidence)
+        cells = (new.asset_ids[line_id], str(line.state), facts.price_list, systems, facts.decided_by, evidence)
         rows.append((new.submission.order_id, line_id, at, *cells))
     return rows
 

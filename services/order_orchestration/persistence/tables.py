@@ -67,6 +67,8 @@ class OrderLineRow(SQLModel, table=True):
     systems: str = Field(sa_type=Text)
     """Space-separated instance codes."""
     decided_by: str = Field(sa_type=Text)
+    evidence: str = Field(sa_type=Text)
+    """JSON: the instances that were open, and the evidence that was weighed."""
     objects: str = Field(sa_type=Text)
     """JSON list of BRM objects."""
     errors: str = Field(sa_type=Text)

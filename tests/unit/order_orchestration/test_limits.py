@@ -9,7 +9,7 @@ from services.order_orchestration.domain.shape import too_large
 
 
 def test_by_default_an_order_of_ten_thousand_lines_is_taken_and_one_more_is_refused() -> None:
-    policy = local_settings(Settings).policy([])
+    policy = local_settings(Settings).policy()
     assert too_large(10_000, policy) == []
     assert [(violation.reason, violation.field) for violation in too_large(10_001, policy)] == [
         ("ORDER_TOO_LARGE", "order.lines")

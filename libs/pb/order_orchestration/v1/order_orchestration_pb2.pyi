@@ -328,6 +328,8 @@ class RoutedLine(_message.Message):
     LINE_ID_FIELD_NUMBER: _builtins.int
     SYSTEM_IDS_FIELD_NUMBER: _builtins.int
     DECIDED_BY_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     line_id: _builtins.str
     """Line."""
     decided_by: _builtins.str
@@ -336,16 +338,26 @@ class RoutedLine(_message.Message):
     def system_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """BRM instances; several only for promotion lines."""
 
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Instances that were open before it, sorted."""
+
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All evidence in the order it was weighed."""
+
     def __init__(
         self,
         *,
         line_id: _builtins.str = ...,
         system_ids: _abc.Iterable[_builtins.str] | None = ...,
         decided_by: _builtins.str = ...,
+        candidates: _abc.Iterable[_builtins.str] | None = ...,
+        evidence: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_by", b"decided_by", "line_id", b"line_id", "system_ids", b"system_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "decided_by", b"decided_by", "evidence", b"evidence", "line_id", b"line_id", "system_ids", b"system_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -666,6 +678,7 @@ class LineView(_message.Message):
     BRM_OBJECTS_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     PRICE_LIST_FIELD_NUMBER: _builtins.int
+    ROUTE_FIELD_NUMBER: _builtins.int
     line_id: _builtins.str
     """Line."""
     line_number: _builtins.str
@@ -690,6 +703,10 @@ class LineView(_message.Message):
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[_status_pb2.Status]:
         """Why it failed."""
 
+    @_builtins.property
+    def route(self) -> Global___RoutedLine:
+        """Where it was routed and why, as recorded when the order was taken."""
+
     def __init__(
         self,
         *,
@@ -702,10 +719,11 @@ class LineView(_message.Message):
         brm_objects: _abc.Iterable[Global___BrmObject] | None = ...,
         errors: _abc.Iterable[_status_pb2.Status] | None = ...,
         price_list: _builtins.str = ...,
+        route: Global___RoutedLine | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["route", b"route"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "brm_objects", b"brm_objects", "errors", b"errors", "line_id", b"line_id", "line_number", b"line_number", "price_list", b"price_list", "product", b"product", "state", b"state", "system_ids", b"system_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "brm_objects", b"brm_objects", "errors", b"errors", "line_id", b"line_id", "line_number", b"line_number", "price_list", b"price_list", "product", b"product", "route", b"route", "state", b"state", "system_ids", b"system_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

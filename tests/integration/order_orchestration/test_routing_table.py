@@ -1,0 +1,100 @@
+"""Orders and the routing table: an edit reaches the next order without a restart, and changes nothing about orders taken."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import orchestration
+import pytest
+from orchestration import example
+
+from libs.errors import O2CError, Reason
+from libs.pb.order.v1 import order_pb2
+from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as pb
+from libs.xref.client import Mode, XrefWrite
+
+TO_TWO = '[[rules]]\nname = "homes go to two"\nsystem = "BRM_02"\nwhen = { account_type = ["RESIDENTIAL"] }\n'
+SHARED = "PROD-20031"
+"""A product of the example order that these tests make known in both instances."""
+
+
+def put(path: Path, text: str) -> None:
+    """Replace the table; its time moves on, however coarse the file system's clock."""
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    path.write_text(text)
+    os.utime(path, ns=(before + 10**9, before + 10**9))
+
+
+def order(number: str) -> order_pb2.Order:
+    """One service with one product that both instances sell."""
+    document = example(3)
+    document.order_id, document.order_number = f"ORD-{number}", number
+    del document.lines[:2]
+    for line in document.lines:
+        line.line_id, line.asset_integration_id = f"{number}-{line.line_id}", f"{number}-{line.asset_integration_id}"
+        line.parent_line_id = f"{number}-{line.parent_line_id}" if line.parent_line_id else ""
+        line.root_line_id = f"{number}-{line.root_line_id}" if line.root_line_id else ""
+    return document
+
+
+async def planned(suite: orchestration.Suite, document: order_pb2.Order) -> pb.RoutedLine:
+    """Where the order would go now."""
+    return (await suite.submit(document, validate_only=True)).routes[-1]
+
+
+@pytest.mark.spec("xref-and-routing:RT25")
+async def test_an_edited_rule_reaches_the_next_order_and_leaves_those_taken_alone(tmp_path: Path, database_url: str) -> None:
+    table = tmp_path / "routing.toml"
+    put(table, 'default_system = "BRM_01"\n')
+    fast = {"routing_poll_seconds": 0.02}
+    async with orchestration.neighbours(routing_file=table, **fast) as near, near.orchestration(database_url, **fast) as suite:
+        assert near.xref is not None
+        await near.xref.populate([XrefWrite("ITEM_ITEMID", "SEBL_01", SHARED, "BRM_01", "0.0.0.1 /product 9031 0", Mode.LINK)])
+        first = order("7001")
+        await suite.submit(first)
+        taken = (await suite.settled(first.order_id)).lines[-1].route
+        assert (list(taken.system_ids), taken.decided_by) == (["BRM_01"], "E8 BRM_01 is the default instance")
+        assert list(taken.candidates) == ["BRM_01", "BRM_02"] and len(taken.evidence) == 2
+        put(table, TO_TWO)
+        async with asyncio.timeout(10):
+            while list((await planned(suite, order("7002"))).system_ids) != ["BRM_02"]:
+                continue
+        again = await suite.submit(first)
+        assert again.replayed
+        assert (await suite.get(first.order_id)).lines[-1].route == taken, "the recorded decision is reused"
+        second = await suite.submit(order("7002"))
+        route = (await suite.settled(second.order_id)).lines[-1].route
+        assert route.decided_by == "E5 rule 1 (homes go to two) sends it to BRM_02"
+
+
+async def test_without_a_rule_or_a_default_the_order_is_refused_with_candidates_and_evidence(
+    neighbours: orchestration.Neighbours, suite: orchestration.Suite
+) -> None:
+    await suite.xref.populate([XrefWrite("ITEM_ITEMID", "SEBL_01", SHARED, "BRM_01", "0.0.0.1 /product 9031 0", Mode.LINK)])
+    with pytest.raises(O2CError) as caught:
+        await suite.submit(order("7003"))
+    (violation,) = caught.value.violations
+    assert violation.reason is Reason.ROUTE_AMBIGUOUS
+    assert violation.metadata["candidates"] == "BRM_01,BRM_02" and SHARED in violation.metadata["evidence"]
+    assert not neighbours.sync.calls
+
+
+@pytest.mark.spec("xref-and-routing:K3")
+async def test_all_lines_for_one_instance_come_in_one_message_and_a_promotion_to_each(
+    neighbours: orchestration.Neighbours, suite: orchestration.Suite
+) -> None:
+    document = example(3)
+    promotion = document.lines.add(line_id="L-3000", asset_integration_id="AST-PROMOTION", action=order_pb2.LINE_ACTION_ADD)
+    promotion.product_type = order_pb2.PRODUCT_TYPE_PROMOTION
+    promotion.product.product_id = "PROD-PROMOTION"
+    for line in document.lines:
+        if line.product_type == order_pb2.PRODUCT_TYPE_SERVICE_BUNDLE:
+            line.promotion_line_id = "L-3000"
+    await suite.submit(document)
+    await suite.settled(document.order_id)
+    for calls in (neighbours.sync.calls, neighbours.billing.calls):
+        sent = {call.target_system_id: {line.line_id for line in call.order.lines} for call in calls}
+        assert len(calls) == 2
+        assert sent == {"BRM_01": {"L-3000", "L-3010", "L-3011"}, "BRM_02": {"L-3000", "L-3020", "L-3021"}}
