@@ -1,0 +1,153 @@
+"""One customer in two BRM instances, through the whole suite: what is created where, and who answers for a billing profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orders
+import pytest
+from suite import SECONDS, RunningSuite, running_suite
+
+from libs.pb.billing_care.v1 import billing_care_pb2 as care
+from libs.pb.order.v1.order_pb2 import Order
+from libs.pb.xref.v1 import routing_pb2, xref_pb2
+from libs.pb.xref.v1.routing_pb2_grpc import RoutingServiceStub
+
+WIRELESS, VOIP = slice(0, 2), slice(2, 4)
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
+    with running_suite(tmp_path_factory.mktemp("suite")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def without_care(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
+    """A suite of a site that does not use billing care, so that its profiles may live in several instances."""
+    off = {"O2C_XREF_BILLING_CARE_ENABLED": "false", "O2C_CUSTOMER_SYNC_BILLING_CARE_ENABLED": "false"}
+    with running_suite(tmp_path_factory.mktemp("without-care"), **off) as running:
+        yield running
+
+
+def row(suite: RunningSuite, table: str, crm_id: str) -> dict[str, str]:
+    """The cells of a row by column."""
+    key = xref_pb2.Key(table=table, ref_column="SEBL_01", ref_value=crm_id)
+    answer = suite.clients.xref.BatchLookup(xref_pb2.BatchLookupRequest(keys=[key]), timeout=SECONDS)
+    return {cell.column: cell.value for cell in answer.rows[0].cells}
+
+
+def billing_columns(suite: RunningSuite, table: str, crm_id: str) -> set[str]:
+    return {column for column in row(suite, table, crm_id) if column.startswith("BRM_")}
+
+
+def only(whole: Order, part: slice, number: str) -> Order:
+    """An order with some of the lines."""
+    order = Order()
+    order.CopyFrom(whole)
+    order.order_id, order.order_number = f"ORD-{number}", number
+    del order.lines[:]
+    order.lines.extend(whole.lines[part])
+    return order
+
+
+def balance(suite: RunningSuite, account: str, profile: str) -> care.GetBalanceSummaryResponse:
+    scope = care.CareScope(account_id=account, billing_profile_id=profile)
+    request = care.GetBalanceSummaryRequest(scope=scope)
+    answer: care.GetBalanceSummaryResponse = suite.clients.care.GetBalanceSummary(request, timeout=SECONDS)
+    return answer
+
+
+@pytest.mark.spec("xref-and-routing:RT2", "xref-and-routing:K1")
+def test_one_customer_on_two_instances_has_one_common_id_and_a_profile_in_each(suite: RunningSuite) -> None:
+    marks = suite.marks()
+    suite.complete(orders.order(orders.TWO_INSTANCES))
+    account = row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-PRIYA")
+    assert {"COMMON", "BRM_01", "BRM_02"} <= account.keys()
+    assert billing_columns(suite, "CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-MOBILE") == {"BRM_01"}
+    assert billing_columns(suite, "CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-HOME") == {"BRM_02"}
+    for calls in suite.writes_since(marks).values():
+        assert [call["opcode"] for call in calls].count("PCM_OP_CUST_COMMIT_CUSTOMER") == 1
+
+
+@pytest.mark.spec("xref-and-routing:RT16")
+def test_a_balance_is_asked_of_the_instance_of_its_profile_only(suite: RunningSuite) -> None:
+    suite.complete(orders.order(orders.TWO_INSTANCES, "-RT16"))
+    marks = suite.marks()
+    (profile,) = balance(suite, "1-PRIYA-RT16", "BP-PRIYA-HOME-RT16").profiles
+    assert profile.system_id == "BRM_02"
+    assert not suite.calls("BRM_01", marks["BRM_01"]) and suite.calls("BRM_02", marks["BRM_02"])
+
+
+@pytest.mark.spec("xref-and-routing:RT24", "xref-and-routing:K6")
+def test_relatives_come_along_to_the_instance_of_a_new_service_and_the_hierarchy_is_built_there(suite: RunningSuite) -> None:
+    whole = orders.order(orders.TWO_INSTANCES, "-RT24")
+    suite.complete(only(whole, WIRELESS, "RT24-1"))
+    assert billing_columns(suite, "CUSTOMERPARTY_ACCOUNTID", "1-PRIYA-RT24") == {"BRM_01"}
+    second = only(whole, VOIP, "RT24-2")
+    child = second.accounts.add()
+    child.CopyFrom(second.accounts[0])
+    child.account_id, child.name = "1-MAYA-RT24", "Maya Nair"
+    for line in second.lines:
+        line.service_account.account_id = child.account_id
+    suite.complete(second)
+    assert billing_columns(suite, "CUSTOMERPARTY_ACCOUNTID", "1-PRIYA-RT24") == {"BRM_01", "BRM_02"}
+    assert billing_columns(suite, "CUSTOMERPARTY_ACCOUNTID", "1-MAYA-RT24") == {"BRM_02"}
+    payer = row(suite, "CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-HOME-RT24")["BRM_02"]
+    maya = row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-MAYA-RT24")["BRM_02"]
+    units = suite.clients.sandbox("BRM_02").objects("/billinfo", limit=1000)
+    paid_by = [str(unit.get("PARENT_BILLINFO_OBJ")) for unit in units if same(unit["ACCOUNT_OBJ"], maya)]
+    assert any(same(parent, payer) for parent in paid_by), (paid_by, payer)
+
+
+def same(poid: object, other: object) -> bool:
+    """Whether two POIDs name the same object, whatever their revisions."""
+    return str(poid).split()[:3] == str(other).split()[:3]
+
+
+def shared_profile(suffix: str) -> Order:
+    """Both services on one billing profile."""
+    order = orders.order(orders.TWO_INSTANCES, suffix)
+    for line in order.lines:
+        line.billing_profile.billing_profile_id = f"BP-PRIYA-MOBILE{suffix}"
+    return order
+
+
+@pytest.mark.spec("xref-and-routing:RT3")
+def test_one_profile_for_both_instances_is_refused_with_billing_care_and_nothing_is_sent(suite: RunningSuite) -> None:
+    before = suite.picture()
+    order = shared_profile("-RT3")
+    refused = {reason for reason, _ in suite.refusal(lambda: suite.submit(order))}
+    assert refused == {"ROUTE_PROFILE_CONFLICT"}
+    assert suite.picture() == before
+
+
+@pytest.mark.spec("xref-and-routing:RT4", "xref-and-routing:RT18")
+def test_without_billing_care_it_lives_in_both_and_a_later_query_cannot_choose(without_care: RunningSuite) -> None:
+    order = shared_profile("-RT4")
+    warnings = without_care.submit(order).warnings
+    assert "ROUTE_PROFILE_CONFLICT" in [warning.reason for warning in warnings]
+    assert without_care.settled(order.order_id).state == without_care.complete(order).state
+    assert billing_columns(without_care, "CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-MOBILE-RT4") == {"BRM_01", "BRM_02"}
+    asked = without_care.refusal(lambda: balance(without_care, "1-PRIYA-RT4", "BP-PRIYA-MOBILE-RT4"))
+    assert {reason for reason, _ in asked} == {"ROUTE_PROFILE_AMBIGUOUS"}
+
+
+@pytest.mark.spec("xref-and-routing:RT17")
+def test_a_profile_never_ordered_is_unknown_and_one_without_a_billing_value_not_synchronised(suite: RunningSuite) -> None:
+    key = xref_pb2.GetOrCreateRequest(table="CUSTOMERPARTY_BILLPROFILEID", ref_column="SEBL_01", ref_value="BP-WAITING")
+    suite.clients.xref.GetOrCreate(key, timeout=SECONDS)
+    suite.complete(orders.order(orders.TWO_INSTANCES, "-RT17"))
+    for profile, reason in (("BP-NEVER", "BILLING_PROFILE_NOT_FOUND"), ("BP-WAITING", "ROUTE_PROFILE_NOT_SYNCED")):
+        found = suite.refusal(lambda profile=profile: balance(suite, "1-PRIYA-RT17", profile))  # type: ignore[misc]
+        assert {name for name, _ in found} == {reason}
+
+
+@pytest.mark.spec("xref-and-routing:RT15")
+def test_an_account_in_both_instances_is_updated_in_both(suite: RunningSuite) -> None:
+    suite.complete(orders.order(orders.TWO_INSTANCES, "-RT15"))
+    operation = routing_pb2.OperationSubject(operation=routing_pb2.ROUTE_OPERATION_ACCOUNT_UPDATE, account_id="1-PRIYA-RT15")
+    subject = routing_pb2.RouteSubject(subject_id="address", operation=operation)
+    stub = RoutingServiceStub(suite.clients.channels["xref"])
+    (result,) = stub.ResolveRoutes(routing_pb2.ResolveRoutesRequest(subjects=[subject]), timeout=SECONDS).results
+    assert list(result.system_ids) == ["BRM_01", "BRM_02"]
