@@ -156,6 +156,11 @@ def test_cross_references_are_looked_up(billed: Terminal) -> None:
     assert not rows[1].get("cells")
 
 
+def test_the_doctor_finds_nothing_wrong_with_what_orders_left(billed: Terminal) -> None:
+    for system in ("BRM_01", "BRM_02"):
+        assert f"nothing is wrong between the cross-references and {system}" in billed.run("xref", "doctor", "--system", system)
+
+
 def test_balances_are_shown_as_an_agent_sees_them(billed: Terminal) -> None:
     text = billed.run("care", "balance", "1-DENISE")
     assert [line.split()[-1] for line in text.splitlines() if line.startswith("BP-")] == ["123.00", "85.00", "85.00"]

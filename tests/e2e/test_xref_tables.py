@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from xref_terminal import XrefTerminal, xref_terminal
+
+from sandbox.admin_client import AdminClient
 
 ACCOUNT = "CUSTOMERPARTY_ACCOUNTID"
 ASSET = "INSTALLEDPRODUCT_ID"
@@ -88,3 +91,31 @@ def test_a_migration_is_followed_from_the_list_of_moved_objects(terminal: XrefTe
     assert "XREF_VALUE_NOT_FOUND pairs[1].old_id" in terminal.run("remap", str(moved), "--strict", code=1)
     (row,) = terminal.json("lookup", ACCOUNT, "g1", "--column", "COMMON")["rows"]
     assert {"column": "BRM_01", "value": "0.0.0.2 /account 901 0"} in row["cells"]
+
+
+def test_what_is_wrong_with_a_brm_is_found_and_repaired(terminal: XrefTerminal, folder: Path) -> None:
+    made = AdminClient(terminal.suite.sandbox, "BRM_02").load_fixture("family")
+    number, poid = next((name, poid) for name, poid in made.items() if "/account" in poid)
+    rows = folder / "rows.csv"
+    rows.write_text(
+        "XREF_TABLE_NAME,XREF_COLUMN_NAME,ROW_NUMBER,VALUE\n"
+        f"{ACCOUNT},COMMON,1,{number}\n{ACCOUNT},SEBL_01,1,1-{number}\n{ACCOUNT},BRM_02,1,0.0.0.2 /account 999999 0\n"
+    )
+    terminal.run("import", str(rows))
+    found = terminal.fails("doctor", "--system", "BRM_02", "--table", ACCOUNT, "--json")
+    findings = folder / "findings.jsonl"
+    findings.write_text(found)
+    stale = next(each for each in map(json.loads, found.splitlines()) if each.get("finding", {}).get("key") == number)
+    assert stale["finding"]["kind"] == "FINDING_KIND_STALE" and stale["cursor"]
+    assert "STALE" in terminal.fails("doctor", "--system", "BRM_02", "--table", ACCOUNT)
+    dry = terminal.run("repair", str(findings), "--kind", "stale", "--dry-run")
+    assert dry == terminal.run("repair", str(findings), "--kind", "stale") == f"STALE {number}: REPLACE {poid}\n"
+    assert terminal.run("repair", str(findings), "--kind", "stale") == ""
+    rest = [each for each in found.splitlines() if number not in each and "summary" not in each]
+    again = terminal.fails("doctor", "--system", "BRM_02", "--table", ACCOUNT, "--json").splitlines()
+    assert len(again) == len(rest) + 1
+    assert "nothing is wrong" in terminal.run("doctor", "--system", "BRM_01", "--table", "CUSTOMERPARTY_PAYPROFILEID")
+    assert "ROUTE_SYSTEM_UNKNOWN system" in terminal.run("doctor", "--system", "BRM_09", code=1)
+    assert "ENUM_UNKNOWN kind" in terminal.run("repair", str(findings), "--kind", "odd", code=1)
+    findings.write_text('{"finding": {"color": 1}}\n')
+    assert "JSON_MALFORMED findings" in terminal.run("repair", str(findings), code=1)

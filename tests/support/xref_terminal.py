@@ -34,6 +34,13 @@ class XrefTerminal:
         assert done.exit_code == code, done.output
         return done.stderr if code else done.stdout
 
+    def fails(self, *arguments: str) -> str:
+        """What a command prints on standard output that says no with exit code 1."""
+        environment = {"O2C_SUITE_FILE": str(self.state_file), "COLUMNS": "200"}
+        done = CliRunner().invoke(main.app, ["xref", *arguments], env=environment)
+        assert done.exit_code == 1, done.output
+        return done.stdout
+
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json"))
 
