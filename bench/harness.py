@@ -56,6 +56,11 @@ def cpu_seconds(*addresses: str) -> float:
     return used
 
 
+def resident_mb_of(address: str) -> float:
+    """Memory of a server now, in MB (Linux)."""
+    return int(Path(f"/proc/{_served[address]}/statm").read_text().split()[1]) * 4096 / 1_048_576
+
+
 @contextmanager
 def server(make: Serve) -> Iterator[str]:
     """A server in a process of its own, pinned; gives its address."""
