@@ -33,6 +33,8 @@ _PLAIN: Final = BEHAVIOURS | {
 _WITH_DELAY: Final = frozenset({"delay", "delay_dist", "delay_after"})
 _WITH_NUMBER: Final = frozenset({"partial", "stale_read", "pool_exhaust", "clock_skew"})
 _WITH_ERROR: Final = frozenset({"err", "err_after"})
+KINDS: Final = _PLAIN | _WITH_DELAY | _WITH_NUMBER | _WITH_ERROR | {"unexposed"}
+"""Every kind of action."""
 _MATCH_KEYS: Final = frozenset({"opcode", "account_no", "poid", "nth", "probability", "window"})
 _NUMBER: Final = re.compile(r"-?\d+")
 _KEPT_FIRINGS: Final = 1000

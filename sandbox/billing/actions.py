@@ -105,6 +105,9 @@ def adjust(tx: Tx, target: Target, amount: Decimal, flags: int, deed: Deed) -> t
     net, taxed = _with_tax(tx, target, -amount, flags)
     if amount < 0:
         check_credit(target, net + sum((part for _, part in taxed), ZERO))
+        for tax_item, part in taxed:
+            if part > tax_item["DUE"]:
+                raise Refused(f"The existing positive tax due [{tax_item['DUE']}] is becoming negative")
         payable = sum((item["DUE"] for item in charges(_payable(target, flags))), ZERO)
         if target.kind == "bill" and net > payable:
             raise Refused(f"The existing positive bill due [{payable}] is becoming negative")

@@ -46,7 +46,8 @@ def debts_of(tx: Tx, unit: Poid) -> list[Debt]:
             if item["STATUS"] == ItemStatus.OPEN and item.get("AR_BILL_OBJ") is not None:
                 bill = bills.setdefault(item["AR_BILL_OBJ"].id, tx.get(item["AR_BILL_OBJ"]))
                 amounts[bill["POID"].id] = amounts.get(bill["POID"].id, ZERO) + item["DUE"]
-    late = [Debt(bills[id_]["DUE_T"], amount, bills[id_]["POID"]) for id_, amount in amounts.items() if amount > 0]
+    made = {id_: bill for id_, bill in bills.items() if bill.get("DUE_T") is not None}  # a child may be billed before its payer
+    late = [Debt(bill["DUE_T"], amounts[id_], bill["POID"]) for id_, bill in made.items() if amounts[id_] > 0]
     return sorted(
         (debt for debt in late if tx.calendar.days_between(debt.due, tx.now) > 0), key=lambda debt: (debt.due, debt.bill.id)
     )

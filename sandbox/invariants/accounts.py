@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from libs.brm.flist import Flist
 from sandbox.billing.units import units_of
 from sandbox.codes import OfferStatus, State
-from sandbox.invariants.core import Scope, invariant, poids_in
+from sandbox.invariants.core import Scope, foreign_poid, invariant
 
 Breaches = Iterator[tuple[str, str, str]]
 
@@ -125,6 +125,6 @@ def nothing_active_bought_on_inactive_account(scope: Scope, offer: Flist) -> Bre
     "/item",
 )
 def references_stay_in_database(scope: Scope, flist: Flist) -> Breaches:
-    for name, poid in poids_in(flist):
-        if poid.db != scope.tx.db:
-            yield f"{name} {poid} is of another database", "WRONG_DATABASE", name
+    if (found := foreign_poid(flist, scope.tx.db)) is not None:
+        name, poid = found
+        yield f"{name} {poid} is of another database", "WRONG_DATABASE", name

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from libs.brm.flist import Flist
+from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 from sandbox.codes import ItemStatus
 from sandbox.errors import BrmFault, ErrorClass
@@ -118,11 +118,29 @@ def check_all(tx: Tx, settings: SandboxSettings) -> list[Violation]:
 
 def check_databases(flist: Flist, db: str) -> None:
     """INV-28: every POID of a call belongs to this instance; raises WRONG_DATABASE (or POID_DB_IS_ZERO) at its field."""
-    for name, poid in poids_in(flist):
-        if poid.db == "0.0.0.0":
-            raise BrmFault("POID_DB_IS_ZERO", name, f"{poid} names no database", location="CM")
-        if poid.db != db:
-            raise BrmFault("WRONG_DATABASE", name, f"{poid} is not of database {db}", location="CM")
+    if (found := foreign_poid(flist, db)) is None:
+        return
+    name, poid = found
+    if poid.db == "0.0.0.0":
+        raise BrmFault("POID_DB_IS_ZERO", name, f"{poid} names no database", location="CM")
+    raise BrmFault("WRONG_DATABASE", name, f"{poid} is not of database {db}", location="CM")
+
+
+def foreign_poid(flist: Flist, db: str, name: str = "") -> tuple[str, Poid] | None:
+    """The first POID of another database inside a value, with the field that holds it."""
+    for key, value in flist.items():
+        kind = type(value)
+        if kind is Poid:
+            if value.db != db:
+                return _field(key, name), value
+        elif (kind is dict or kind is Array) and (found := foreign_poid(value, db, _field(key, name))) is not None:
+            return found
+    return None
+
+
+def _field(key: object, name: str) -> str:
+    """A field name, or for an element of an array the array's."""
+    return key if isinstance(key, str) and key not in ("*", "assign") else name
 
 
 def poids_in(value: Any, name: str = "") -> Iterator[tuple[str, Poid]]:
@@ -131,4 +149,4 @@ def poids_in(value: Any, name: str = "") -> Iterator[tuple[str, Poid]]:
         yield name, value
     elif isinstance(value, dict):
         for key, element in value.items():
-            yield from poids_in(element, key if isinstance(key, str) and key not in ("*", "assign") else name)
+            yield from poids_in(element, _field(key, name))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
 
+_OPTIONS: Final = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+
 
 def pack(flist: Flist) -> str:
     """JSON text of an flist."""
-    return orjson.dumps(_tagged(flist)).decode()
+    return orjson.dumps(flist, _tagged, _OPTIONS).decode()
 
 
 def unpack(text: str) -> Flist:
@@ -25,25 +27,18 @@ def unpack(text: str) -> Flist:
 
 
 def _tagged(value: Any) -> Any:
+    """What JSON has no word for, with a tag."""
     kind = type(value)
-    if kind is str or kind is int or value is None or kind is bool:
-        return value
     if kind is Poid:
         return {"$poid": str(value)}
     if kind is Decimal:
         return {"$dec": str(value)}
     if kind is Array:
-        return {"$array": [[key, _tagged(element)] for key, element in value.items()]}
-    if isinstance(value, dict):
-        return {key: _tagged(element) for key, element in value.items()}
-    if isinstance(value, datetime):
+        return {"$array": list(value.items())}
+    if kind is datetime:
         return {"$time": int(value.timestamp())}
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
-    if isinstance(value, int):  # IntEnum members
-        return int(value)
-    if isinstance(value, str):  # StrEnum members
-        return str(value)
     raise TypeError(f"cannot store {value!r}")
 
 

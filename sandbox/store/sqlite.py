@@ -69,6 +69,11 @@ class Store:
     def sql(self, statement: str, *values: Any) -> sqlite3.Cursor:
         return self._connection.execute(statement, values)
 
+    def sql_many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        """One statement for each row."""
+        if rows:
+            self._connection.executemany(statement, rows)
+
     def allocate_id(self) -> int:
         """The next object id; ids reserved for the catalogue are skipped, ids of failed transactions are not used again."""
         if self._next_id in CATALOGUE_IDS:
@@ -160,7 +165,11 @@ class Tx:
         if poid.id in self._deleted:
             return None
         flist = self._current.get(poid.id) or self.store.read(poid.id)
-        return flist if flist is not None and flist["POID"].refers_to(poid) else None
+        if flist is None:
+            return None
+        stored: Poid = flist["POID"]
+        is_named = (stored.type == poid.type and stored.db == poid.db) or stored.refers_to(poid)
+        return flist if is_named else None
 
     def get(self, poid: Poid, field: str = "POID", error: str = "NONEXISTANT_POID") -> Flist:
         """The object; raises ``error`` at ``field`` when it is not stored."""
@@ -366,26 +375,32 @@ class Tx:
         if not due:
             return
         self._begin()
-        for object_id in sorted(due):
-            self._write(object_id)
+        self._write(sorted(due))
         self._dirty.difference_update(due)
 
-    def _write(self, object_id: int) -> None:
-        flist = self._current[object_id]
-        sql = self.store.sql
-        if self._originals[object_id] is not None or object_id in self._written_keys:
-            sql("UPDATE object SET body = ?, type = ? WHERE id = ?", pack(flist), flist["POID"].type, object_id)
-        else:
-            sql("INSERT INTO object VALUES (?, ?, ?)", object_id, flist["POID"].type, pack(flist))
-            if object_id >= _EVENT_FLOOR:
-                sql("INSERT INTO event_log (id) VALUES (?)", object_id)
-        before = self._written_keys.get(object_id)
-        if before is None:
+    def _write(self, object_ids: list[int]) -> None:
+        """Write objects and their keys, with one statement for each kind of change."""
+        changed, made, events, gone, found = [], [], [], [], []
+        for object_id in object_ids:
+            flist, before = self._current[object_id], self._written_keys.get(object_id)
             original = self._originals.get(object_id)
-            before = keys_of(original) if original is not None else set()
-        after = keys_of(flist)
-        for key, value in before - after:
-            sql("DELETE FROM object_key WHERE key = ? AND value = ? AND id = ?", key, value, object_id)
-        for key, value in after - before:
-            sql("INSERT INTO object_key VALUES (?, ?, ?)", key, value, object_id)
-        self._written_keys[object_id] = after
+            type_, body = flist["POID"].type, pack(flist)
+            if original is not None or before is not None:
+                changed.append((body, type_, object_id))
+            else:
+                made.append((object_id, type_, body))
+                if object_id >= _EVENT_FLOOR:
+                    events.append((object_id,))
+            if before is None:
+                before = keys_of(original) if original is not None else set()
+            after = keys_of(flist)
+            if after != before:
+                gone += [(key, value, object_id) for key, value in before - after]
+                found += [(key, value, object_id) for key, value in after - before]
+            self._written_keys[object_id] = after
+        many = self.store.sql_many
+        many("UPDATE object SET body = ?, type = ? WHERE id = ?", changed)
+        many("INSERT INTO object VALUES (?, ?, ?)", made)
+        many("INSERT INTO event_log (id) VALUES (?)", events)
+        many("DELETE FROM object_key WHERE key = ? AND value = ? AND id = ?", gone)
+        many("INSERT INTO object_key VALUES (?, ?, ?)", found)

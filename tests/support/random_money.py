@@ -21,7 +21,7 @@ class MoneyChaos:
 
     def kinds(self) -> list[Any]:
         kinds = [self.pay, self.pay, self.on_bill, self.on_item, self.on_event, self.on_account]
-        return [*kinds, self.reverse, self.refund, self.debit, self.bill_now, self.move]
+        return [*kinds, self.reverse, self.refund, self.debit, self.bill_now, self.move, self.settle]
 
     def _amount(self, low: int = -60, high: int = 60) -> Decimal:
         return Decimal(self.dice.randrange(low * 100, high * 100)) / 100
@@ -63,6 +63,13 @@ class MoneyChaos:
     def on_account(self) -> tuple[str, Flist]:
         flist = {"POID": self.any("/account"), "AMOUNT": self._amount(-20, 10)}
         return self.dice.choice(("AR_ACCOUNT_ADJUSTMENT", "AR_ACCOUNT_ADJUSTMENT", "AR_REVERSE_WRITEOFF")), flist
+
+    def settle(self) -> tuple[str, Flist]:
+        disputes = [each for each in self.brm.instance.reader().of_class("/item/dispute") if each.get("DISPUTES")]
+        if not disputes:
+            return self.on_item()
+        claimed = next(iter(self.dice.choice(disputes)["DISPUTES"].values()))
+        return "AR_ITEM_SETTLEMENT", {"POID": claimed["ITEM_OBJ"], "AMOUNT": self._amount(1, 30)}
 
     def reverse(self) -> tuple[str, Flist]:
         amount = {} if self.dice.random() < 0.5 else {"AMOUNT": self._amount(1, 40)}

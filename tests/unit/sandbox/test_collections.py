@@ -353,3 +353,15 @@ def test_details_in_the_outbox_and_the_least_amount_are_switches(make_brm: Any) 
     assert all(window["START_T"] <= each["MOD_T"] < window["END_T"] for each in changed), "a reader of the window finds them"
     deaf = make_brm(settings=SandboxSettings(collections_minimum=100))
     assert scenario(deaf, in_collections(deaf)["UNIT"]) is None
+
+
+def test_what_a_child_was_billed_before_its_payer_is_not_overdue_yet(brm: Any) -> None:
+    payer = brm.account("PAYER")["BILLINFO"][0]["POID"]
+    child = brm.child("CHILD", payer)
+    brm.service(child, "555", 20011)
+    brm.clock("2027-02-01T00:00:00Z")
+    brm.call("BILL_MAKE_BILL", {"POID": child["BILLINFO"][0]["POID"]})
+    assert brm.bills(payer) == []
+    assert brm.job("collections").results == 0
+    brm.bill_at("2027-04-01T00:00:00Z")
+    assert brm.job("collections").results > 0

@@ -195,3 +195,22 @@ def test_taxes_are_flat_per_code_and_follow_adjustments_when_asked(make_brm: Any
     assert brm.read(tax["POID"])["DUE"] == D("5.20") - D("2.60")
     assert brm.read(bill["POID"])["DUE"] == D("2.60")
     assert brm.broken() == set()
+
+
+def test_tax_beyond_what_the_tax_item_still_owes_is_refused_in_words(make_brm: Any) -> None:
+    brm = make_brm(settings=SandboxSettings(tax_rates={"service": D("0.19")}))
+    account = brm.account()
+    brm.service(account, "555", 20011)
+    brm.bill_at("2027-02-01T00:00:00Z")
+    bill = brm.bills(account["BILLINFO"][0]["POID"])[0]["POID"]
+    items = brm.call("AR_GET_BILL_ITEMS", {"POID": bill})["RESULTS"].values()
+    tax, fee = (
+        next(item["POID"] for item in items if item["POID"].type == type_) for type_ in ("/item/cycle_tax", "/item/purchase")
+    )
+    brm.call("AR_ITEM_ADJUSTMENT", {"POID": tax, "AMOUNT": D("-10.00")})
+    with_tax = {"POID": fee, "AMOUNT": D("-20.00"), "FLAGS": 2}
+    refused = brm.call("AR_ITEM_ADJUSTMENT", with_tax)
+    assert (refused["RESULT"], refused["DESCR"]) == (0, "The existing positive tax due [0.45] is becoming negative")
+    assert brm.read(tax)["DUE"] == D("0.45") and brm.read(fee)["DUE"] == D(25)
+    assert brm.call("AR_ITEM_ADJUSTMENT", {**with_tax, "FLAGS": 1})["RESULT"] == 1
+    assert brm.broken() == set()
