@@ -13,7 +13,6 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
-from sandbox.billing.invoice_pdf import render_pdf
 from sandbox.billing.receivables import event_amount
 from sandbox.codes import OfferStatus
 from sandbox.money import ZERO
@@ -57,10 +56,16 @@ def _from_template(name: str) -> Callable[[Flist], bytes]:
     return lambda facts: _templates().get_template(name).render(facts).encode()
 
 
+def _pdf(facts: Flist) -> bytes:
+    from sandbox.billing.invoice_pdf import render_pdf  # 9 MB that whoever makes no invoice need not hold
+
+    return render_pdf(facts)
+
+
 FORMATS: Final[Mapping[str, Callable[[Flist], bytes]]] = {
     "text/html": _from_template("invoice.html.j2"),
     "text/plain": _from_template("invoice.txt.j2"),
-    "application/pdf": render_pdf,
+    "application/pdf": _pdf,
 }
 """Renderer by mime type; the first is what is shown unless asked otherwise."""
 
