@@ -49,6 +49,14 @@ class ValueMap:
                     found.setdefault(row[from_at], row[to_at])
         return found
 
+    def systems_of(self, source: str) -> dict[str, tuple[str, ...]] | None:
+        """Billing columns with a value, per value of ``source``; ``None`` while the map has no rows or no such column."""
+        if not self.rows or source not in self.columns:
+            return None
+        billing = [column for column in self.columns if column.startswith("BRM_")]
+        values = {row[self.columns.index(source)] for row in self.rows} - {""}
+        return {value: tuple(column for column in billing if self.listed(value, source, column)) for value in values}
+
     def common_values_without(self, column: str) -> tuple[str, ...]:
         """COMMON values that ``column`` says nothing for, in order of the rows; all of them when there is no such column."""
         at = self.columns.index(COMMON)

@@ -69,8 +69,8 @@ class Settings(ServiceSettings):
     low_is_urgent_sources: tuple[str, ...] = Field(
         (), description="Source systems that count priorities the other way round: 0 most urgent."
     )
-    routing_poll_seconds: float = Field(
-        1.0, gt=0, description="How often to ask the cross-reference service for a newer routing table, in seconds."
+    site_poll_seconds: float = Field(
+        1.0, gt=0, description="How often to ask the xref service for a newer routing table and value maps, in seconds."
     )
     payment_failure_fails_order: bool = Field(
         False, description="Whether an order fails when one of its payments is not posted."

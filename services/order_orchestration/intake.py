@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from libs.dvm.client import KnownMaps
 from libs.errors import Notice, O2CError, Reason, Violation
 from libs.pb.common.v1 import common_pb2
 from libs.pb.order.v1 import order_pb2
+from libs.routing import RoutingPolicy
 from libs.xref.client import XrefPort
-from libs.xref.routing_table import FollowedRoutingTable
+from libs.xref.follow import Followed
 from services.order_orchestration.clients import GrpcFunctions
 from services.order_orchestration.domain.components import ComponentKey, Edge
 from services.order_orchestration.domain.model import Facts, Order, Policy
@@ -31,6 +33,9 @@ from services.order_orchestration.metrics import ORDERS_TAKEN
 from services.order_orchestration.persistence import NewOrder, OrderStore
 from services.order_orchestration.persistence.store import LineFacts
 from services.order_orchestration.vault import Secret, Vault
+
+PRICE_LISTS = "PRICELIST"
+"""Value map of price lists: those a site bills, and in which instances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class Intake:
         vault: Vault,
         engine: Engine,
         policy: Policy,
-        routing: FollowedRoutingTable,
+        routing: Followed[RoutingPolicy],
+        maps: Followed[KnownMaps],
         edges: Sequence[Edge],
         clock: Clock,
         today: Callable[[], datetime],
@@ -102,6 +108,7 @@ class Intake:
         self._engine = engine
         self._policy = policy
         self._routing = routing
+        self._maps = maps
         self._edges = edges
         self._clock = clock
         self._today = today
@@ -118,8 +125,7 @@ class Intake:
                 return _replay(known)
             if not order.source_system:
                 O2CError.raise_all([*unreadable, *check_shape(order)])
-            # The table as it is now: an edit while this order is taken does not touch it.
-            policy = replace(self._policy, routing=await self._routing.current())
+            policy = await self._policy_for(order)
             facts: Facts = await gather_facts(inherit(order), self._xref, self._store)
             plan = plan_submit_order(order, facts, policy, self._today(), unreadable=unreadable, edges=self._edges)
             if validate_only:
@@ -132,6 +138,12 @@ class Intake:
         ORDERS_TAKEN.labels("accepted").inc()
         await self._engine.wake(order.order_id, plan.priority)
         return Receipt(order.order_id, sequence, OrderState.QUEUED, notices=plan.notices, plan=plan)
+
+    async def _policy_for(self, order: Order) -> Policy:
+        """The policy with routing table and price lists as they are now: an edit while the order is taken does not touch it."""
+        price_lists = (await self._maps.current()).maps.get(PRICE_LISTS)
+        places = price_lists.systems_of(order.source_system) if price_lists is not None else None
+        return replace(self._policy, routing=await self._routing.current(), price_list_places=places)
 
     def _take_apart(self, document: order_pb2.Order, request_id: str) -> tuple[_Arrived, list[Violation]]:
         order, unreadable = to_domain_order(document)

@@ -10,6 +10,7 @@ from typing import Any
 
 from libs.clock import FrozenClock, SystemClock, to_micros
 from libs.db import Database
+from libs.dvm.client import followed_value_maps
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import (
@@ -17,7 +18,7 @@ from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import (
     add_OrdersServiceServicer_to_server,
 )
 from libs.xref.client import GrpcXref
-from libs.xref.routing_table import FollowedRoutingTable
+from libs.xref.routing_table import followed_routing_table
 from services.order_orchestration.clients import GrpcFunctions
 from services.order_orchestration.config import Settings
 from services.order_orchestration.domain.components import Function
@@ -80,10 +81,11 @@ async def built(settings: Settings) -> AsyncIterator[dict[str, Any]]:
 
         engine = build_engine(settings, store, micros)
         executor = Executor(store, xref, functions, vault, hub, micros, settings.retry())
-        table = FollowedRoutingTable(channels[0])
-        routing = await stack.enter_async_context(table.followed(settings.routing_poll_seconds))
+        routing, maps = followed_routing_table(channels[0]), followed_value_maps(channels[0])
+        for one in (routing, maps):
+            await stack.enter_async_context(one.followed(settings.site_poll_seconds))
         policy, edges = settings.policy(), settings.edges()
-        intake = Intake(store, xref, functions, vault, engine, policy, routing, edges, micros, today)
+        intake = Intake(store, xref, functions, vault, engine, policy, routing, maps, edges, micros, today)
         await engine.start(executor.advance)
         stack.push_async_callback(engine.stop)
         yield {

@@ -135,16 +135,8 @@ def to_facts(rows: Mapping[XrefKey, Sequence[XrefCell]], price_lists: ValueMap |
     places: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in (ASSETS, PROFILES, PRODUCTS, ACCOUNTS)}
     for key, cells in rows.items():
         places[key.table][key.ref_value] = _systems(cells)
-    return RoutingFacts(places[ASSETS], places[PROFILES], places[PRODUCTS], places[ACCOUNTS], _price_lists(price_lists, source))
-
-
-def _price_lists(one: ValueMap | None, source: str) -> dict[str, tuple[str, ...]] | None:
-    if one is None or not one.rows or source not in one.columns:
-        return None
-    at = one.columns.index(source)
-    billing = [column for column in one.columns if column.startswith("BRM_")]
-    names = {row[at] for row in one.rows if row[at]}
-    return {name: tuple(column for column in billing if one.listed(name, source, column)) for name in names}
+    mapped = price_lists.systems_of(source) if price_lists is not None else None
+    return RoutingFacts(places[ASSETS], places[PROFILES], places[PRODUCTS], places[ACCOUNTS], mapped)
 
 
 def to_known(rows: Mapping[XrefKey, Sequence[XrefCell]], subject: Subject, source: str) -> Known:
@@ -215,7 +207,7 @@ def to_wire_table(site: Site, refused: str) -> pb.GetRoutingTableResponse:
                 code=one.code,
                 enabled=one.enabled,
                 read_only=one.read_only,
-                listed_enabled=listed[one.code],
+                listed_enabled=listed.get(one.code, one.enabled),
                 problems=site.problems.get(one.code, ()),
             )
             for one in site.policy.instances

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.dvm import ValueMap
 from libs.dvm.aia import read_map
+from libs.dvm.client import from_wire
 from libs.errors import Notice, O2CError, Reason, Violation
 from libs.grpckit.status import to_status
 from libs.grpckit.wire import enum_violations
@@ -19,23 +20,9 @@ from services.xref.domain.value_maps import Catalogue, MapVersion, Proposal, Tra
 MAX_DOCUMENTS = 200
 
 
-def to_map(message: pb.ValueMap) -> ValueMap:
-    """A map as asked for."""
-    return ValueMap(
-        name=message.name,
-        columns=tuple(message.columns),
-        rows=tuple(tuple(row.cells) for row in message.rows),
-        open=message.open,
-        aliases=tuple(message.aliases),
-        purpose=message.purpose,
-        source=message.source,
-        confidence=message.confidence,
-    )
-
-
 def to_proposal(request: pb.PutValueMapRequest) -> Proposal:
     """The edit of one map."""
-    return Proposal(to_map(request.map), request.expected_version)
+    return Proposal(from_wire(request.map), request.expected_version)
 
 
 def to_imported(request: pb.ImportValueMapsRequest) -> list[tuple[ValueMap, int | None]]:

@@ -229,6 +229,8 @@ class Policy:
     routing: RoutingPolicy = field(default_factory=lambda: RoutingPolicy(()))
     """The routing table; intake puts in the one in force when an order comes."""
     max_lines: int = 10_000
+    price_list_places: Mapping[str, tuple[str, ...]] | None = None
+    """BRM instances that each price list is mapped to (map PRICELIST); ``None`` while the map is empty: not checked."""
     price_lists: frozenset[str] = frozenset()
     """Known price lists; empty switches the check off."""
     priority_names: Mapping[str, int] = field(default_factory=dict)

@@ -23,7 +23,7 @@ Recorded = Mapping[str, tuple[str, ...]]
 
 def route_order(order: Order, facts: Facts, policy: Policy, recorded: Recorded | None = None) -> Routing:
     """Where every line goes. Lines have inherited from their bundles; bundles that only give context are not routed."""
-    known = RoutingFacts(facts.assets, facts.profiles, facts.products, facts.accounts)
+    known = RoutingFacts(facts.assets, facts.profiles, facts.products, facts.accounts, policy.price_list_places)
     return route(order_lines(order, recorded or {}), known, policy.routing)
 
 

@@ -11,8 +11,11 @@ import pytest
 from orchestration import example
 
 from libs.errors import O2CError, Reason
+from libs.grpckit.channel import open_channel
 from libs.pb.order.v1 import order_pb2
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as pb
+from libs.pb.xref.v1 import value_maps_pb2
+from libs.pb.xref.v1.value_maps_pb2_grpc import ValueMapServiceStub
 from libs.xref.client import Mode, XrefWrite
 
 TO_TWO = '[[rules]]\nname = "homes go to two"\nsystem = "BRM_02"\nwhen = { account_type = ["RESIDENTIAL"] }\n'
@@ -48,8 +51,10 @@ async def planned(suite: orchestration.Suite, document: order_pb2.Order) -> pb.R
 async def test_an_edited_rule_reaches_the_next_order_and_leaves_those_taken_alone(tmp_path: Path, database_url: str) -> None:
     table = tmp_path / "routing.toml"
     put(table, 'default_system = "BRM_01"\n')
-    fast = {"routing_poll_seconds": 0.02}
-    async with orchestration.neighbours(routing_file=table, **fast) as near, near.orchestration(database_url, **fast) as suite:
+    async with (
+        orchestration.neighbours(routing_file=table, routing_poll_seconds=0.02) as near,
+        near.orchestration(database_url, site_poll_seconds=0.02) as suite,
+    ):
         assert near.xref is not None
         await near.xref.populate([XrefWrite("ITEM_ITEMID", "SEBL_01", SHARED, "BRM_01", "0.0.0.1 /product 9031 0", Mode.LINK)])
         first = order("7001")
@@ -79,6 +84,29 @@ async def test_without_a_rule_or_a_default_the_order_is_refused_with_candidates_
     assert violation.reason is Reason.ROUTE_AMBIGUOUS
     assert violation.metadata["candidates"] == "BRM_01,BRM_02" and SHARED in violation.metadata["evidence"]
     assert not neighbours.sync.calls
+
+
+@pytest.mark.spec("xref-and-routing:K10")
+async def test_a_price_list_without_a_value_for_the_instance_is_refused_once_the_map_has_rows(database_url: str) -> None:
+    async with (
+        orchestration.neighbours() as near,
+        near.orchestration(database_url, site_poll_seconds=0.02) as suite,
+        open_channel(near.targets["xref_target"]) as channel,
+    ):
+        assert (await planned(suite, order("7101"))).decided_by.startswith("E4")
+        rows = [value_maps_pb2.ValueMapRow(cells=["STANDARD", "Standard", "Standard plan", ""])]
+        columns = ["COMMON", "SEBL_01", "BRM_01", "BRM_02"]
+        price_lists = value_maps_pb2.ValueMap(name="PRICELIST", columns=columns, rows=rows)
+        request = value_maps_pb2.PutValueMapRequest(map=price_lists, expected_version=1, comment="wireless first")
+        await ValueMapServiceStub(channel).PutValueMap(request)
+        refusal: O2CError | None = None
+        async with asyncio.timeout(10):
+            while refusal is None:
+                try:
+                    await planned(suite, order("7102"))
+                except O2CError as error:
+                    refusal = error
+        assert {(one.reason, one.metadata["system"]) for one in refusal.violations} == {(Reason.PRICE_LIST_UNKNOWN, "BRM_02")}
 
 
 @pytest.mark.spec("xref-and-routing:K3")
