@@ -25,10 +25,11 @@ app = typer.Typer(no_args_is_help=True, help=HELP, add_completion=False, pretty_
 
 
 def add_commands() -> None:
-    from cli.commands import brm, care, customer, order, route, sandbox, xref
+    from cli.commands import brm, care, customer, maps, order, route, sandbox, xref
 
     app.add_typer(order.app, name="order")
     app.add_typer(route.app, name="route")
+    app.add_typer(maps.app, name="maps")
     app.add_typer(customer.app, name="customer")
     app.add_typer(xref.app, name="xref")
     app.add_typer(care.app, name="care")

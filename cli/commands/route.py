@@ -98,7 +98,8 @@ def validate(
             out.print(f"{table} {'would get' if dry_run else 'has got'} the column {system}")
         for problem in answer.problems:
             out.print(f"[yellow]{problem}[/yellow]")
-        out.print(f"{system} {'lacks nothing' if answer.passed else 'does not take part yet'}")
+        state = "takes part, as it passed before" if answer.enabled else "does not take part"
+        out.print(f"{system} {'lacks nothing' if answer.passed else state}")
     raise typer.Exit(0 if answer.passed else 1)
 
 

@@ -145,7 +145,7 @@ def routable_lines(lines: Sequence[OrderedLine], header: OrderedHeader, parties:
     """
     tree = Tree(lines)
     bundles = {line.line_id: tree.bundle(line) for line in lines}
-    groups = _promotion_groups(lines)
+    groups = _PromotionGroups(lines)
     active = {_group_of(bundles[line.line_id], line) for line in lines if line.action is not Action.NONE}
     found = []
     for line in lines:
@@ -153,6 +153,7 @@ def routable_lines(lines: Sequence[OrderedLine], header: OrderedHeader, parties:
         needed = _group_of(bundle, line) in active
         owned = _follows(line, tree, groups, in_bundle=bundle is not None)
         done = line.action is not Action.NONE
+        bought = done and line.billing_type in FROM_CATALOGUE
         found.append(
             RoutableLine(
                 line_id=line.line_id,
@@ -161,15 +162,15 @@ def routable_lines(lines: Sequence[OrderedLine], header: OrderedHeader, parties:
                 components=owned,
                 billable=line.billable and (needed if owned is None else done),
                 product_id=line.product_id,
-                product_required=needed and done and line.billing_type in FROM_CATALOGUE,
+                product_required=needed and bought,
                 asset_id=line.member_asset or line.asset_id,
                 profile_id="" if line.product_type is ProductType.PROMOTION else line.billing_profile,
                 billing_account_id=line.billing_account,
                 target=line.target,
                 traits=_traits(line, header, parties.get(line.billing_account, Party())),
                 recorded=line.recorded,
-                promotion_groups=tuple(sorted(one for one, members in groups.items() if line.line_id in members)),
-                price_list=(line.price_list or header.price_list) if done and line.billing_type in FROM_CATALOGUE else "",
+                promotion_groups=groups.of(line.line_id),
+                price_list=(line.price_list or header.price_list) if bought else "",
                 legal_owner_profile=line.legal_owner_profile if needed and line.billable else "",
             )
         )
@@ -180,32 +181,48 @@ def _group_of(bundle: OrderedLine | None, line: OrderedLine) -> str:
     return bundle.line_id if bundle is not None else line.line_id
 
 
-def _promotion_groups(lines: Sequence[OrderedLine]) -> dict[str, tuple[str, ...]]:
-    """Per promotion group: lines of the services that are owner or member, and membership lines of services elsewhere."""
-    by_asset = {line.asset_id: line.line_id for line in lines if line.asset_id and not line.member_asset}
-    by_line = {line.line_id: line for line in lines}
-    found: dict[str, list[str]] = {}
-    for line in lines:
-        if line.group_ref and line.member_asset:
-            group = by_line.get(line.group_ref)
-            name = (group.asset_id if group is not None else "") or line.group_ref
-            found.setdefault(name, []).append(by_asset.get(line.member_asset, line.line_id))
-    return {group: tuple(dict.fromkeys(members)) for group, members in found.items()}
+class _PromotionGroups:
+    """Promotion groups of an order: lines of the services that are owner or member, and memberships of services elsewhere."""
+
+    def __init__(self, lines: Sequence[OrderedLine]) -> None:
+        self._by_id = {line.line_id: line for line in lines}
+        self._services = {line.asset_id: line.line_id for line in lines if line.asset_id and not line.member_asset}
+        self._members: dict[str, dict[str, None]] = {}
+        self._groups: dict[str, dict[str, None]] = {}
+        for line in lines:
+            if line.group_ref and line.member_asset:
+                group, member = self._name(line.group_ref), self._services.get(line.member_asset, line.line_id)
+                self._members.setdefault(group, {})[member] = None
+                self._groups.setdefault(member, {})[group] = None
+
+    def _name(self, reference: str) -> str:
+        """A group by its asset, whether a line refers to that or to the group's line."""
+        line = self._by_id.get(reference)
+        return (line.asset_id if line is not None else "") or reference
+
+    def of(self, line_id: str) -> tuple[str, ...]:
+        """The groups that a line's service belongs to."""
+        return tuple(sorted(self._groups.get(line_id, ())))
+
+    def members(self, reference: str) -> tuple[str, ...]:
+        """The lines that make up a group."""
+        return tuple(self._members.get(self._name(reference), ()))
+
+    def service(self, asset: str) -> str:
+        """The line of a service on the order; empty when it is not on it."""
+        return self._services.get(asset, "")
 
 
 def _follows(
-    line: OrderedLine, tree: Tree[OrderedLine], groups: Mapping[str, tuple[str, ...]], *, in_bundle: bool
+    line: OrderedLine, tree: Tree[OrderedLine], groups: _PromotionGroups, *, in_bundle: bool
 ) -> tuple[str, ...] | None:
     """Ids of the lines whose instances the line takes; ``None`` for a line that is decided itself."""
     is_wrapper = line.product_type is ProductType.CUSTOMIZABLE and not line.billable and not in_bundle
     if line.product_type is ProductType.PROMOTION or is_wrapper:
         return tuple(one.line_id for one in tree.components(line))
     if line.member_asset:
-        service = next((one for one in tree.lines if one.asset_id == line.member_asset and not one.member_asset), None)
-        return (service.line_id,) if service is not None else None
+        service = groups.service(line.member_asset)
+        return (service,) if service else None
     if line.product_type in _GROUP_PARTS:
-        members = groups.get(line.group_ref) or groups.get(line.asset_id) or groups.get(line.line_id)
-        group = tree.by_id.get(line.group_ref)
-        members = members or (groups.get(group.asset_id) if group is not None else None)
-        return members or None
+        return groups.members(line.group_ref or line.line_id) or None
     return None

@@ -83,7 +83,12 @@ class GrpcFunctions:
         timeout = self._timeouts[component.key.function]
         try:
             if is_sync:
-                request = sync.SyncOrderCustomersRequest(request_id=component.request_id, target_system_id=system, order=order)
+                request = sync.SyncOrderCustomersRequest(
+                    request_id=component.request_id,
+                    target_system_id=system,
+                    order=order,
+                    line_count=len(component.lines),
+                )
                 answer = await self._sync.SyncOrderCustomers(request, timeout=timeout)
                 return from_sync_response(answer, payment_failure_fails=self._payment_failure_fails)
             bill = billing.ProcessFulfillmentOrderBillingRequest(

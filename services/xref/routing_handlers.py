@@ -46,7 +46,7 @@ class RoutingHandlers(RoutingServiceServicer):
         price_lists = (await self._value_maps.current()).find(PRICE_LISTS)
         facts = mappers.to_facts(rows, price_lists.map if price_lists else None, source)
         routing = route(lines, facts, site.policy)
-        results = {line.line_id: mappers.to_wire_line(line, routing) for line in lines}
+        results = mappers.to_wire_lines(lines, routing)
         results |= {one.name: _resolved(one, mappers.to_known(rows, one, source), site) for one in subjects}
         ordered = [results[subject.subject_id] for subject in request.subjects]
         return pb.ResolveRoutesResponse(results=ordered, table_version=site.version)

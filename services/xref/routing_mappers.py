@@ -150,19 +150,33 @@ def _systems(cells: Iterable[XrefCell]) -> tuple[str, ...]:
     return tuple(sorted({cell.column for cell in cells if cell.column.startswith("BRM_")}))
 
 
-def to_wire_line(line: RoutableLine, routing: Routing) -> pb.RouteResult:
-    """The result of an order line: its decision, and every violation and notice that concerns it."""
-    decision = routing.decisions.get(line.line_id)
-    violations = routing.violations_of(line.line_id)
-    if decision is None and not violations:
-        # Another line of its bundle is what is wrong.
-        violations = list(routing.violations)
-    steps = decision.steps if decision is not None else routing.undecided.get(line.line_id, ())
-    result = _decided(line.line_id, decision, steps)
-    if violations:
-        result.error.CopyFrom(to_status(O2CError(*violations)))
-    result.warnings.extend(_notice(one) for one in routing.notices if line.line_id in one.line_ids)
-    return result
+def to_wire_lines(lines: Sequence[RoutableLine], routing: Routing) -> dict[str, pb.RouteResult]:
+    """The result of every order line: its decision, and every violation and notice that concerns it.
+
+    A line whose bundle is undecided because of another line carries that line's violations.
+    """
+    violations: dict[str, list[Violation]] = {}
+    for violation in routing.violations:
+        for line_id in violation.metadata.get("line_ids", "").split(","):
+            violations.setdefault(line_id, []).append(violation)
+    notices: dict[str, list[Notice]] = {}
+    for notice in routing.notices:
+        for line_id in notice.line_ids:
+            notices.setdefault(line_id, []).append(notice)
+    bundles: dict[str, list[Violation]] = {}
+    for line in lines:
+        if line.group:
+            bundles.setdefault(line.group, []).extend(violations.get(line.line_id, ()))
+    results = {}
+    for line in lines:
+        decision = routing.decisions.get(line.line_id)
+        steps = decision.steps if decision is not None else routing.undecided.get(line.line_id, ())
+        result = results[line.line_id] = _decided(line.line_id, decision, steps)
+        wrong = violations.get(line.line_id) or (bundles.get(line.group, []) if decision is None else [])
+        if wrong:
+            result.error.CopyFrom(to_status(O2CError(*wrong)))
+        result.warnings.extend(_notice(one) for one in notices.get(line.line_id, ()))
+    return results
 
 
 def to_wire_subject(name: str, decision: RouteDecision | O2CError) -> pb.RouteResult:

@@ -82,7 +82,7 @@ class RoutingSite:
         self._systems = tuple(systems)
         self._file = file
         self._billing_care = billing_care
-        self._stamp: tuple[int, int] | None = None
+        self._seen: bytes | None = None
         self._listed: tuple[RoutingPolicy, tuple[BillingSystem, ...]] = (RoutingPolicy(()), ())
         self._validated: dict[str, Validated] = {}
         self.site = Site(RoutingPolicy(()), "", (), 0)
@@ -105,7 +105,7 @@ class RoutingSite:
 
     async def refresh(self) -> None:
         """Take over a changed file, or keep the table when the new one is wrong; see what other processes let pass."""
-        if self._file is not None and _stamp(self._file) != self._stamp:
+        if self._file is not None and _content(self._file) != self._seen:
             try:
                 self._listed = self._read()
             except SettingsError as error:
@@ -139,10 +139,12 @@ class RoutingSite:
         """The table as listed. Raises ``SettingsError`` naming the file and everything wrong with it."""
         document: dict[str, Any] = {}
         if self._file is not None:
-            self._stamp = _stamp(self._file)
+            self._seen = _content(self._file)
+            if self._seen is None:
+                raise SettingsError(f"{self._file}: cannot be read")
             try:
-                document = tomllib.loads(self._file.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+                document = tomllib.loads(self._seen.decode())
+            except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
                 raise SettingsError(f"{self._file}: {error}") from error
         problems: list[str] = []
         systems = self._systems
@@ -206,10 +208,10 @@ class RoutingSite:
             _log.info("routing table %s is in force", version)
 
 
-def _stamp(file: Path) -> tuple[int, int] | None:
+def _content(file: Path) -> bytes | None:
+    """What the file holds; ``None`` when it cannot be read. It is small, and its content tells more than its time does."""
     with contextlib.suppress(OSError):
-        status = file.stat()
-        return status.st_mtime_ns, status.st_size
+        return file.read_bytes()
     return None
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import orders
 import pytest
 from suite import SECONDS, RunningSuite, running_suite
 
+from cli.catalogue import load_products
 from libs.pb.billing_care.v1 import billing_care_pb2 as care
+from libs.pb.customer_sync.v1 import customer_update_pb2
+from libs.pb.customer_sync.v1.customer_update_pb2_grpc import CustomerUpdateServiceStub
 from libs.pb.order.v1.order_pb2 import Order
 from libs.pb.xref.v1 import routing_pb2, xref_pb2
 from libs.pb.xref.v1.routing_pb2_grpc import RoutingServiceStub
@@ -144,10 +149,54 @@ def test_a_profile_never_ordered_is_unknown_and_one_without_a_billing_value_not_
 
 
 @pytest.mark.spec("xref-and-routing:RT15")
-def test_an_account_in_both_instances_is_updated_in_both(suite: RunningSuite) -> None:
+def test_an_edited_address_of_an_account_in_both_instances_is_two_updates(suite: RunningSuite) -> None:
     suite.complete(orders.order(orders.TWO_INSTANCES, "-RT15"))
-    operation = routing_pb2.OperationSubject(operation=routing_pb2.ROUTE_OPERATION_ACCOUNT_UPDATE, account_id="1-PRIYA-RT15")
-    subject = routing_pb2.RouteSubject(subject_id="address", operation=operation)
+    suite.clients.crm().load(orders.document(orders.TWO_INSTANCES, "-RT15"))
+    suite.clients.crm().edit_account("1-PRIYA-RT15", primary_address={"city": "Oakland"})
+    event = customer_update_pb2.CustomerEvent(
+        account_id="1-PRIYA-RT15", address=customer_update_pb2.AddressChanged(address_id="ADR-PRIYA-RT15")
+    )
+    request = customer_update_pb2.SyncCustomerUpdateRequest(source_system="SEBL_01", events=[event], wait=True)
+    stub = CustomerUpdateServiceStub(suite.clients.channels["customer_sync"])
+    updates = stub.SyncCustomerUpdate(request, timeout=SECONDS).updates
+    assert sorted(update.system_id for update in updates) == ["BRM_01", "BRM_02"]
+    account = row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-PRIYA-RT15")
+    for system in ("BRM_01", "BRM_02"):
+        known = suite.clients.sandbox(system).objects("/account", limit=1000)
+        (found,) = [one for one in known if same(one["POID"], account[system])]
+        assert found["NAMEINFO"]["1"]["CITY"] == "Oakland"
+
+
+@pytest.mark.spec("xref-and-routing:RT19")
+def test_a_bill_of_the_other_instance_is_foreign_to_a_profile(suite: RunningSuite) -> None:
+    suite.complete(orders.order(orders.TWO_INSTANCES, "-RT19"))
+    scope = care.CareScope(account_id="1-PRIYA-RT19", billing_profile_id="BP-PRIYA-MOBILE-RT19")
+    request = care.GetInvoiceRequest(scope=scope, bill_id="0.0.0.2 /bill 4711 0")
+    marks = suite.marks()
+    refused = suite.refusal(lambda: suite.clients.care.GetInvoice(request, timeout=SECONDS))
+    assert {reason for reason, _ in refused} == {"OBJECT_FOREIGN"}
+    assert not suite.calls("BRM_02", marks["BRM_02"])
+
+
+@pytest.mark.spec("xref-and-routing:RT20")
+def test_a_product_published_by_the_second_instance_joins_the_crm_product_or_is_another(
+    suite: RunningSuite, tmp_path: Path
+) -> None:
+    """The message names its instance, which selects the column; the CRM product that an administrator named, the row."""
+    operation = routing_pb2.OperationSubject(operation=routing_pb2.ROUTE_OPERATION_SOURCE_EVENT, system_id="BRM_02")
+    subject = routing_pb2.RouteSubject(subject_id="product event", operation=operation)
     stub = RoutingServiceStub(suite.clients.channels["xref"])
     (result,) = stub.ResolveRoutes(routing_pb2.ResolveRoutesRequest(subjects=[subject]), timeout=SECONDS).results
-    assert list(result.system_ids) == ["BRM_01", "BRM_02"]
+    (column,) = result.system_ids
+    before = row(suite, "ITEM_ITEMID", "PROD-20011")
+    assert column == "BRM_02" and column not in before
+    events = [
+        {"product_id": "PROD-20011", "name": "shared", "brm": {column: "0.0.0.2 /product 77001 0"}},
+        {"product_id": "PROD-RT20", "name": "its own", "brm": {column: "0.0.0.2 /product 77002 0"}},
+    ]
+    file = tmp_path / "products.json"
+    file.write_text(json.dumps(events))
+    load_products(suite.clients.xref, file)
+    shared, own = row(suite, "ITEM_ITEMID", "PROD-20011"), row(suite, "ITEM_ITEMID", "PROD-RT20")
+    assert shared == {**before, "BRM_02": "0.0.0.2 /product 77001 0"}
+    assert own["COMMON"] != shared["COMMON"] and own["BRM_02"] == "0.0.0.2 /product 77002 0"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import Result
 from typer.testing import CliRunner
 
 from cli import main
@@ -27,12 +28,17 @@ class XrefTerminal:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """What ``o2c xref …`` prints; on standard error when it must end with another ``code`` than 0."""
+        done = self.command("xref", *arguments, code=code)
+        return done.stderr if code else done.stdout
+
+    def command(self, *arguments: str, code: int = 0) -> Result:
+        """Any command, which must end with ``code``."""
         environment = {"O2C_SUITE_FILE": str(self.state_file), "COLUMNS": "200"}
-        done = CliRunner().invoke(main.app, ["xref", *arguments], env=environment)
+        done = CliRunner().invoke(main.app, list(arguments), env=environment)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert done.exit_code == code, done.output
-        return done.stderr if code else done.stdout
+        return done
 
     def fails(self, *arguments: str) -> str:
         """What a command prints on standard output that says no with exit code 1."""
@@ -50,9 +56,9 @@ class XrefTerminal:
 
 
 @contextlib.contextmanager
-def xref_terminal(home: Path) -> Iterator[XrefTerminal]:
-    """The service and a sandbox as processes; nothing else of the suite."""
-    with Supervisor(home, services=("xref",)) as suite:
+def xref_terminal(home: Path, **environment: str) -> Iterator[XrefTerminal]:
+    """The service and a sandbox as processes, with further settings; nothing else of the suite."""
+    with Supervisor(home, services=("xref",), environment=environment) as suite:
         only = Suite(dict.fromkeys(SERVICES, suite.services["xref"]), suite.sandbox, suite.home)
         state_file = home / "suite.json"
         only.write(state_file)

@@ -13,6 +13,7 @@ from google.type.money_pb2 import Money
 from libs.errors import O2CError, Reason, Violation
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.order.v1 import order_pb2
+from libs.routing import lines_split
 from services.customer_sync.domain.model import (
     Account,
     Action,
@@ -44,10 +45,13 @@ def to_domain_command(request: pb.SyncOrderCustomersRequest, system_id: str) -> 
     """The order bound for ``system_id``.
 
     Raises ``O2CError`` with all of: FIELD_MISSING, ENUM_UNKNOWN (also for a line without action), RANGE_INVALID for a date
-    outside of what a timestamp can hold, ROUTE_TARGET_MISMATCH for a line stamped for another instance.
+    outside of what a timestamp can hold, ROUTE_TARGET_MISMATCH for a line stamped for another instance, ROUTE_LINES_SPLIT when
+    the sender counts other lines than came.
     """
     order = request.order
     violations = [*_missing(order), *unknown_enums(order, "order"), *_lines_astray(order, system_id)]
+    if request.line_count:
+        violations += lines_split(system_id, len(order.lines), request.line_count)
     order_date = _time(order.order_date, "order.order_date", violations) if order.HasField("order_date") else None
     command = Command(
         order_id=order.order_id.strip(),

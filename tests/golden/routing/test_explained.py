@@ -60,7 +60,7 @@ def explained(order: Order, policy: RoutingPolicy, facts: RoutingFacts) -> str:
     lines, _ = mappers.to_subjects(pb.ResolveRoutesRequest(subjects=subjects))
     routing = route(lines, facts, policy)
     version = table_version(policy)
-    answer = pb.ResolveRoutesResponse(results=[mappers.to_wire_line(line, routing) for line in lines], table_version=version)
+    answer = pb.ResolveRoutesResponse(results=mappers.to_wire_lines(lines, routing).values(), table_version=version)
     site = Site(policy, version, (), 0)
     table = mappers.to_wire_table(site, "")
     out = io.StringIO()

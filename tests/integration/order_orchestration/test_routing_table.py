@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import orchestration
@@ -21,13 +20,6 @@ from libs.xref.client import Mode, XrefWrite
 TO_TWO = '[[rules]]\nname = "homes go to two"\nsystem = "BRM_02"\nwhen = { account_type = ["RESIDENTIAL"] }\n'
 SHARED = "PROD-20031"
 """A product of the example order that these tests make known in both instances."""
-
-
-def put(path: Path, text: str) -> None:
-    """Replace the table; its time moves on, however coarse the file system's clock."""
-    before = path.stat().st_mtime_ns if path.exists() else 0
-    path.write_text(text)
-    os.utime(path, ns=(before + 10**9, before + 10**9))
 
 
 def order(number: str) -> order_pb2.Order:
@@ -50,7 +42,7 @@ async def planned(suite: orchestration.Suite, document: order_pb2.Order) -> pb.R
 @pytest.mark.spec("xref-and-routing:RT25")
 async def test_an_edited_rule_reaches_the_next_order_and_leaves_those_taken_alone(tmp_path: Path, database_url: str) -> None:
     table = tmp_path / "routing.toml"
-    put(table, 'default_system = "BRM_01"\n')
+    table.write_text('default_system = "BRM_01"\n')
     async with (
         orchestration.neighbours(routing_file=table, routing_poll_seconds=0.02) as near,
         near.orchestration(database_url, site_poll_seconds=0.02) as suite,
@@ -62,7 +54,7 @@ async def test_an_edited_rule_reaches_the_next_order_and_leaves_those_taken_alon
         taken = (await suite.settled(first.order_id)).lines[-1].route
         assert (list(taken.system_ids), taken.decided_by) == (["BRM_01"], "E8 BRM_01 is the default instance")
         assert list(taken.candidates) == ["BRM_01", "BRM_02"] and len(taken.evidence) == 2
-        put(table, TO_TWO)
+        table.write_text(TO_TWO)
         async with asyncio.timeout(10):
             while list((await planned(suite, order("7002"))).system_ids) != ["BRM_02"]:
                 continue

@@ -45,6 +45,18 @@ def test_missing_ids_a_bad_date_and_a_line_bound_elsewhere_are_reported_together
     ]
 
 
+@pytest.mark.spec("xref-and-routing:K3")
+def test_an_order_that_comes_with_fewer_lines_than_its_sender_counts_is_refused() -> None:
+    whole = request(order([bundle(1, "A", "A", "BP")]))
+    whole.line_count = 1
+    assert len(to_domain_command(whole, "BRM_01").lines) == 1
+    whole.line_count = 2
+    with pytest.raises(O2CError) as caught:
+        to_domain_command(whole, "BRM_01")
+    (violation,) = caught.value.violations
+    assert (violation.reason, violation.field) == (Reason.ROUTE_LINES_SPLIT, "order.lines")
+
+
 def test_the_header_stands_in_where_a_line_names_no_account_or_profile() -> None:
     line = {"line_id": "L1", "action": "ADD", "product_type": "SERVICE_BUNDLE", "billing_type": "SERVICE_BUNDLE"}
     header = {

@@ -227,7 +227,7 @@ def test_a_line_in_fulfilment_keeps_its_instance_whatever_the_evidence_says_now(
 # --- the order as a whole ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.spec("xref-and-routing:K2", "xref-and-routing:RT4")
+@pytest.mark.spec("xref-and-routing:K2")
 def test_one_profile_in_two_instances_is_refused_with_billing_care_and_allowed_without() -> None:
     both = (line("1", "W", "BP1"), line("2", "B", "BP1"))
     conflict = only(routed(*both), Reason.ROUTE_PROFILE_CONFLICT)

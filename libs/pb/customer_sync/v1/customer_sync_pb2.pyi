@@ -156,12 +156,17 @@ class SyncOrderCustomersRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     TARGET_SYSTEM_ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
+    LINE_COUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Client key of the call: the same id with the same content is a replay, with other content it is refused."""
     validate_only: _builtins.bool
     """Plan only, write nothing anywhere."""
     target_system_id: _builtins.str
     """BRM instance; may be empty when exactly one is enabled."""
+    line_count: _builtins.int
+    """How many lines the sender has for that instance; other than the lines sent is refused as ROUTE_LINES_SPLIT, because billing
+    cannot take a hierarchy piece by piece. 0: not said, not checked.
+    """
     @_builtins.property
     def order(self) -> _order_pb2.Order:
         """Header and every line bound for that instance."""
@@ -173,10 +178,11 @@ class SyncOrderCustomersRequest(_message.Message):
         validate_only: _builtins.bool = ...,
         target_system_id: _builtins.str = ...,
         order: _order_pb2.Order | None = ...,
+        line_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "request_id", b"request_id", "target_system_id", b"target_system_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_count", b"line_count", "order", b"order", "request_id", b"request_id", "target_system_id", b"target_system_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
