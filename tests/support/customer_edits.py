@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import brm_samples
@@ -17,10 +17,23 @@ from libs.brm.flist import get
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.brm.specs import OPCODES
+from libs.clock import Clock
+from libs.config import local_settings
+from libs.crm.client import open_crm
+from libs.db import Database
 from libs.grpckit.status import from_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2
 from libs.pb.customer_sync.v1 import customer_update_pb2 as pb
+from libs.plan.alone import Alone
+from libs.plan.journal import Journal
+from libs.plan.leases import Leases
 from libs.xref.model import XrefKey, XrefWrite
+from services.customer_sync.aggregator import Aggregator
+from services.customer_sync.config import Settings
+from services.customer_sync.executor_update import UpdateExecutor
+from services.customer_sync.lookup_update import UpdateLookup
+from services.customer_sync.mappers import to_domain_customer
+from services.customer_sync.persistence import Memory, PendingUpdates
 
 SOURCE = "SEBL_01"
 ASSETS = "INSTALLEDPRODUCT_ID"
@@ -174,3 +187,27 @@ async def open_customers(*codes: str, **settings: Any) -> AsyncIterator[Customer
             yield Customers(suite, gateway)
         for system_id in names:
             assert await suite.sandbox.admin(system_id).check_invariants() == []
+
+
+@asynccontextmanager
+async def another_aggregator(
+    customers: Customers, database_url: str, clock: Clock, *, gateway: BrmGateway | None = None, attempts: int = 10
+) -> AsyncIterator[Aggregator]:
+    """An aggregator as another pod would have it, on the same database, with a clock that stands still."""
+    suite = customers.suite
+    async with AsyncExitStack() as stack:
+        db = await Database.open(database_url)
+        stack.push_async_callback(db.close)
+        settings = local_settings(Settings)
+        crm = await stack.enter_async_context(open_crm(suite.sandbox.crm_address, settings, to_domain_customer, "CRM"))
+        journal, codes = await Journal.open(db), [system.code for system in suite.systems]
+        reach = gateway or customers.gateway
+        executor = UpdateExecutor(
+            journal=journal,
+            gateway=reach,
+            xref=suite.xref,
+            lookup=UpdateLookup(crm, suite.xref, reach, await Memory.open(db), codes),
+            alone=Alone(await Leases.open(db), 30.0),
+            targets=settings.targets(suite.systems),
+        )
+        yield Aggregator(journal, await PendingUpdates.open(db), executor, clock, 5.0, attempts)
