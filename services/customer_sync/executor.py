@@ -112,8 +112,9 @@ class _Closing:
     """What came of the plan, once it has run."""
 
     def __call__(self, result: RunResult) -> Answer:
-        done = [key for key, step in result.steps.items() if step.state is StepState.DONE]
-        keep = Memory.keeping(self.sync, frozenset(done))
+        done = {key for key, step in result.steps.items() if step.state is StepState.DONE}
+        made = {key for key in done if result.steps[key].how is not How.ADOPTED}
+        keep = Memory.keeping(self.sync, done, made)
         if not self.is_final(result):
             return Answer("", "", "", b"", also=keep)
         answer = self.answer_of(self.outcome(result))

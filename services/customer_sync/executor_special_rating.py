@@ -15,9 +15,9 @@ from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
 from libs.plan.run import RunResult, StepState, run
 from libs.xref.client import COMMON, XrefKey, XrefPort
+from services.customer_sync.domain import calls
 from services.customer_sync.domain.model import EntityOutcome
 from services.customer_sync.domain.special_rating import (
-    ASSETS,
     PROFILE,
     ListOutcome,
     ListPlan,
@@ -56,7 +56,7 @@ class SpecialRatingExecutor:
 
     async def _where(self, wanted: SpecialRatingList) -> tuple[Where, list[ListOutcome]]:
         """The lists by instance, and the assets without any. One look-up. No assets, none."""
-        keys = {each: XrefKey(ASSETS, wanted.source_system, each) for each in wanted.asset_ids}
+        keys = {each: XrefKey(calls.ASSETS, wanted.source_system, each) for each in wanted.asset_ids}
         rows = await self.xref.lookup(list(keys.values())) if keys else {}
         where: dict[str, list[StoredList]] = {}
         missing = []

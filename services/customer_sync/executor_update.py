@@ -15,14 +15,13 @@ from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
 from libs.plan.run import RunResult, run
 from libs.xref.client import Mode, XrefPort, XrefWrite
+from services.customer_sync.domain.marks import PartKey, PartKind
 from services.customer_sync.domain.model import CrmCustomer, Policy
 from services.customer_sync.domain.targets import Targets
 from services.customer_sync.domain.update.hierarchy import is_corporate
 from services.customer_sync.domain.update.model import (
     CustomerUpdate,
     Known,
-    PartKey,
-    PartKind,
     Survey,
     UpdateOutcome,
     UpdatePlan,

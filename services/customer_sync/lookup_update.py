@@ -6,7 +6,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from libs.brm import calls as brm
 from libs.brm.call import BrmCall
@@ -17,20 +16,17 @@ from libs.brm.poid import Poid
 from libs.crm.client import CrmAccounts, CrmPort
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
+from services.customer_sync.domain.marks import PartKey, PartKind
 from services.customer_sync.domain.model import CrmCustomer, Facts, Policy
 from services.customer_sync.domain.update.model import (
     Asset,
     CustomerUpdate,
     Known,
-    PartKey,
-    PartKind,
     ServedGroup,
     State,
     Survey,
 )
 from services.customer_sync.persistence import Memory
-
-ASSETS: Final = "INSTALLEDPRODUCT_ID"
 
 
 class UpdateLookup:
@@ -164,7 +160,7 @@ class UpdateLookup:
         active += [each["POID"] for each in products if each.get("SERVICE_OBJ") is None]
         if not active:
             return ()
-        keys = {poid: [XrefKey(ASSETS, policy.system_id, form) for form in _forms(poid)] for poid in active}
+        keys = {poid: [XrefKey(calls.ASSETS, policy.system_id, form) for form in _forms(poid)] for poid in active}
         rows = await self._xref.lookup([key for each in keys.values() for key in each])
         return tuple(
             Asset(str(poid), next(filter(None, (_crm_id(rows[key], self._billing_systems) for key in each)), ""))

@@ -7,7 +7,7 @@ POIDs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from libs.plan.model import Ref, XrefLink, Yield
 from services.customer_sync.domain import attributes
 from services.customer_sync.domain.attributes import PAYMENT_METHODS, Translator
 from services.customer_sync.domain.groups import GroupAction, GroupChange
+from services.customer_sync.domain.marks import PartKey, PartKind, account_mark, profile_mark
 from services.customer_sync.domain.model import Account, Contact, Facts, PayerKey, Profile
 from services.customer_sync.domain.rules import BILL_ME, PAYMENT_METHOD_MAP, method_of
 
@@ -114,6 +115,8 @@ class Caller:
     facts: Facts
     order_date: datetime | None
     """Effective date of what is created (customer-sync 12)."""
+    sent: dict[PartKey, str] = field(default_factory=dict)
+    """Marks of what the calls drawn up so far send."""
 
     def create_account(
         self, account: Account, paying: Sequence[PayingUnit], nonpaying: Sequence[NonpayingUnit]
@@ -123,9 +126,11 @@ class Caller:
         currency = coded.get("currency")
         units = [self._paying(unit.profile, account, currency) for unit in paying]
         units += [self._nonpaying(unit, currency) for unit in nonpaying]
+        name = attributes.name_info(account, self.translate)
+        self.sent[PartKind.ACCOUNT, account.account_id] = account_mark(coded, name)
         call = brm.commit_customer(
             account=brm.AccountInfo(account_no=Ref(common_ref(ACCOUNTS, account.account_id)), **coded),
-            names=[attributes.name_info(account, self.translate)],
+            names=[name],
             bill_units=units,
             program_name=PROGRAM_NAME,
             at=self.order_date,
@@ -198,12 +203,11 @@ class Caller:
     def _paying(self, profile: Profile, account: Account, currency: int | None) -> brm.BillUnit:
         name = method_of(profile, self.translate.source_system, self.translate.policy) or BILL_ME
         country = account.address.country if account.address else ""
+        record = attributes.payment_record(profile, PAYMENT_METHODS[name], country, self.translate)
+        schedule = self._schedule(profile)
+        self.sent[PartKind.PROFILE, profile.profile_id] = profile_mark(record, schedule, self.translate.policy.db)
         return brm.BillUnit(
-            billinfo_id=profile.profile_id,
-            currency=currency,
-            payinfo=attributes.payment_record(profile, PAYMENT_METHODS[name], country, self.translate),
-            pay_type=self._pay_type(name),
-            **self._schedule(profile),
+            billinfo_id=profile.profile_id, currency=currency, payinfo=record, pay_type=self._pay_type(name), **schedule
         )
 
     def _nonpaying(self, unit: NonpayingUnit, currency: int | None) -> brm.BillUnit:

@@ -6,8 +6,9 @@ the end :meth:`Draft.finished` is the plan, or every violation that any of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from libs.brm.call import BrmCall
 from libs.errors import O2CError, Violation
@@ -16,6 +17,7 @@ from services.customer_sync.domain import calls
 from services.customer_sync.domain.attributes import Findings, Translator
 from services.customer_sync.domain.calls import Caller, common_ref
 from services.customer_sync.domain.collation import Collation
+from services.customer_sync.domain.marks import PartKind, Sent
 from services.customer_sync.domain.model import (
     Account,
     Address,
@@ -31,6 +33,8 @@ from services.customer_sync.domain.model import (
     Profile,
     SyncPlan,
 )
+
+_PARTS: Final = {EntityKind.ACCOUNT: PartKind.ACCOUNT, EntityKind.BILL_UNIT: PartKind.PROFILE}
 
 
 @dataclass(slots=True)
@@ -60,7 +64,21 @@ class Draft:
         O2CError.raise_all(_distinct(self.findings.violations))
         plan = Plan(self.policy.system_id, tuple(self.steps), tuple(self.claims.values()))
         notices = {(notice.reason, notice.message): notice for notice in self.findings.notices}
-        return SyncPlan(plan, tuple(self.entities), tuple(notices.values()), tuple(self.parentings), tuple(self.payments))
+        return SyncPlan(
+            plan,
+            tuple(self.entities),
+            tuple(notices.values()),
+            tuple(self.parentings),
+            tuple(self.payments),
+            tuple(self._sent()),
+        )
+
+    def _sent(self) -> Iterator[Sent]:
+        """What is known of created objects for later edits: what they were created with."""
+        for entity in self.entities:
+            if entity.kind in _PARTS and entity.outcome is EntityOutcome.CREATED:
+                part = _PARTS[entity.kind], entity.crm_id
+                yield Sent(entity.step_key, part, self.caller.sent[part])
 
     def account(self, account_id: str) -> Account:
         """Its details; of one that nobody describes, the id alone."""

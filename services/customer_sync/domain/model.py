@@ -14,6 +14,7 @@ from libs.dvm import ValueMaps
 from libs.errors import Notice
 from libs.orders import Action as Action
 from libs.plan.model import Plan, Ref
+from services.customer_sync.domain.marks import Sent
 
 
 class LineKind(StrEnum):
@@ -361,3 +362,4 @@ class SyncPlan:
     warnings: tuple[Notice, ...] = ()
     parentings: tuple[Parenting, ...] = ()
     payments: tuple[PostedPayment, ...] = ()
+    sent: tuple[Sent, ...] = ()

@@ -14,7 +14,6 @@ from libs.plan.model import Plan, Step
 from services.customer_sync.domain.calls import PROGRAM_NAME
 from services.customer_sync.domain.model import Entity, EntityKind, EntityOutcome
 
-ASSETS: Final = "INSTALLEDPRODUCT_ID"
 PROFILE: Final = "PROFILE"
 """Kind of BRM object that holds the list of an asset."""
 

@@ -30,12 +30,14 @@ class Memory:
         return cls(await AccountParents.open(db), await OrderPayments.open(db), await SentParts.open(db))
 
     @staticmethod
-    def keeping(sync: SyncPlan, done: Collection[str]) -> Callable[[Transaction], Awaitable[None]]:
-        """Writes, inside a transaction, what the steps in ``done`` have brought about."""
+    def keeping(sync: SyncPlan, done: Collection[str], made: Collection[str]) -> Callable[[Transaction], Awaitable[None]]:
+        """Writes, inside a transaction, what the steps in ``done`` have brought about; ``made`` are those of them whose
+        objects were made just as the plan says, and not found."""
         system_id = sync.plan.system_id
         parts = (
             AccountParents.keeping(system_id, [each for each in sync.parentings if each.step_key in done]),
             OrderPayments.keeping(system_id, [each for each in sync.payments if each.step_key in done]),
+            SentParts.keeping(system_id, {each.part: each.mark for each in sync.sent if each.step_key in made}),
         )
 
         async def keep(tx: Transaction) -> None:

@@ -1,7 +1,7 @@
 """What was sent last: one mark per part of a customer and instance.
 
 With this table an edit of something that billing does not hold, or that changes nothing, asks BRM nothing. A mark that is
-missing costs a look at BRM, no more. It tells nothing of what was sent (:mod:`services.customer_sync.domain.update.marks`).
+missing costs a look at BRM, no more. It tells nothing of what was sent (:mod:`services.customer_sync.domain.marks`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy import Text
 from sqlmodel import Field, SQLModel
 
 from libs.db import Database, Statement, Transaction
-from services.customer_sync.domain.update.model import PartKey, PartKind
+from services.customer_sync.domain.marks import PartKey, PartKind
 
 
 class SentPart(SQLModel, table=True):

@@ -189,3 +189,37 @@ async def test_a_cycle_in_the_crm_is_refused_and_nothing_is_applied(customers: C
     assert (response.outcome, reasons(response)) == (FAILED, {"HIERARCHY_CYCLE"})
     assert fields(response) == {"crm.accounts[ACME].parent_account_id"}
     assert await customers.calls() == since
+
+
+@pytest.mark.spec("customer-sync:C14")
+async def test_below_another_billing_account_the_services_get_that_payer_and_the_old_unit_stays(customers: Customers) -> None:
+    await in_billing(customers, "ACME", "ACCOUNTING", "MARKETING", "SALES")
+    lines = [bundle(1, "AMELIA", "ACCOUNTING", "BP-ACCOUNTING")]
+    amelia = employee("AMELIA", parent_account_id="ACCOUNTING")
+    known = [employee(name) for name in ("ACCOUNTING",)]
+    payer = profile("BP-ACCOUNTING", "ACCOUNTING", is_primary=True)
+    await customers.ordered(lines, accounts=[amelia, *known], profiles=[payer])
+    assert await put_below(customers, ACCOUNTING="ACME", MARKETING="ACCOUNTING", SALES="ACME", AMELIA="MARKETING") == OK
+    old_unit = await customers.id_of("NONPAYING_BILLINFO", "AMELIA|ACCOUNTING|BP-ACCOUNTING")
+    service = await customers.bought("AMELIA", old_unit, "AST-MOBILE")
+    since = await customers.calls()
+    response = await customers.edit("AMELIA", parent_account_id="SALES")
+    assert (response.outcome, warnings(response)) == (WARNED, {"PAYER_OLD_KEPT"})
+    assert await tree(customers, "AMELIA", "SALES", "MARKETING") == {
+        "AMELIA": ("SALES", set()),
+        "SALES": ("ACME", {"AMELIA"}),
+        "MARKETING": ("ACCOUNTING", set()),
+    }
+    new_unit = await customers.id_of("NONPAYING_BILLINFO", "AMELIA|SALES|BP-SALES")
+    group = await customers.suite.brm.object((await customers.suite.brm.object(str(service)))["BAL_GRP_OBJ"])
+    assert Poid.parse(group["BILLINFO_OBJ"]) == Poid.parse(new_unit)
+    paid_by = await customers.suite.brm.object(new_unit)
+    assert Poid.parse(paid_by["PARENT_BILLINFO_OBJ"]) == Poid.parse((await customers.unit("BP-SALES"))["POID"])
+    kept = await customers.suite.brm.object(old_unit)
+    assert Poid.parse(kept["PARENT_BILLINFO_OBJ"]) == Poid.parse((await customers.unit("BP-ACCOUNTING"))["POID"])
+    assert await customers.writes(since) == [
+        "BILL_GROUP_CREATE",
+        "BILL_GROUP_MOVE_MEMBER",
+        "CUST_CREATE_BILLINFO",
+        "CUST_SET_BAL_GRP",
+    ]

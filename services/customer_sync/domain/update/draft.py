@@ -53,9 +53,10 @@ class UpdateDraft:
         return (Parenting("", self.survey.parent_id, (self.survey.account.account_id,)),)
 
     def step(self, key: str, title: str, drawn: tuple[BrmCall, tuple[Yield, ...]], lane: str) -> None:
-        """Add a call, after those before it. ``lane`` is the account written to."""
+        """Add a call, to be made once those before it have succeeded. ``lane`` is the account written to."""
         call, yields = drawn
-        self.steps.append(Step(key, title, call, yields, lane))
+        before = (self.steps[-1].key,) if self.steps else ()
+        self.steps.append(Step(key, title, call, yields, lane, after=before))
 
     def claim(self, table: str, crm_id: str) -> None:
         """Have a COMMON id for an object of the CRM."""

@@ -10,6 +10,7 @@ from libs.brm import calls as brm
 from libs.brm.flist import Flist
 from libs.errors import Notice, O2CError
 from libs.plan.model import Plan
+from services.customer_sync.domain.marks import PartKey
 from services.customer_sync.domain.model import Account, CrmCustomer, Entity, Facts, Parenting, Profile
 
 
@@ -39,22 +40,6 @@ class CustomerUpdate:
     source_system: str
     account_id: str
     changes: tuple[Change, ...] = ()
-
-
-class PartKind(StrEnum):
-    """Parts of a customer that are compared, and sent, as a whole."""
-
-    ACCOUNT = "ACCOUNT"
-    """Company, primary contact, primary address; with them type and currency, which never change."""
-    PROFILE = "PROFILE"
-    """A billing profile: bill unit and payment record."""
-    STATUS = "STATUS"
-    SEEN = "SEEN"
-    """Of an account: when the CRM had last changed it, in epoch microseconds, by the state that was applied last."""
-
-
-PartKey = tuple[PartKind, str]
-"""A part: its kind and its CRM id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from libs.dvm import COMMON
 from libs.errors import Notice, O2CError, Reason, Violation
 from services.customer_sync.domain import attributes
 from services.customer_sync.domain.attributes import PAYMENT_METHODS, Findings, Translator
+from services.customer_sync.domain.marks import PartKey, PartKind, account_mark, profile_mark
 from services.customer_sync.domain.model import Account, CrmCustomer, Policy, Profile
 from services.customer_sync.domain.rules import (
     FREQUENCY_MAP,
@@ -24,13 +25,10 @@ from services.customer_sync.domain.rules import (
     profile_violations,
 )
 from services.customer_sync.domain.update.hierarchy import wanted_parent
-from services.customer_sync.domain.update.marks import mark_of
 from services.customer_sync.domain.update.model import (
     ChangeKind,
     CustomerUpdate,
     Known,
-    PartKey,
-    PartKind,
     ProfilePart,
     Survey,
 )
@@ -129,7 +127,7 @@ class _Surveyor:
         translate = self._translator()
         coded = translate.fill(attributes.ACCOUNT, account, account.path, "account", account.account_id)
         name = attributes.name_info(account, translate)
-        if not self._differs((PartKind.ACCOUNT, account.account_id), mark_of([coded, name.flist()])):
+        if not self._differs((PartKind.ACCOUNT, account.account_id), account_mark(coded, name)):
             return None, None, None
         return name, coded.get("business_type"), coded.get("currency")
 
@@ -143,7 +141,7 @@ class _Surveyor:
         code = self.policy.value_maps.translate(PAYMENT_METHOD_MAP, method, COMMON, self.policy.system_id)
         if "bill_when" not in schedule:
             return None  # a violation by now
-        mark = mark_of([record.flist(self.policy.db), schedule])
+        mark = profile_mark(record, schedule, self.policy.db)
         if not self._differs((PartKind.PROFILE, profile.profile_id), mark):
             return None
         return ProfilePart(profile, method, int(code), record, schedule["bill_when"], schedule.get("bill_day"))

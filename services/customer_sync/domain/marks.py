@@ -1,0 +1,60 @@
+"""Marks: what was sent last of each part of a customer, kept so that an edit of something else asks BRM nothing.
+
+A mark is a hash over what BRM is sent. Card and bank numbers take part with the digits that any masked form shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+
+from libs.brm import calls as brm
+from libs.brm.text import mask
+
+
+class PartKind(StrEnum):
+    """Parts of a customer that are compared, and sent, as a whole."""
+
+    ACCOUNT = "ACCOUNT"
+    """Company, primary contact, primary address; with them type and currency, which never change."""
+    PROFILE = "PROFILE"
+    """A billing profile: bill unit and payment record."""
+    STATUS = "STATUS"
+    SEEN = "SEEN"
+    """Of an account: when the CRM had last changed it, in epoch microseconds, by the state that was applied last."""
+
+
+PartKey = tuple[PartKind, str]
+"""A part: its kind and its CRM id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A part that a step sends."""
+
+    step_key: str
+    part: PartKey
+    mark: str
+
+
+def account_mark(coded: Mapping[str, Any], name: brm.NameInfo) -> str:
+    """The mark of an account, from its coded values and its contact block."""
+    return mark_of([coded, name.flist()])
+
+
+def profile_mark(record: brm.PayInfo, schedule: Mapping[str, Any], db: str) -> str:
+    """The mark of a billing profile, from its payment record, frequency and bill day."""
+    return mark_of([record.flist(db), schedule])
+
+
+def mark_of(content: Any) -> str:
+    """The mark of a part: flists, texts and numbers."""
+    return hashlib.sha256(orjson.dumps(mask(content), default=str, option=_STABLE)).hexdigest()[:32]
+
+
+_STABLE: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
