@@ -13,7 +13,7 @@ from libs.brm.errors import BrmError
 from libs.brm.flist import Flist
 from libs.brm.instance_client import InstanceClient
 from libs.brm.site import instance_of
-from libs.brm.startup import check_capabilities
+from libs.brm.startup import watch_capabilities
 from libs.brm.transport import Instance, TransportFailure
 from libs.config import BillingSystem
 from libs.errors import Reason
@@ -38,7 +38,7 @@ class SoapGateway:
         headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._needs = frozenset(needs)
-        self._checks: list[asyncio.Task[frozenset[str]]] = []
+        self._checks: list[asyncio.Task[None]] = []
         self.calls: Counter[str] = Counter()
         self._instances = {
             instance.system_id: InstanceClient(instance, time_left, self.calls, headers) for instance in instances
@@ -47,7 +47,7 @@ class SoapGateway:
     async def __aenter__(self) -> Self:
         if self._needs:
             self._checks = [
-                asyncio.create_task(check_capabilities(self, system_id, self._needs)) for system_id in self._instances
+                asyncio.create_task(watch_capabilities(self, system_id, self._needs)) for system_id in self._instances
             ]
         return self
 

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from libs.brm import calls
 from libs.brm.call import BrmCall
-from libs.brm.calls.searches import Search, search
+from libs.brm.calls.searches import search
 from libs.brm.codec import encode_request
 from libs.brm.dialect import Dialect
 from libs.brm.poid import Poid
+from libs.brm.specs import FieldType, field_spec
 
 ABSENT_ID: Final = 1
 """An id below those that BRM assigns."""
@@ -23,27 +24,33 @@ _FLAGS_AND_TEMPLATE: Final = re.compile(
     rb"((?:<b:|&lt;)FLAGS(?:>|&gt;)0(?:</b:|&lt;/)FLAGS(?:>|&gt;))((?:<b:|&lt;)TEMPLATE.*?/(?:b:)?TEMPLATE(?:>|&gt;))"
 )
 _LATER: Final = datetime(2999, 1, 1, tzinfo=UTC)
-_CLASSES: Final = {
-    "ACCOUNT_OBJ": "/account",
+_OWNERS: Final = {
     "PARENT": "/account",
     "PARENT_BILLINFO_OBJ": "/billinfo",
     "AR_BILLINFO_OBJ": "/billinfo",
-    "BILLINFO_OBJ": "/billinfo",
-    "SERVICE_OBJ": "/service",
+    "BAL_GRP_OBJ": "/balance_group",
 }
+"""Classes of POID fields that are not named after them."""
 
 
 def searches_without_match(db: str) -> Iterator[tuple[str, BrmCall]]:
     """Each search the connector makes, for something that is not there."""
     for name, found_by in calls.SEARCHES.items():
-        yield name, search(found_by, [_absent(field, found_by, db) for field in found_by.fields], db=db)
+        yield name, search(found_by, [_absent(field, db) for field in found_by.fields], db=db)
     yield "account_by_number, odd characters", calls.find_account_by_number(ODD_CHARACTERS, db=db)
 
 
-def _absent(field: str, found_by: Search, db: str) -> Any:
-    if field in _CLASSES:
-        return Poid(db, _CLASSES[field], ABSENT_ID)
-    return {"MOD_T": _LATER, "STATUS": 2}.get(field, f"CONFORMANCE-{uuid.uuid4()}")
+def _absent(field: str, db: str) -> Any:
+    """A value of a field that no object has."""
+    known = field_spec(field)
+    match known.type if known else None:
+        case FieldType.POID:
+            return Poid(db, _OWNERS.get(field) or f"/{field.removesuffix('_OBJ').lower()}", ABSENT_ID)
+        case FieldType.TSTAMP:
+            return _LATER
+        case FieldType.INT | FieldType.ENUM:
+            return 2
+    return f"CONFORMANCE-{uuid.uuid4()}"
 
 
 def definitions(db: str) -> tuple[BrmCall, ...]:

@@ -8,13 +8,17 @@ from typing import Any, Final
 from libs.brm.call import BrmCall
 from libs.brm.ebuf import EBuf, SoapFault
 from libs.brm.flist import Flist
+from libs.brm.specs import OPCODES
 from libs.brm.verdicts import Verdict, verdict_of
 from libs.errors import O2CError, Reason, Violation
 
 RETRY_AFTER: Final[Mapping[Reason, float]] = {Reason.BRM_UNAVAILABLE: 1.0, Reason.BRM_CONFLICT: 0.5, Reason.BRM_BUSY: 0.5}
 """Seconds after which a caller may try again, per reason."""
 
+_NAMING_BRMS_ERROR: Final = frozenset((Reason.BRM_REJECTED, Reason.BRM_ERROR, Reason.BRM_NOT_APPLIED))
+"""Reasons whose metadata always has BRM's error and field, empty when BRM named none (3.2)."""
 _PYMT_COLLECT: Final = "PCM_OP_PYMT_COLLECT"
+_ACTION: Final = "PCM_OP_AR_"
 _NO_SUCH_OBJECT: Final = frozenset(("NOT_FOUND", "NO_MATCH", "NONEXISTANT_POID", "UNKNOWN_POID"))
 
 
@@ -26,7 +30,7 @@ class BrmError(O2CError):
         self.system_id = system_id
         self.opcode = opcode
         metadata = {"system": system_id, "opcode": opcode}
-        if ebuf is not None:
+        if ebuf is not None or reason in _NAMING_BRMS_ERROR:
             metadata |= {"brm_error": self.ebuf.error, "brm_field": self.ebuf.field}
         super().__init__(Violation(reason, message, metadata=metadata), retry_after=RETRY_AFTER.get(reason))
 
@@ -90,9 +94,14 @@ OutputCheck = Callable[[BrmCall, Flist], str]
 
 
 def _refused_result(call: BrmCall, output: Flist) -> str:
-    """A/R actions and payments answer RESULT 0 (failed) with a text instead of a fault (3.3)."""
+    """A/R actions and payments answer RESULT 0 (failed) with a text instead of a fault (3.3).
+
+    Where a site leaves RESULT out, an action that says something and names nothing it made has been refused.
+    """
     if output.get("RESULT") == 0:
         return str(output.get("DESCR") or "refused without a reason")
+    if call.opcode.startswith(_ACTION) and not OPCODES[call.opcode].is_read and output.keys() <= {"POID", "DESCR"}:
+        return str(output.get("DESCR") or "")
     return ""
 
 

@@ -57,6 +57,7 @@ ROOT_ACCOUNT: Final = 1
 MAX_CORRELATION_ID: Final = 255
 
 _PURCHASE_DEAL: Final = "PCM_OP_SUBSCRIPTION_PURCHASE_DEAL"
+_BY_NUMBER: Final = frozenset(f"PCM_OP_CUST_{name}" for name in ("COMMIT_CUSTOMER", "CREATE_CUSTOMER", "CREATE_ACCT"))
 _UPDATE_CUSTOMER: Final = "PCM_OP_CUST_UPDATE_CUSTOMER"
 
 
@@ -95,8 +96,12 @@ class InstanceClient:
             verdict = "cancelled"
             raise
         finally:
+            seconds = time.perf_counter() - started
             metrics.ended(self.instance.system_id, call.opcode, verdict).inc()
-            metrics.timer(self.instance.system_id, call.opcode).observe(time.perf_counter() - started)
+            metrics.timer(self.instance.system_id, call.opcode).observe(seconds)
+            if log.isEnabledFor(logging.DEBUG):
+                told = {"system": self.instance.system_id, "opcode": call.opcode, "seconds": round(seconds, 4)}
+                log.debug("BRM call", extra=told | {"verdict": verdict})
 
     async def settle(self, call: BrmCall) -> Flist | None:
         spec = opcode(call.opcode)
@@ -166,6 +171,10 @@ class InstanceClient:
             found = await find_effect(self._scene(), call)
         except O2CError:  # the refusal itself explains more
             return None
+        if found is None and call.opcode in _BY_NUMBER and error.ebuf.field_name == "ACCOUNT_NO":
+            # Its registry of unique names outlives an aborted transaction [MOS 2496857.1]; trying again would never help.
+            message = f"{error.violations[0].message}; yet no account has it: BRM's /uniqueness registry needs repair"
+            raise BrmError(error.reason, message, system_id=error.system_id, opcode=call.opcode, ebuf=error.ebuf) from error
         return found if found is not None and is_complete(call, found) else None
 
     async def _repeat(self, spec: OpcodeSpec, call: BrmCall, body: bytes) -> Flist:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, Protocol
 
+from libs.brm.capability import CACHE_SECONDS
 from libs.errors import O2CError
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,13 @@ class Asked(Protocol):
     async def probe(self, system_id: str) -> frozenset[str]: ...
 
     def missing(self, system_id: str, opcodes: Iterable[str]) -> frozenset[str]: ...
+
+
+async def watch_capabilities(gateway: Asked, system_id: str, needs: Collection[str], *, every: float = CACHE_SECONDS) -> None:
+    """Like :func:`check_capabilities`, again whenever what is known has become too old; until cancelled."""
+    while True:
+        await check_capabilities(gateway, system_id, needs)
+        await asyncio.sleep(every)
 
 
 async def check_capabilities(

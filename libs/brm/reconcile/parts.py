@@ -29,10 +29,10 @@ async def _create_service(scene: Scene, call: BrmCall) -> Flist | None:
 
 
 async def _set_payinfo(scene: Scene, call: BrmCall) -> Flist | None:
-    """Numbers may be masked where they are stored, so they are compared by nobody; setting them again is harmless."""
+    """Numbers may be masked where they are stored, so nobody compares them; the pay type is in the class of the record."""
     for method in call.input["PAYINFO"].values():
         read = await scene.read(method["POID"])
-        wanted = {name: value for name, value in method.items() if name not in ("POID", "INHERITED_INFO")}
+        wanted = {name: value for name, value in method.items() if name not in ("POID", "PAY_TYPE", "INHERITED_INFO")}
         details = (method.get("INHERITED_INFO") or {}).items()
         if read is None or not contains(read | (read.get("INHERITED_INFO") or {}), wanted | dict(details)):
             return None

@@ -136,6 +136,7 @@ async def test_after_a_failure_half_way_the_next_attempt_makes_only_the_rest(sui
     assert len([name for name in await suite.writes() if name == "CUST_COMMIT_CUSTOMER"]) == 4
 
 
+@pytest.mark.spec("brm:8.3")
 @pytest.mark.parametrize("action", ["drop_before", "drop_after"])
 async def test_a_cut_connection_leaves_one_account_whatever_became_of_the_call(suite: Suite, action: str) -> None:
     await suite.brm.add_fault(action, times=1, opcode="PCM_OP_CUST_COMMIT_CUSTOMER")
