@@ -28,7 +28,8 @@ _ADD_EVENTS = Statement(
     batch="INSERT INTO xref_event (at, call_id, row_id, column_id, slot, kind, old_value, new_value) "
     "SELECT CASE WHEN l.at > CAST(:now AS bigint) THEN l.at ELSE CAST(:now AS bigint) END, CAST(:call_id AS bigint), "
     "k.row_id, k.column_id, k.slot, k.kind, k.old_value, k.new_value FROM {rows} AS k "
-    "CROSS JOIN (SELECT coalesce((SELECT at FROM xref_event ORDER BY seq DESC LIMIT 1), 0) AS at) AS l ORDER BY k.n "
+    "CROSS JOIN (SELECT coalesce((SELECT at FROM xref_event WHERE seq = (SELECT max(seq) FROM xref_event)), 0) AS at) AS l "
+    "ORDER BY k.n "
     "RETURNING seq, row_id",
     columns={
         "row_id": "bigint",
@@ -43,7 +44,7 @@ _ADD_ROWS_TEXT = (
     "INSERT INTO xref_event (at, call_id, row_id, column_id, slot, kind, old_value, new_value) "
     "SELECT CASE WHEN l.at > CAST(:now AS bigint) THEN l.at ELSE CAST(:now AS bigint) END, CAST(:call_id AS bigint), "
     "c.row_id, c.column_id, c.slot, c.kind, '', c.value FROM xref_cell AS c "
-    "CROSS JOIN (SELECT coalesce((SELECT at FROM xref_event ORDER BY seq DESC LIMIT 1), 0) AS at) AS l "
+    "CROSS JOIN (SELECT coalesce((SELECT at FROM xref_event WHERE seq = (SELECT max(seq) FROM xref_event)), 0) AS at) AS l "
     "WHERE c.row_id >= :first AND c.row_id < :end ORDER BY c.row_id, c.column_id, c.slot"
 )
 _ADD_ROWS = Statement(sqlite=_ADD_ROWS_TEXT, postgresql=_ADD_ROWS_TEXT)
