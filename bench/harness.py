@@ -99,7 +99,7 @@ def ratio(one: Rate, other: Rate) -> float:
     return statistics.median(a / b for a, b in zip(one.rounds, other.rounds, strict=True))
 
 
-async def calls_per_second(call: Callable[[], Awaitable[object]], count: int, concurrency: int) -> float:
+async def at_a_time(call: Callable[[], Awaitable[object]], count: int, concurrency: int) -> None:
     """Make ``count`` calls, ``concurrency`` at a time."""
     left = iter(range(count))
 
@@ -107,8 +107,13 @@ async def calls_per_second(call: Callable[[], Awaitable[object]], count: int, co
         for _ in left:
             await call()
 
-    began = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(concurrency)))
+
+
+async def calls_per_second(call: Callable[[], Awaitable[object]], count: int, concurrency: int) -> float:
+    """How many calls per second are answered when ``concurrency`` are always under way."""
+    began = time.perf_counter()
+    await at_a_time(call, count, concurrency)
     return count / (time.perf_counter() - began)
 
 

@@ -44,7 +44,7 @@ class Batches:
     async def rows(self, request: pb.BatchLookupRequest | pb.StreamLookupRequest) -> list[Any]:
         """One row per key."""
         O2CError.raise_all(rules.batch_violations(len(request.keys), "keys"))
-        keys, columns = [mappers.to_key(key) for key in request.keys], list(request.columns)
+        keys, columns = mappers.to_keys(request.keys), list(request.columns)
         moment = self.moment(request)
         await self.check(lambda tables: rules.batch_lookup_violations(tables, keys, columns))
         rows = mappers.to_wire_rows(keys, await self.filled(keys, moment), columns)
@@ -76,7 +76,7 @@ class Batches:
     async def obtained(self, request: pb.BatchGetOrCreateRequest | pb.StreamGetOrCreateRequest) -> list[pb.GetOrCreateResponse]:
         """One value per key; what is missing is made in one commit. One refused key: nothing is made."""
         O2CError.raise_all(rules.batch_violations(len(request.keys), "keys"))
-        keys, column = [mappers.to_key(key) for key in request.keys], request.column or COMMON
+        keys, column = mappers.to_keys(request.keys), request.column or COMMON
         origin = mappers.to_origin(request.origin)
         await self.check(lambda tables: rules.batch_get_or_create_violations(tables, keys, column), origin)
         found = await self._known(keys, column)

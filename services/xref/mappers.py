@@ -20,6 +20,7 @@ _MODES = {
     pb.POPULATE_MODE_UPDATE: Mode.UPDATE,
 }
 """Modes by number; any other number is no mode, which the rules refuse as XREF_MODE_INVALID."""
+_new_tuple = tuple.__new__
 _NO_ROW: tuple[int, list[XrefCell]] = (0, [])
 
 
@@ -69,6 +70,11 @@ def to_row_key(message: pb.LookupPopulatedColumnsRequest | pb.ListHistoryRequest
 def to_key(message: pb.Key | pb.GetOrCreateRequest | pb.LookupRequest | pb.Lookup1MRequest) -> XrefKey:
     """The reference in any message that has one."""
     return XrefKey(message.table, message.ref_column, message.ref_value)
+
+
+def to_keys(messages: Iterable[pb.Key]) -> list[XrefKey]:
+    """The references of a batch, made in half the time of calling the class of named tuples for each."""
+    return [_new_tuple(XrefKey, (key.table, key.ref_column, key.ref_value)) for key in messages]
 
 
 def to_table(message: pb.Table) -> XrefTable:
@@ -152,11 +158,13 @@ def to_wire_rows(
     found = []
     for key in keys:
         row_id, cells = rows.get(key, _NO_ROW)
-        kept = [cell for cell in cells if cell[0] in wanted] if wanted else cells
-        found.append(
-            {"cells": [{"column": column, "value": value, "kind": kind} for column, value, kind in kept], "row_id": row_id}
-        )
+        found.append({"cells": [_cell(*cell) for cell in cells if not wanted or cell[0] in wanted], "row_id": row_id})
     return found
+
+
+def _cell(column: str, value: str, kind: str) -> dict[str, str]:
+    """A cell as a mapping; most have no kind, and what is not set costs nothing."""
+    return {"column": column, "value": value, "kind": kind} if kind else {"column": column, "value": value}
 
 
 def to_wire_table(table: XrefTable) -> pb.Table:
