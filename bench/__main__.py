@@ -13,6 +13,7 @@ PARTS = {
     "flows": "BRM calls, RPCs and commits of the example orders, beside the least",
     "orders": "orders of 10, 100 and 1,000 lines through the whole suite",
     "customers": "orders of 10, 100 and 1,000 new accounts, beside the same BRM calls sent bare",
+    "xref_size": "lookups in 10 thousand and 5 million rows, memory in long streams (two minutes, 3 GB of disk)",
     "memory": "what a sandbox instance takes at 100,000 objects (a minute)",
     "xref_tables": "a million cross-reference rows in and out, and the doctor over them (six minutes)",
     "engine": "kill -9 of one of two orchestration pods on PostgreSQL (half a minute)",

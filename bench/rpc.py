@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import grpc
@@ -245,21 +246,26 @@ def sqlite_store() -> Iterator[Store]:
 
 
 @contextmanager
-def postgresql_store() -> Iterator[Store]:
-    """The service on a PostgreSQL of its own. Raises ``RuntimeError`` where there is none to start."""
+def postgresql_server() -> Iterator[Any]:
+    """The PostgreSQL of ``O2C_TEST_POSTGRES_URL``, or one of its own. Raises ``RuntimeError`` where there is none to start."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
     import postgres
 
     given = os.environ.get("O2C_TEST_POSTGRES_URL")
     running = postgres.Server(given) if given else postgres.start(os.getpid())
     try:
-        with running.database() as url, server(partial(xref, url)) as address:
-            yield Store(
-                "PostgreSQL", address, partial(postgresql_connection, url), "(aim ≥ 0.45)", "(aim ≥ 0.60)", in_process=False
-            )
+        yield running
     finally:
         if not given:
             postgres.stop(running)
+
+
+@contextmanager
+def postgresql_store() -> Iterator[Store]:
+    """The service on a PostgreSQL database."""
+    with postgresql_server() as running, running.database() as url, server(partial(xref, url)) as address:
+        connection = partial(postgresql_connection, url)
+        yield Store("PostgreSQL", address, connection, "(aim ≥ 0.45)", "(aim ≥ 0.60)", in_process=False)
 
 
 def run() -> None:

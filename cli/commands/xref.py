@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.catalogue import load_products
-from cli.commands import xref_doctor, xref_migration, xref_tables
+from cli.commands import xref_doctor, xref_history, xref_migration, xref_tables
 from cli.connection import CALL_SECONDS, connected
 from cli.output import JsonFlag, errors_by_name, out, print_json, show, to_dict
 from cli.views import xref_rows
@@ -66,6 +66,7 @@ def load(
             out.print(f"{loaded} products cross-referenced")
 
 
+xref_history.add_to(app)
 xref_tables.add_to(app)
 xref_migration.add_to(app)
 xref_doctor.add_to(app)

@@ -193,6 +193,15 @@ def write_violations(tables: Tables, write: XrefWrite, prefix: str = "") -> list
     return found
 
 
+def named_mode(text: str, path: str = "mode") -> Mode:
+    """The mode of a text, which is in upper case. Raises XREF_MODE_INVALID."""
+    if text not in Mode.__members__:
+        details = {"table": "", "column": "", "field": path}
+        message = f"{text!r} is no mode; the modes are ADD, LINK and UPDATE, in upper case"
+        raise O2CError(Violation(Reason.XREF_MODE_INVALID, message, path, details))
+    return Mode[text]
+
+
 def delete_violations(tables: Tables, delete: XrefDelete, prefix: str = "") -> list[Violation]:
     """What is wrong with a deletion before any row is looked at."""
     found = column_violations(tables, delete.table, [("column", delete.column)], prefix)
