@@ -8,7 +8,8 @@ import uuid
 import pytest
 
 from libs.errors import O2CError, Reason
-from libs.xref.client import Mode, XrefKey, XrefPort, XrefWrite
+from libs.xref.client import GrpcXref, Mode, XrefDelete, XrefKey, XrefPort, XrefWrite
+from libs.xref.fake import FakeXref
 
 ACCOUNT = "CUSTOMERPARTY_ACCOUNTID"
 ASSET = "INSTALLEDPRODUCT_ID"
@@ -200,6 +201,20 @@ async def test_more_than_a_thousand_keys_are_one_call_for_the_caller(xref: XrefP
     await xref.populate([link(made[each], "BRM_01", f"0.0.0.1 /account {n} 0") for n, each in enumerate(keys)])
     found = await xref.lookup(keys)
     assert [row.value("BRM_01") for row in found.values()] == [f"0.0.0.1 /account {n} 0" for n in range(2100)]
+
+
+@pytest.mark.spec("xref-and-routing:XR13", "xref-and-routing:XR14", "xref-and-routing:XR20")
+async def test_deleting_takes_a_value_and_a_row_that_would_be_left_with_one(xref: GrpcXref | FakeXref) -> None:
+    await xref.populate([add("A1", "g1"), link("g1", "BRM_01", "p1")])
+    await xref.delete([XrefDelete(ACCOUNT, "BRM_01", "p1")])
+    assert await cells(xref, key("A1")) == [("COMMON", "g1"), ("SEBL_01", "A1")]
+    with pytest.raises(O2CError) as caught:
+        await xref.delete([XrefDelete(ACCOUNT, "BRM_01", "p1"), XrefDelete(ACCOUNT, "SEBL_01", "A1")])
+    (wrong,) = caught.value.violations
+    assert (wrong.reason, wrong.field) == (Reason.XREF_VALUE_NOT_FOUND, "items[0].value")
+    assert await cells(xref, key("A1")) == await cells(xref, key("g1", "COMMON")) == []
+    assert await refusal(xref, add("A2", "g1")) is Reason.XREF_VALUE_NOT_UNIQUE  # a COMMON id is never used again
+    assert (await xref.get_or_create([key("A1")]))[key("A1")] != "g1"
 
 
 async def test_asking_for_nothing_asks_nothing(xref: XrefPort) -> None:
