@@ -19,6 +19,7 @@ from services.order_orchestration.clients import GrpcFunctions
 from services.order_orchestration.domain.components import ComponentKey, Edge
 from services.order_orchestration.domain.model import Facts, Order, Policy
 from services.order_orchestration.domain.planner import IntakePlan, plan_submit_order
+from services.order_orchestration.domain.priority import mapped_names
 from services.order_orchestration.domain.progress import ComponentStatus, LineStatus, OrderStatus
 from services.order_orchestration.domain.recognition import KnownOrder, Submission, recognise
 from services.order_orchestration.domain.shape import check_shape, too_large
@@ -36,6 +37,8 @@ from services.order_orchestration.vault import Secret, Vault
 
 PRICE_LISTS = "PRICELIST"
 """Value map of price lists: those a site bills, and in which instances."""
+PRIORITIES = "SWI_ORDER_JMS_PRIORITY"
+"""Value map of priority names: COMMON is the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +143,15 @@ class Intake:
         return Receipt(order.order_id, sequence, OrderState.QUEUED, notices=plan.notices, plan=plan)
 
     async def _policy_for(self, order: Order) -> Policy:
-        """The policy with routing table and price lists as they are now: an edit while the order is taken does not touch it."""
-        price_lists = (await self._maps.current()).maps.get(PRICE_LISTS)
-        places = price_lists.systems_of(order.source_system) if price_lists is not None else None
-        return replace(self._policy, routing=await self._routing.current(), price_list_places=places)
+        """The policy with routing table and value maps as they are now: an edit while the order is taken does not touch it."""
+        maps = (await self._maps.current()).maps
+        price_lists = maps.get(PRICE_LISTS)
+        return replace(
+            self._policy,
+            routing=await self._routing.current(),
+            price_list_places=price_lists.systems_of(order.source_system) if price_lists is not None else None,
+            priority_names={**mapped_names(maps.get(PRIORITIES), order.source_system), **self._policy.priority_names},
+        )
 
     def _take_apart(self, document: order_pb2.Order, request_id: str) -> tuple[_Arrived, list[Violation]]:
         order, unreadable = to_domain_order(document)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from libs.dvm import COMMON, ValueMap
 from libs.errors import O2CError, Reason
 from services.order_orchestration.domain.model import Order, Policy
 
 PRIORITY_NAMES: Mapping[str, int] = {"LOW": 3, "MEDIUM": 5, "HIGH": 7, "URGENT": 9}
-"""Seed of the value map SWI_ORDER_JMS_PRIORITY; a site extends it by configuration."""
+"""What the value map SWI_ORDER_JMS_PRIORITY is delivered with; a site edits the map, or overrides it by configuration."""
 LOWEST, HIGHEST = 0, 9
+_NUMBERS = frozenset(map(str, range(LOWEST, HIGHEST + 1)))
+
+
+def mapped_names(names: ValueMap | None, source: str) -> dict[str, int]:
+    """Priority names of a source system by the value map; rows whose COMMON value is no priority count for nothing."""
+    if names is None or source not in names.columns:
+        return {}
+    number, name = names.columns.index(COMMON), names.columns.index(source)
+    return {row[name].upper(): int(row[number]) for row in names.rows if row[name] and row[number] in _NUMBERS}
 
 
 def resolve_priority(order: Order, policy: Policy) -> int:

@@ -101,6 +101,28 @@ async def test_a_price_list_without_a_value_for_the_instance_is_refused_once_the
         assert {(one.reason, one.metadata["system"]) for one in refusal.violations} == {(Reason.PRICE_LIST_UNKNOWN, "BRM_02")}
 
 
+async def test_a_priority_name_that_the_site_maps_is_understood(database_url: str) -> None:
+    async with (
+        orchestration.neighbours() as near,
+        near.orchestration(database_url, site_poll_seconds=0.02) as suite,
+        open_channel(near.targets["xref_target"]) as channel,
+    ):
+        stub = ValueMapServiceStub(channel)
+        known = await stub.GetValueMap(value_maps_pb2.GetValueMapRequest(name="SWI_ORDER_JMS_PRIORITY"))
+        known.map.rows.add(cells=["8", "VIP"])
+        await stub.PutValueMap(value_maps_pb2.PutValueMapRequest(map=known.map, expected_version=1))
+        document = order("7201")
+        document.priority_name = "Vip"
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    await suite.submit(document)
+                    break
+                except O2CError as error:
+                    assert [one.reason for one in error.violations] == [Reason.PRIORITY_UNKNOWN]
+        assert (await suite.get(document.order_id)).priority == 8
+
+
 @pytest.mark.spec("xref-and-routing:K3")
 async def test_all_lines_for_one_instance_come_in_one_message_and_a_promotion_to_each(
     neighbours: orchestration.Neighbours, suite: orchestration.Suite

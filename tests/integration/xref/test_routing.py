@@ -326,6 +326,19 @@ async def test_a_new_instance_gets_columns_and_stays_disabled_until_it_has_its_v
         assert (await site.table()).instances[2].enabled, "what has passed stays so"
 
 
+async def test_an_instance_that_passes_in_one_process_takes_part_in_all(database_url: str, tmp_path: Path) -> None:
+    moved = (SYSTEMS[0], BillingSystem(code="BRM_02", db_no="0.0.0.9"))
+    async with serving(database_url) as before:
+        await before.know("CUSTOMERPARTY_ACCOUNTID", "A", "BRM_02")
+    async with serving(database_url, systems=moved) as here, serving(database_url, systems=moved) as there:
+        assert not (await there.table()).instances[1].enabled
+        key = XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", "A")
+        await here.xref.populate([XrefWrite(*key, "BRM_02", "0.0.0.9 /account 7 0", Mode.UPDATE)])
+        await here.routing.ValidateSystem(pb.ValidateSystemRequest(system_id="BRM_02"))
+        taken = await until(there, lambda table: table.instances[1].enabled)
+        assert taken.version == (await here.table()).version and not taken.instances[1].problems
+
+
 async def test_a_code_leads_to_another_brm_only_when_nothing_of_the_old_one_is_left(database_url: str) -> None:
     async with serving(database_url) as site:
         await site.know("CUSTOMERPARTY_ACCOUNTID", "A", "BRM_02")
