@@ -23,8 +23,9 @@ def route(lines: Sequence[RoutableLine], facts: RoutingFacts, policy: RoutingPol
     violations: list[Violation] = []
     undecided: dict[str, tuple[Step, ...]] = {}
     groups: list[Group] = []
+    enabled = policy.enabled
     for members in _bundles(lines):
-        group = Group(members, policy.enabled)
+        group = Group(members, enabled)
         try:
             stamps = [found for line in members for found in stamp_violations(line, policy)]
             O2CError.raise_all([*stamps, *(found for line in members for found in product_violations(line, facts))])
@@ -80,9 +81,8 @@ def _choose(groups: Sequence[Group], facts: RoutingFacts, policy: RoutingPolicy)
 
 def _follow_neighbours(groups: Sequence[Group], facts: RoutingFacts, policy: RoutingPolicy) -> None:
     """Evidence E6, until it decides nothing more. All groups of one round see the same neighbours."""
-    while True:
+    while open_groups := [group for group in groups if not group.decided_by]:
         neighbours = _neighbours(groups)
-        open_groups = [group for group in groups if not group.decided_by]
         found = [(group, soft_evidence(Rank.ORDER, group.lines, facts, policy, neighbours)) for group in open_groups]
         if not [group for group, evidence in found if evidence is not None and group.consider(evidence)]:
             return

@@ -60,8 +60,8 @@ class Group:
                 self.decided_by = str(evidence)
         if not self.candidates:
             raise O2CError(Violation(Reason.ROUTE_NOT_FOUND, "no BRM instance is enabled", "", self.metadata()))
-        if not self.decided_by and len(policy.enabled) == 1:
-            self.decided_by = f"{next(iter(policy.enabled))} is the only enabled BRM instance"
+        if not self.decided_by and len(self.candidates) == 1:
+            self.decided_by = f"{next(iter(self.candidates))} is the only enabled BRM instance"
 
     def metadata(self) -> dict[str, str]:
         """What errors about the group carry."""

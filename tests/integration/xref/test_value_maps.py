@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
 import pytest
+from pydantic import SecretStr
 
 from libs.config import BillingSystem, local_settings
 from libs.db import Database
@@ -352,3 +355,29 @@ async def test_whole_maps_come_with_what_changed_since(maps: ValueMapServiceStub
     since = await maps.BatchGetValueMaps(pb.BatchGetValueMapsRequest(since_revision=everything.revision))
     assert [one.map.name for one in since.maps] == ["PRICELIST"]
     assert since.revision == everything.revision + 1
+
+
+async def test_only_those_with_the_role_edit_maps_and_the_version_names_them(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "access.toml"
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("keeper", "orders")}
+    file.write_text(
+        f"""
+        [clients.keeper]
+        token_sha256 = "{digests["keeper"]}"
+        roles = ["maps"]
+        [clients.orders]
+        token_sha256 = "{digests["orders"]}"
+        roles = ["ids"]
+        [roles]
+        maps = ["/o2c.xref.v1.ValueMapService/*"]
+        ids = ["/o2c.xref.v1.ValueMapService/Translate"]
+        """
+    )
+    settings = local_settings(Settings, database_url=database_url, access_file=file)
+    async with running_xref(settings, SYSTEMS) as address:
+        async with open_channel(address, local_settings(token=SecretStr("orders"))) as channel:
+            orders = ValueMapServiceStub(channel)
+            assert await translated(orders, "Premium") == ""
+            assert (await failure(edit(orders, "Premium", 1))).violations[0].reason is Reason.ROLE_MISSING
+        async with open_channel(address, local_settings(token=SecretStr("keeper"))) as channel:
+            assert (await edit(ValueMapServiceStub(channel), "Premium", 1)).version.changed_by == "keeper"
