@@ -25,6 +25,8 @@ SETTLE_SECONDS = 0.3
 """How long after an order's end something it caused may still be counted."""
 OURS = ("OrderIntakeService", "OrdersService")
 """What the measuring side calls itself."""
+BACKGROUND = ("GetRoutingTable", "BatchGetValueMaps")
+"""Methods that services call by the clock, to follow the site, and not for an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Probe:
                     cost.commits[service] += int(sample.value)
                 elif sample.name == "o2c_rpc_handled_total":
                     interface, _, method = sample.labels["method"].rpartition("/")
-                    if not interface.endswith(OURS):
+                    if not interface.endswith(OURS) and method not in BACKGROUND:
                         cost.rpcs[f"{service} {method}"] += int(sample.value)
 
 
