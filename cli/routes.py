@@ -9,8 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.output import table
+from libs.errors import O2CError
 from libs.grpckit.enum_names import short_enum
 from libs.grpckit.status import from_status
+from libs.grpckit.wire import enum_violations
 from libs.orders import Action, BillingType, ProductType
 from libs.pb.order.v1 import order_pb2 as pb
 from libs.pb.xref.v1 import routing_pb2 as routing
@@ -20,7 +22,8 @@ SEGMENT = "segment"
 
 
 def subjects_of(order: pb.Order) -> list[routing.RouteSubject]:
-    """The lines of an order as the routing service takes them. Enum numbers nobody knows raise ``ValueError``."""
+    """The lines of an order as the routing service takes them. Raises O2CError ENUM_UNKNOWN for numbers nobody knows."""
+    O2CError.raise_all(enum_violations(order, "order."))
     header = OrderedHeader(
         billing_account=order.billing_account.account_id,
         billing_profile=order.billing_profile.billing_profile_id,

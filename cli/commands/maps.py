@@ -36,6 +36,11 @@ def list_maps(as_json: JsonFlag = False) -> None:
     """
     with _maps() as stub:
         answer = stub.ListValueMaps(pb.ListValueMapsRequest(), timeout=CALL_SECONDS)
+        while answer.next_page_token:
+            page = pb.ListValueMapsRequest(page_token=answer.next_page_token)
+            more = stub.ListValueMaps(page, timeout=CALL_SECONDS)
+            answer.maps.extend(more.maps)
+            answer.next_page_token = more.next_page_token
     rows = [
         (one.version.name, one.version.version, one.version.changed_by, one.row_count, one.confidence, one.purpose)
         for one in answer.maps

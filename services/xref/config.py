@@ -22,7 +22,8 @@ class Settings(ServiceSettings):
     routing_file: Path | None = Field(
         None,
         description="TOML file with the routing table: `default_system`, `billing_care_enabled`, `[[rules]]`, and, in place of"
-        " the shared list, `[[billing_systems]]`. A changed file is taken over while the service runs; a wrong one is refused.",
+        " the shared list, `[[billing_systems]]`. A changed file is taken over while the service runs, once it is the same at"
+        " two looks; a wrong one is refused.",
     )
     routing_poll_seconds: float = Field(1.0, gt=0, description="How often to look whether the routing file has changed.")
     billing_care_enabled: bool = Field(

@@ -83,6 +83,7 @@ class RoutingSite:
         self._file = file
         self._billing_care = billing_care
         self._seen: bytes | None = None
+        self._settling: bytes | None = None
         self._listed: tuple[RoutingPolicy, tuple[BillingSystem, ...]] = (RoutingPolicy(()), ())
         self._validated: dict[str, Validated] = {}
         self.site = Site(RoutingPolicy(()), "", (), 0)
@@ -105,7 +106,7 @@ class RoutingSite:
 
     async def refresh(self) -> None:
         """Take over a changed file, or keep the table when the new one is wrong; see what other processes let pass."""
-        if self._file is not None and _content(self._file) != self._seen:
+        if self._settled():
             try:
                 self._listed = self._read()
             except SettingsError as error:
@@ -118,6 +119,14 @@ class RoutingSite:
                 await self._examine_new()
                 return
         await self._take()
+
+    def _settled(self) -> bool:
+        """Whether the file has changed and holds the same as when it was looked at last: a file being written is left alone."""
+        if self._file is None:
+            return False
+        content, before = _content(self._file), self._settling
+        self._settling = content
+        return content == before and content != self._seen
 
     async def validate(self, code: str, who: str, request_id: str, *, validate_only: bool) -> Examination:
         """Examine an instance, and let it take part when it lacks nothing. Raises ROUTE_SYSTEM_UNKNOWN."""

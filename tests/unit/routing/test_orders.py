@@ -6,6 +6,7 @@ import orders
 import pytest
 
 from cli.routes import subjects_of
+from libs.errors import O2CError, Reason
 from libs.orders import Action, BillingType, ProductType
 from libs.pb.xref.v1 import routing_pb2 as pb
 from libs.routing import OrderedHeader, OrderedLine, Party, RoutableLine, inherited, routable_lines
@@ -37,6 +38,14 @@ def test_the_command_line_explains_exactly_what_orchestration_decides(file: str)
     explained, _ = to_subjects(pb.ResolveRoutesRequest(subjects=subjects_of(document)))
     domain, unreadable = to_domain_order(document)
     assert not unreadable and explained == order_lines(inherit(domain), {})
+
+
+def test_an_order_with_a_number_that_is_no_action_is_not_explained() -> None:
+    document = orders.order(orders.FAMILY)
+    document.lines[1].action = 99  # type: ignore[assignment]
+    with pytest.raises(O2CError) as caught:
+        subjects_of(document)
+    assert [(one.reason, one.field) for one in caught.value.violations] == [(Reason.ENUM_UNKNOWN, "order.lines[1].action")]
 
 
 def test_nested_bundles_and_components_are_decided_with_the_outermost_bundle() -> None:
