@@ -10,6 +10,7 @@ import grpc.aio
 from libs.dvm.aia import write_map
 from libs.errors import O2CError, Reason
 from libs.grpckit.context import current_call
+from libs.grpckit.pages import FROM_THE_START, from_token, to_token
 from libs.pb.xref.v1 import value_maps_pb2 as pb
 from libs.pb.xref.v1.value_maps_pb2_grpc import ValueMapServiceServicer
 from services.xref import value_map_mappers as mappers
@@ -38,14 +39,13 @@ class ValueMapHandlers(ValueMapServiceServicer):
         return mappers.to_wire_translations(catalogue, version, results, mandatory=mandatory)
 
     async def ListValueMaps(self, request: pb.ListValueMapsRequest, context: _Context) -> pb.ListValueMapsResponse:
-        """The maps by name, a page at a time; the token is the name of the page's last map."""
+        """The maps by name, a page at a time."""
         size = _page_size(request.page_size)
+        (after,) = from_token(request.page_token, [""], "maps")
         catalogue = await self._store.current()
-        if request.page_token and request.page_token not in catalogue.versions:
-            raise _no_token()
-        names = sorted(name for name in catalogue.versions if name > request.page_token)
+        names = sorted(name for name in catalogue.versions if name > after)
         maps = [mappers.to_wire_summary(catalogue.versions[name]) for name in names[:size]]
-        token = names[size - 1] if len(names) > size else ""
+        token = to_token([names[size - 1]], "maps") if len(names) > size else ""
         return pb.ListValueMapsResponse(maps=maps, next_page_token=token, revision=catalogue.revision)
 
     async def GetValueMap(self, request: pb.GetValueMapRequest, context: _Context) -> pb.GetValueMapResponse:
@@ -68,14 +68,12 @@ class ValueMapHandlers(ValueMapServiceServicer):
     async def ListValueMapVersions(
         self, request: pb.ListValueMapVersionsRequest, context: _Context
     ) -> pb.ListValueMapVersionsResponse:
-        """The versions of one map, newest first; the token is the number of the page's last version."""
+        """The versions of one map, newest first."""
         size = _page_size(request.page_size)
-        known = (await self._store.current()).get(request.name, "name")
-        if request.page_token and not (request.page_token.isascii() and request.page_token.isdigit()):
-            raise _no_token()
-        before = int(request.page_token[:18]) if request.page_token else known.version + 1
-        found = await self._store.history(known.map.name, before, size)
-        token = str(found[-1].version) if found and found[-1].version > 1 else ""
+        name = (await self._store.current()).get(request.name, "name").map.name
+        (before,) = from_token(request.page_token, [FROM_THE_START], name)
+        found = await self._store.history(name, before, size)
+        token = to_token([found[-1].version], name) if found and found[-1].version > 1 else ""
         return pb.ListValueMapVersionsResponse(versions=[mappers.to_wire_version(one) for one in found], next_page_token=token)
 
     async def PutValueMap(self, request: pb.PutValueMapRequest, context: _Context) -> pb.PutValueMapResponse:
@@ -116,7 +114,3 @@ def _page_size(asked: int) -> int:
     if asked < 0:
         raise O2CError.of(Reason.RANGE_INVALID, "a page size is not negative", field="page_size")
     return min(asked or PAGE_SIZE, PAGE_SIZE)
-
-
-def _no_token() -> O2CError:
-    return O2CError.of(Reason.PAGE_TOKEN_INVALID, "this is no token of this list", field="page_token")
