@@ -46,7 +46,8 @@ class Received:
 
     header: ImportHeader
     table: XrefTable
-    rows: int
+    ids: int
+    """Row ids it takes at most: one for each row, and one for each deleted value."""
 
 
 async def receive(pieces: AsyncIterator[Piece], registry: Registry, spool: Spool) -> Received:
@@ -60,7 +61,7 @@ async def receive(pieces: AsyncIterator[Piece], registry: Registry, spool: Spool
         raise O2CError(invalid("the transfer does not begin with a header", "header"))
     O2CError.raise_all(await registry.check(lambda tables: rules.column_violations(tables, header.table, [], "header.")))
     table = registry.tables[header.table]
-    digest, trailer = Digest(), None
+    digest, trailer, ids = Digest(), None, 0
     violations: list[Violation] = []
     async for piece in pieces:
         if isinstance(piece, ImportTrailer) and trailer is None:
@@ -73,12 +74,13 @@ async def receive(pieces: AsyncIterator[Piece], registry: Registry, spool: Spool
         if len(violations) >= MAX_VIOLATIONS:
             break
         digest.add(piece)
+        ids += sum(len(row.cells) if row.deleted_at else 1 for row in piece)
         spool.put_rows(piece)
     O2CError.raise_all(violations[:MAX_VIOLATIONS])
     if trailer is None:
         raise truncated()
     O2CError.raise_all(trailer_violations(digest, trailer.rows, trailer.sha256))
-    return Received(header, table, digest.rows)
+    return Received(header, table, ids)
 
 
 async def _wrong(rows: Sequence[TransferRow], first: int, table: XrefTable, registry: Registry) -> list[Violation]:

@@ -60,7 +60,7 @@ class XrefMaintenanceHandlers(XrefMaintenanceServiceServicer):
         with Spool() as spool:
             received = await receive(mappers.to_pieces(requests), self._registry, spool)
             header = received.header
-            order = ImportOrder(received.table, received.rows, header.allow_missing_common, header.validate_only)
+            order = ImportOrder(received.table, received.ids, header.allow_missing_common, header.validate_only)
             counts = await self._store.merge(order, spool, audit(header.request_id, header.origin))
         return mappers.to_wire_imported(counts)
 

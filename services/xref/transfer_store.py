@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from libs.db import Database, Row, Snapshot, Statement, Transaction
@@ -62,6 +62,11 @@ _REUSED_TEXT = (
 )
 _REUSED = Statement(sqlite=_REUSED_TEXT, postgresql=_REUSED_TEXT)
 """The same for rows just made, behind the lock."""
+_ANY_TEXT = "SELECT 1 FROM xref_past_cell WHERE column_id = :column_id AND deleted LIMIT 1"
+_ANY_RETIRED = Statement(sqlite=_ANY_TEXT, postgresql=_ANY_TEXT)
+_REMOVE_TEXT = "DELETE FROM xref_cell WHERE row_id >= :first AND row_id < :end"
+_REMOVE_ROWS = Statement(sqlite=_REMOVE_TEXT, postgresql=_REMOVE_TEXT)
+"""Rows of this import that turned out not to be new."""
 _UNKNOWN_PAST = Statement(
     batch="SELECT k.n FROM {rows} AS k WHERE NOT EXISTS (SELECT 1 FROM xref_past_cell AS p WHERE p.column_id = k.column_id "
     "AND p.value = k.value AND p.ended_at = k.ended_at AND p.deleted) ORDER BY k.n",
@@ -105,8 +110,8 @@ class ImportOrder:
     """What to import, and how."""
 
     table: XrefTable
-    rows: int
-    """Number of rows that came."""
+    ids: int
+    """Row ids it takes at most: one for each row, and one for each deleted value."""
     missing_common: bool = False
     validate_only: bool = False
 
@@ -162,11 +167,13 @@ class TransferStore:
     async def merge(self, order: ImportOrder, rows: Spool, audit: Audit) -> Arrived:
         """Write all rows in one commit, or nothing. Raises what refuses the import, at most 100 violations of it."""
         for _ in range(ATTEMPTS):
-            ids = _NEVER_KEPT if order.validate_only else await self.row_ids.block(order.rows)
+            ids = _NEVER_KEPT if order.validate_only else await self.row_ids.block(order.ids)
             counts = Arrived()
             try:
                 async with self.db.begin(bulk=True) as tx:
-                    written = await _Merging(self, tx, order, counts, audit, ids).run(rows)
+                    merging = _Merging(self, tx, order, audit, ids)
+                    written = await merging.run(rows)
+                    counts = merging.counts
                     if order.validate_only or not (written or counts.deleted):
                         raise _Undo
             except _Undo:
@@ -184,69 +191,84 @@ class TransferStore:
 class _Merging:
     """One import inside its transaction."""
 
-    def __init__(
-        self, store: TransferStore, tx: Transaction, order: ImportOrder, counts: Arrived, audit: Audit, ids: range
-    ) -> None:
+    def __init__(self, store: TransferStore, tx: Transaction, order: ImportOrder, audit: Audit, ids: range) -> None:
         self._ids = {column: column_id for (name, column), column_id in store.registry.ids.items() if name == order.table.name}
         self._names = {column_id: column for column, column_id in self._ids.items()}
         self._ledger = store.ledger
         self._tx = tx
         self._order = order
-        self._counts = counts
+        self.counts = Arrived()
         self._audit = audit
-        self._new_ids = iter(ids)
         self._first_id = self._next_id = ids.start
+        self._all_new = True
+        self._may_retire = True
 
     async def run(self, rows: Spool) -> int:
         """Decide and write; the number of cells written."""
         violations: list[Violation] = []
         written = 0
         with Spool() as more, Spool() as gone:
+            self._may_retire = bool(await self._tx.all(_ANY_RETIRED, column_id=self._ids[COMMON]))
             for chunk in rows.rows():
-                plan = await self._decide(chunk)
+                plan = await self._take_in(chunk, write=not violations)
                 violations += plan.violations
                 if len(violations) >= MAX_VIOLATIONS:
                     break
                 if not violations:
-                    written += await self._add([*plan.new, *plan.more])
-                    more.put([tuple(self._entry(cell)) for cell in plan.more])
+                    written += len(plan.new) + len(plan.more)
+                    added = [cell for cell in plan.more if not self._first_id <= cell.row_id < self._next_id]
+                    more.put([tuple(self._entry(cell)) for cell in added])
                     gone.put([(self._ids[cell.column], *cell[1:]) for cell in plan.gone])
             O2CError.raise_all(violations[:MAX_VIOLATIONS])
             await self._record(more, gone)
         return written
 
-    async def _decide(self, chunk: Sequence[TransferRow]) -> MergePlan:
-        live = [row for row in chunk if not row.deleted_at]
-        keys = sorted({(self._ids[column], value) for row in live for column, value, _ in row.cells})
+    async def _take_in(self, chunk: Sequence[TransferRow], *, write: bool) -> MergePlan:
+        """Decide on a chunk and write it. While all rows are new, the next ones are tried as such: the database says if not."""
+        keys = sorted({(self._ids[c], value) for row in chunk if not row.deleted_at for c, value, _ in row.cells})
+        common = [key for key in keys if key[0] == self._ids[COMMON]] if self._may_retire else []
+        retired = {value for (value,) in await self._tx.all(_RETIRED, rows=common)} if common else set()
+        before, first_id = replace(self.counts), self._next_id
+        if self._all_new and write:
+            plan = self._decide(chunk, (), retired)
+            if not plan.violations and await self._add(plan):
+                return plan
+            await self._tx.run(_REMOVE_ROWS, first=first_id, end=self._next_id)
+            self.counts, self._next_id = before, first_id
         owners = [row_id for (row_id,) in await self._tx.all(_OWNERS, rows=keys)] if keys else []
         cells = await self._tx.all(_CELLS, row_ids=owners) if owners else []
-        common = [key for key in keys if key[0] == self._ids[COMMON]]
-        retired = {value for (value,) in await self._tx.all(_RETIRED, rows=common)} if common else set()
-        first = self._counts.rows
-        self._counts.rows += len(chunk)
+        self._all_new = not owners
+        plan = self._decide(chunk, cells, retired)
+        if write and not plan.violations and not await self._add(plan):
+            raise Raced
+        return plan
+
+    def _decide(self, chunk: Sequence[TransferRow], cells: Sequence[Row], retired: set[str]) -> MergePlan:
+        first = self.counts.rows
+        self.counts.rows += len(chunk)
         return plan_merge(
             self._order.table,
             chunk,
             first,
             [KnownCell(row_id, self._names[at], slot, value, kind) for row_id, at, slot, value, kind in cells],
-            self._counts,
+            self.counts,
             retired=retired,
             new_row_id=self._take,
             missing_common=self._order.missing_common,
         )
 
     def _take(self) -> int:
-        self._next_id = next(self._new_ids) + 1
+        self._next_id += 1
         return self._next_id - 1
 
     def _entry(self, cell: NewCell) -> Entry:
         return Entry(cell.row_id, self._ids[cell.column], cell.slot, cell.kind, "", cell.value)
 
-    async def _add(self, cells: Sequence[NewCell]) -> int:
+    async def _add(self, plan: MergePlan) -> bool:
+        """Write the cells of a plan; false when one of them was there."""
+        cells = (*plan.new, *plan.more)
         rows = sorted((self._ids[column], value, row_id, slot, kind) for column, value, row_id, slot, kind in cells)
-        if rows and await self._tx.run(_ADD, rows=rows) != len(rows):
-            raise Raced
-        return len(rows)
+        return not rows or await self._tx.run(_ADD, rows=rows) == len(rows)
 
     async def _record(self, more: Spool, gone: Spool) -> None:
         """Note every cell written: those of new rows by their ids, the others one by one; and what was deleted elsewhere."""
@@ -262,7 +284,7 @@ class _Merging:
             for entries in more.lists():
                 await self._ledger.record(self._tx, [Entry(*entry) for entry in entries], self._audit, call)
         for values in gone.lists():
-            self._counts.deleted += await self._bury(values, call)
+            self.counts.deleted += await self._bury(values, call)
 
     async def _bury(self, values: Sequence[tuple[int, str, str, int]], call: int) -> int:
         """Keep values as deleted ones, unless they are kept already; each as a row of its own, for it has no other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -295,9 +296,27 @@ async def test_imported_values_are_in_the_history_with_who_brought_them_and_why(
     assert {(change.origin.service, change.method) for change in found} == {("operator", "ImportTable")}
 
 
+async def test_rows_that_belong_together_may_come_apart_and_are_recorded_once(service: Service) -> None:
+    apart = [row(COMMON="g1", SEBL_01="1-1"), *ACCOUNTS[1:1500], row(COMMON="g1", BRM_01="p1"), row(SEBL_01="1-1", BRM_02="q1")]
+    assert await import_rows(service, apart) == (1500, 2, 0)
+    found = await changes_of(service, ACCOUNT, "COMMON", "g1")
+    assert sorted(change.new_value for change in found) == ["1-1", "g1", "p1", "q1"]
+    assert (await export_rows(service))[0] == row(COMMON="g1", SEBL_01="1-1", BRM_01="p1", BRM_02="q1")
+
+
+async def test_known_rows_among_new_ones_are_found_wherever_they_stand(service: Service) -> None:
+    await import_rows(service, [account(number) for number in (1, 1001, 1999, 2300)])
+    assert await import_rows(service, ACCOUNTS) == (2296, 0, 4)
+    assert sorted(await export_rows(service), key=repr) == sorted(ACCOUNTS, key=repr)
+    for number in (2, 1001, 2300):
+        found = await changes_of(service, ACCOUNT, "COMMON", f"g{number}")
+        assert len(found) == 3
+
+
+YESTERDAY = time.time_ns() // 1000 - 86_400_000_000
 GONE = [
-    TransferRow((XrefCell("BRM_01", "old"),), 0, 1_335_866_400_250_000),
-    TransferRow((XrefCell("COMMON", "g9"),), 0, 1_335_866_400_000_000),
+    TransferRow((XrefCell("BRM_01", "old"),), 0, YESTERDAY + 250_000),
+    TransferRow((XrefCell("COMMON", "g9"),), 0, YESTERDAY),
 ]
 
 
@@ -311,6 +330,15 @@ async def test_deleted_values_come_along_and_only_once(service: Service) -> None
         answer = await service.maintenance.ImportTable(pieces(rows))
         assert (answer.added, answer.merged, answer.deleted) == (0, 0, 0)
     assert await service.content() == before
+
+
+async def test_ids_of_deleted_values_are_taken_from_nobody_else(service: Service) -> None:
+    many = TransferRow(tuple(XrefCell("BRM_01", f"old{n}") for n in range(50)), 0, YESTERDAY)
+    answer = await service.maintenance.ImportTable(pieces([many]))
+    assert (answer.rows, answer.deleted) == (1, 50)
+    await import_rows(service, ACCOUNTS[:100])
+    content = await service.content()
+    assert not {cell[0] for cell in content["xref_cell"]} & {cell[1] for cell in content["xref_past_cell"]}
 
 
 async def test_a_deleted_common_id_is_not_imported_again(service: Service) -> None:
