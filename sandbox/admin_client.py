@@ -12,6 +12,11 @@ from typing import Any
 class AdminError(Exception):
     """The sandbox refused a request or could not be reached."""
 
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        """What the sandbox itself said, without the request; empty when it said nothing."""
+
 
 class AdminClient:
     """Talks to one instance: ``AdminClient("http://127.0.0.1:8080", "BRM_01")``."""
@@ -113,6 +118,20 @@ def request_json(method: str, url: str, content: dict[str, Any] | None, timeout:
             answer: dict[str, Any] = json.load(response)
             return answer
     except urllib.error.HTTPError as error:
-        raise AdminError(f"{method} {url}: {error.code} {error.read().decode(errors='replace')}") from error
+        body = error.read().decode(errors="replace")
+        raise AdminError(f"{method} {url}: {error.code} {body}", _reason(body)) from error
     except (urllib.error.URLError, OSError) as error:
         raise AdminError(f"{method} {url}: {error}") from error
+
+
+def _reason(body: str) -> str:
+    """What an answer says went wrong."""
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return body
+
+
+def instances_at(address: str, timeout: float = 60.0) -> list[str]:
+    """Names of the instances that a sandbox serves. Raises :class:`AdminError`."""
+    return list(request_json("GET", address, None, timeout)["instances"])

@@ -74,6 +74,43 @@ def item_status_follows_due(_: Scope, item: Flist) -> Breaches:
         yield f"status {item['STATUS']} with {item['DUE']} due, expected {int(expected)}", "", ""
 
 
+@invariant("INV-20", "/balance_group")
+def a_balance_moves_by_the_impacts_of_its_events(scope: Scope, group: Flist) -> Breaches:
+    """At commit: what a transaction added to a balance is what the events it wrote say. Over the whole store: see below."""
+    touched = scope.tx.touched
+    if not touched:
+        return
+    said: dict[int, Decimal] = defaultdict(lambda: ZERO)
+    for event in touched:
+        if event["POID"].type.startswith("/event") and scope.is_created(event):
+            for impact in (event.get("BAL_IMPACTS") or {}).values():
+                if impact["BAL_GRP_OBJ"] == group["POID"]:
+                    said[impact["RESOURCE_ID"]] += impact["AMOUNT"]
+    before = _held(scope.tx.original(group["POID"].id) or {})
+    after = _held(group)
+    for resource in {*before, *after, *said}:
+        moved = after.get(resource, ZERO) - before.get(resource, ZERO)
+        if moved != said[resource]:
+            yield f"resource {resource} moved by {moved}, the events say {said[resource]}", "", ""
+
+
+@invariant("INV-20", "/event")
+def an_event_moves_the_balances_it_names(scope: Scope, event: Flist) -> Breaches:
+    """At commit: no impact without its balance group written with it."""
+    touched = {flist["POID"].id for flist in scope.tx.touched}
+    for impact in (event.get("BAL_IMPACTS") or {}).values():
+        if touched and impact["AMOUNT"] and scope.is_created(event) and impact["BAL_GRP_OBJ"].id not in touched:
+            yield f"an impact of {impact['AMOUNT']} on {impact['BAL_GRP_OBJ']}, whose balance stays", "", ""
+
+
+def _held(group: Flist) -> dict[int, Decimal]:
+    """Everything a balance group holds by resource, valid now or not."""
+    return {
+        resource: sum((part["CURRENT_BAL"] for part in balance["SUB_BALANCES"].values()), ZERO)
+        for resource, balance in (group.get("BALANCES") or {}).items()
+    }
+
+
 @invariant("INV-20", "/account")
 def balances_come_from_events(scope: Scope, account: Flist) -> Breaches:
     """Sum of all impacts per group and resource is the balance. Checked over the whole store only: it reads all events."""
@@ -85,8 +122,7 @@ def balances_come_from_events(scope: Scope, account: Flist) -> Breaches:
         for impact in (event.get("BAL_IMPACTS") or {}).values():
             sums[impact["BAL_GRP_OBJ"].id, impact["RESOURCE_ID"]] += impact["AMOUNT"]
     for group in scope.tx.by_key("/balance_group.ACCOUNT_OBJ", account["POID"]):
-        for resource, balance in (group.get("BALANCES") or {}).items():
-            granted = sum((each["CURRENT_BAL"] for each in balance["SUB_BALANCES"].values()), ZERO)
+        for resource, granted in _held(group).items():
             if granted != sums[group["POID"].id, resource]:
                 yield (
                     f"{group['POID']} resource {resource}: balance {granted}, events {sums[group['POID'].id, resource]}",

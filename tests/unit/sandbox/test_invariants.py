@@ -314,18 +314,83 @@ def test_poids_of_another_database_are_refused_anywhere_in_a_call(brm: Any, make
     assert brm.broken() == {"INV-28"}
 
 
-def test_an_internal_breach_rolls_back_and_names_the_invariant(brm: Any) -> None:
-    """A defect in an opcode cannot get past the commit."""
+def first(tx: Any, class_: str, **fields: Any) -> Any:
+    """Some object of a class with these values, to be changed."""
+    found = (each for each in tx.of_class(class_) if all(each.get(name) == value for name, value in fields.items()))
+    return tx.edit(next(found)["POID"])
+
+
+def suspended_service(tx: Any, made: Any) -> None:
+    tx.edit(made["own"]["SERVICE_OBJ"])["STATUS"] = INACTIVE
+
+
+def adjusted_item(tx: Any, made: Any) -> None:
+    first(tx, "/item", STATUS=2)["ADJUSTED"] -= 1
+
+
+def longer_bill(tx: Any, made: Any) -> None:
+    first(tx, "/bill", STATUS=2)["CURRENT_TOTAL"] += 1
+
+
+def charge_without_balance(tx: Any, made: Any) -> None:
+    item = first(tx, "/item", STATUS=1)
+    item["ITEM_TOTAL"] += 1
+    item["DUE"] += 1
+
+
+def counted_balance(tx: Any, made: Any) -> None:
+    tx.edit(made["own"]["BAL_GRP_OBJ"])["BALANCES"][1000102]["CURRENT_BAL"] -= 1
+
+
+def reopened_item(tx: Any, made: Any) -> None:
+    first(tx, "/item", STATUS=2)["STATUS"] = 1
+
+
+def charge_without_event(tx: Any, made: Any) -> None:
+    charge_without_balance(tx, made)
+    item = next(each for each in tx.touched if each["POID"].type.startswith("/item"))
+    balance = tx.edit(item["BAL_GRP_OBJ"])["BALANCES"][840]
+    balance["CURRENT_BAL"] += 1
+    balance["SUB_BALANCES"][0]["CURRENT_BAL"] += 1
+
+
+def event_without_balance(tx: Any, made: Any) -> None:
+    impact = {"BAL_GRP_OBJ": made["own"]["BAL_GRP_OBJ"], "RESOURCE_ID": 1000103, "AMOUNT": D(-1), "IMPACT_TYPE": 1}
+    impact["ACCOUNT_OBJ"] = made["payer"]["POID"]
+    fields = {"ACCOUNT_OBJ": made["payer"]["POID"], "START_T": tx.now, "END_T": tx.now, "BAL_IMPACTS": Array.of(impact)}
+    tx.create_event("/event/billing/debit", fields)
+
+
+def second_scenario(tx: Any, made: Any) -> None:
+    for _ in range(2):
+        tx.create("/collections_scenario", {"BILLINFO_OBJ": made["unit"], "ACCOUNT_OBJ": made["payer"]["POID"]})
+
+
+@pytest.mark.parametrize(
+    ("id_", "defect"),
+    [
+        pytest.param(id_, defect, marks=pytest.mark.spec(f"brm:{id_}"), id=f"{id_}-{defect.__name__}")
+        for id_, defect in (
+            ("INV-12", suspended_service),
+            ("INV-15", adjusted_item),
+            ("INV-16", longer_bill),
+            ("INV-17", charge_without_balance),
+            ("INV-18", counted_balance),
+            ("INV-19", reopened_item),
+            ("INV-20", charge_without_event),
+            ("INV-20", event_without_balance),
+            ("INV-22", second_scenario),
+        )
+    ],
+)
+def test_a_defect_in_an_opcode_does_not_get_past_the_commit(brm: Any, id_: str, defect: Any) -> None:
+    """What no caller can break is an internal assertion: the transaction is gone, and the error names the invariant."""
     from sandbox.errors import BrmFault
 
-    account = brm.account()
-    brm.service(account, "555", 20011)
-    item = next(brm.instance.reader().of_class("/item"))
-
-    def defect(tx: Any) -> None:
-        tx.edit(item["POID"])["DUE"] += 1
-
-    with pytest.raises(BrmFault, match="INV-15") as caught:
-        brm.instance.transaction(defect)
-    assert caught.value.error_class.value == "SYSTEM_DETERMINATE"
+    made = busy(brm)
+    before = brm.count(), list(brm.instance.reader().of_class(""))
+    with pytest.raises(BrmFault, match=id_) as caught:
+        brm.instance.transaction(lambda tx: defect(tx, made))
+    assert (caught.value.name, caught.value.error_class.value) == ("STORAGE", "SYSTEM_DETERMINATE")
+    assert (brm.count(), list(brm.instance.reader().of_class(""))) == before
     assert brm.broken() == set()
