@@ -34,7 +34,9 @@ class Settings(ServiceSettings):
         description="JSON object: CRM price list to BRM rate plan name, empty for the product's own. Without any, price lists"
         " are not read; with some, a list that is not among them is refused as PRICE_LIST_UNKNOWN.",
     )
-    program_name: str = Field("o2c-billing", max_length=60, description="What BRM's audit trail calls this service.")
+    program_name: str = Field(
+        "o2c-billing", max_length=60, description="What BRM's audit trail calls this service; the order number follows."
+    )
     now: AwareDatetime | None = Field(None, description="Pretend that it is always this moment; for demonstrations.")
 
     def policy(self, system: BillingSystem) -> Policy:

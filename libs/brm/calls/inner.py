@@ -7,13 +7,17 @@ recalled and kept to the least: compare them with the site's XSD first. Each say
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from libs.brm.call import BrmCall
+from libs.brm.calls.balances import bal_get_bal_grp_and_svc
+from libs.brm.calls.collections import collections_add_action
 from libs.brm.calls.offers import Deal
 from libs.brm.calls.payments import Payment
 from libs.brm.calls.receivables import Action, Allocation
+from libs.brm.calls.transfers import change_deal
 from libs.brm.calls.values import PROGRAM_NAME, PoidLike, audit, given, given_poid, merged, new, poid
 from libs.brm.codes import FollowUps, PayType
 from libs.brm.flist import Array, Flist
@@ -106,9 +110,8 @@ def transition_deal(
     VALIDATION_FAILED @DEAL_OBJ without a mapping. Repeating: buys again! Natural key: the line ids of ``bought``'s offers.
     Output: as PURCHASE_DEAL. Source: [recall].
     """
-    deals = Array.of(given(PACKAGE_ID=package_id) | old.flist(db), bought.flist(db))
-    fields = merged({"POID": poid(account)}, given_poid(SERVICE_OBJ=service), audit(program_name, at=at), {"DEALS": deals})
-    return BrmCall("PCM_OP_SUBSCRIPTION_TRANSITION_DEAL", fields)
+    changed = change_deal(account, old, bought, package_id=package_id, service=service, program_name=program_name, at=at, db=db)
+    return replace(changed, opcode="PCM_OP_SUBSCRIPTION_TRANSITION_DEAL")
 
 
 def transition_plan(
@@ -282,17 +285,15 @@ def collections_insert_action(
 
     Repeating: adds another! Natural key: scenario, definition and due time. Source: [recall].
     """
-    fields = merged(
-        audit(program_name),
-        {"CONFIG_ACTION_OBJ": poid(definition), "DUE_T": due},
-        given(AMOUNT=amount, DAYS=slip_days, FLAGS=int(follow_ups) or None),
+    added = collections_add_action(
+        scenario, definition, due, amount=amount, slip_days=slip_days, follow_ups=follow_ups, program_name=program_name
     )
-    return BrmCall("PCM_OP_COLLECTIONS_INSERT_ACTION", {"POID": poid(scenario)} | fields)
+    return replace(added, opcode="PCM_OP_COLLECTIONS_INSERT_ACTION")
 
 
 def bal_pol_get_bal_grp_and_svc(billinfo: PoidLike, *, threshold: int | None = None) -> BrmCall:
     """The hook by which a site changes what :func:`bal_get_bal_grp_and_svc` shows; call that. A read. Source: [OG 13]."""
-    return BrmCall("PCM_OP_BAL_POL_GET_BAL_GRP_AND_SVC", {"POID": poid(billinfo)} | given(THRESHOLD=threshold))
+    return replace(bal_get_bal_grp_and_svc(billinfo, threshold=threshold), opcode="PCM_OP_BAL_POL_GET_BAL_GRP_AND_SVC")
 
 
 def _cycle(

@@ -54,9 +54,9 @@ def audit(program_name: str, descr: str = "", at: datetime | None = None) -> Fli
     return {"PROGRAM_NAME": program_name, **given(DESCR=descr, END_T=at)}
 
 
-def program_name(*parts: str) -> str:
-    """``o2c`` and the parts joined by ``:``, cut to the 60 bytes BRM stores."""
-    text = ":".join((PROGRAM_NAME, *(part for part in parts if part)))
+def program_name(*parts: str, name: str = PROGRAM_NAME) -> str:
+    """Who calls, and for what (order, line): joined by ``:``, cut to the 60 bytes BRM stores."""
+    text = ":".join((name, *(part for part in parts if part)))
     return text.encode()[:60].decode(errors="ignore")
 
 

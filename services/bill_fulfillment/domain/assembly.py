@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
+from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.plan.model import Claim, Plan, Step, XrefLink, Yield
 from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, Situation
@@ -80,8 +81,8 @@ class Assembly:
 
     @property
     def program(self) -> str:
-        """Who BRM's audit trail names."""
-        return self.situation.policy.program_name
+        """Who BRM's audit trail names: this service, and the order it works for."""
+        return calls.program_name(self.situation.command.ledger_order, name=self.situation.policy.program_name)
 
     @property
     def db(self) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from libs.brm import http
 from libs.brm.http import HttpError, Origin, Pool, Reply, request_bytes, split
@@ -252,3 +253,16 @@ async def test_a_server_that_does_not_finish_the_greeting_is_given_up_in_the_tim
     assert error.value.timed_out and not error.value.sent
     await transport.close()
     listening.close()
+
+
+def test_it_works_on_the_event_loop_that_services_run_on(tmp_path: Path) -> None:
+    async def several() -> list[Reply]:
+        made = Certificates(tmp_path)
+        trusting = ssl.create_default_context(cafile=str(made.authority))
+        pool = Pool(trusting, 3.0)
+        async with serving([OK], [b"HTTP/1.1 200 OK\r\n\r\nto the end", None], tls=made.server_context()) as server:
+            answers = [await ask(pool, server) for _ in range(3)]
+            await pool.close()
+        return answers
+
+    assert uvloop.run(several()) == [Reply(200, b"ok"), Reply(200, b"to the end"), Reply(200, b"ok")]
