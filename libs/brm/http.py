@@ -240,10 +240,14 @@ class Pool:
         return made
 
     def give(self, origin: Origin, connection: Connection) -> None:
-        """Keep a connection for the next request, or forget it when there can be none."""
+        """Keep a connection for the next request, or forget it; those that waited too long are forgotten, too."""
+        now = asyncio.get_running_loop().time()
+        idle = self._idle.setdefault(origin, [])
+        while idle and not (idle[0].usable and now - idle[0].idle_since < IDLE_SECONDS):  # the longest waiting stands first
+            self._drop(idle.pop(0))
         if connection.usable:
-            connection.idle_since = asyncio.get_running_loop().time()
-            self._idle.setdefault(origin, []).append(connection)
+            connection.idle_since = now
+            idle.append(connection)
         else:
             self._drop(connection)
 

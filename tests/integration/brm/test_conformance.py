@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import json
+from pathlib import Path
 
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli.commands import brm as brm_commands
 from libs.brm.conformance import RULES, Outcome, check
 from libs.brm.poid import Poid
 from libs.brm.transport import Instance
@@ -55,3 +62,23 @@ async def test_a_broken_endpoint_is_found_out_by_rule_and_opcode(fault, rule):
 async def test_an_endpoint_that_is_not_there_fails_the_check_without_an_exception():
     report = await check(Instance.of("BRM_01", "http://127.0.0.1:9", "0.0.0.1"))
     assert not report.ok
+
+
+async def test_the_command_prints_a_score_by_rule_and_by_opcode_and_takes_a_sites_dialect(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('[dialect]\npath_template = "/metro/jaxws_str/{service}"\npayload_mode = "string"\n')
+    commands = typer.Typer()
+    commands.add_typer(brm_commands.app, name="brm")
+    async with running_sandbox(("BRM_01",)) as sandbox:
+        asked = ["brm", "check", sandbox.url("BRM_01"), "--dialect-file", str(site)]
+        good = await asyncio.to_thread(CliRunner().invoke, commands, asked)
+        assert good.exit_code == 0, good.output
+        assert await sandbox.admin("BRM_01").objects("/account") == [], "it reads only"
+        await sandbox.admin("BRM_01").add_fault("unexposed:PCM_OP_BILL_GROUP_CREATE")
+        bad = await asyncio.to_thread(CliRunner().invoke, commands, asked)
+        told = await asyncio.to_thread(CliRunner().invoke, commands, [*asked, "--json"])
+    passed, asked_of = json.loads(told.stdout)["passed"], json.loads(told.stdout)["asked"]
+    assert (bad.exit_code, passed) == (1, asked_of - 1)
+    for line in ("By rule", "empty-search", "By opcode", "PCM_OP_READ_OBJ", f"{passed} of {asked_of} hold"):
+        assert line in bad.output
+    assert "FAIL PCM_OP_BILL_GROUP_CREATE exposed: not in the WSDL" in bad.output

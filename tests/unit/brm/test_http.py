@@ -29,12 +29,14 @@ class Server:
 
     scripts: list[list[bytes | None]] = field(default_factory=list)
     connections: int = 0
+    open: int = 0
     heads: list[bytes] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     origin: Origin = field(init=False)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open += 1
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -51,6 +53,7 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:
+            self.open -= 1
             writer.close()
 
 
@@ -191,6 +194,17 @@ async def test_a_connection_that_waited_long_is_not_trusted(pool: Pool, monkeypa
         monkeypatch.setattr(http, "IDLE_SECONDS", 0.0)
         await ask(pool, server)
         assert server.connections == 2
+
+
+async def test_connections_of_a_busy_time_are_closed_when_it_is_over(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as server:
+        await asyncio.gather(*(ask(pool, server) for _ in range(5)))
+        assert server.open == 5
+        monkeypatch.setattr(http, "IDLE_SECONDS", 0.0)
+        await ask(pool, server)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert server.open == 1
 
 
 async def test_closing_ends_the_requests_that_are_under_way() -> None:
