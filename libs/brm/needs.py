@@ -33,6 +33,11 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             "BILL_GROUP_DELETE_MEMBER",
             "BILL_GROUP_GET_PARENT",
             "PYMT_COLLECT",
+            "COLLECTIONS_GROUP_CREATE",
+            "COLLECTIONS_GROUP_ADD_MEMBER",
+            "COLLECTIONS_GROUP_DELETE_MEMBER",
+            "COLLECTIONS_GROUP_SET_PARENT",
+            "COLLECTIONS_GROUP_DELETE",
             "READ_FLDS",
         ),
         "bill_fulfillment": _opcodes(

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from libs.errors import O2CError, Reason
 from libs.plan.model import Claim, Plan, Step
-from libs.xref.model import MAX_BATCH, Mode, XrefKey, XrefWrite
+from libs.xref.model import MAX_BATCH, Mode, XrefDelete, XrefKey, XrefWrite
 
 if TYPE_CHECKING:
     from libs.xref.client import XrefPort
@@ -29,6 +30,7 @@ class Linker:
         self._claiming: asyncio.Task[dict[str, str]] | None = None
         self._waiting: list[XrefWrite] = []
         self._linking: list[asyncio.Task[None]] = []
+        self._ending: list[XrefDelete] = []
 
     async def __aenter__(self) -> Linker:
         return self
@@ -53,6 +55,13 @@ class Linker:
     async def claimed(self) -> dict[str, str]:
         """COMMON ids of the claims that were on their way."""
         return await self._claiming if self._claiming is not None else {}
+
+    def end(self, step: Step) -> None:
+        """Delete what a step that is done has made an end of, when the others are linked."""
+        for each in step.gone:
+            self._ending.append(XrefDelete(each.table, self._plan.system_id, each.value))
+            if each.whole:
+                self._ending.append(XrefDelete(each.table, self._source_system, each.crm_id))
 
     def add(self, step: Step, outputs: Mapping[str, Any]) -> None:
         """Link what a step yielded, with the next batch."""
@@ -82,6 +91,16 @@ class Linker:
         for ended in await asyncio.gather(*batches, return_exceptions=True):
             if isinstance(ended, BaseException):
                 raise ended
+        ending, self._ending = self._ending, []
+        if ending:
+            await self._delete(ending)
+
+    async def _delete(self, ending: list[XrefDelete]) -> None:
+        """Delete values; one that is gone already was deleted by an earlier attempt."""
+        try:
+            await self._xref.delete(ending)
+        except O2CError as error:
+            O2CError.raise_all(each for each in error.violations if each.reason is not Reason.XREF_VALUE_NOT_FOUND)
 
     async def _link(self, batch: list[XrefWrite]) -> None:
         await self.claimed()  # a link needs its row

@@ -50,6 +50,17 @@ class XrefLink:
 
 
 @dataclass(frozen=True, slots=True)
+class XrefGone:
+    """An id that a step makes an end of: it leaves the row of ``crm_id`` in ``table``, column of the plan's BRM instance."""
+
+    table: str
+    crm_id: str
+    value: str
+    whole: bool = False
+    """Whether the row goes with it, because no other instance has the object."""
+
+
+@dataclass(frozen=True, slots=True)
 class Yield:
     """An object a step creates: ``name`` is bound to the value at ``path`` of the step's output flist."""
 
@@ -74,6 +85,8 @@ class Step:
     """Keys of steps that must have succeeded first, besides those the refs imply."""
     line_ids: tuple[str, ...] = ()
     """Order lines this step serves."""
+    gone: tuple[XrefGone, ...] = ()
+    """Cross-references that end with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,9 @@ def _step_lines(step: Step, needs: frozenset[str]) -> Iterator[str]:
     yield from _flist_lines(mask(step.call.input), _INDENT * 2)
     for output in step.yields:
         yield f"{_INDENT * 2}=> {_yield_text(output)}"
+    for each in step.gone:
+        row = " with its row" if each.whole else ""
+        yield f"{_INDENT * 2}=> {each.table} {each.crm_id} ends{row}"
 
 
 def _yield_text(output: Yield) -> str:

@@ -265,6 +265,8 @@ class _Runner:
                 else:
                     await self._make(item.step, item.call)
             self.linker.add(item.step, self.results[item.step.key].outputs)
+            if self.results[item.step.key].state is StepState.DONE:
+                self.linker.end(item.step)
 
     async def _settle_then_make(self, step: Step, call: BrmCall) -> None:
         """A step an earlier attempt left behind: adopt its effect, or make it once it is proven to have had none."""
@@ -326,6 +328,7 @@ class _Runner:
         be written with the next commit."""
         for item in unlinked:
             self.linker.add(item.step, self.results[item.step.key].outputs)
+            self.linker.end(item.step)
         changed = [*fresh, *unlinked]
         try:
             await self.linker.settle()

@@ -76,6 +76,10 @@ class XrefPort(Protocol):
         """Write all; items that can be written are, and then O2CError carries the refusals of the others."""
         ...
 
+    async def delete(self, items: Sequence[XrefDelete]) -> None:
+        """Move values to the deleted store; those that can be are, and then O2CError carries the refusals of the others."""
+        ...
+
 
 class GrpcXref:
     """The port over a channel to the xref service. The channel's service config retries what may be retried."""

@@ -39,6 +39,13 @@ class Settings(ServiceSettings):
     compat_release: Literal["11.3", "12.x"] = Field(
         "11.3", description="Release to follow: 12.x collates sponsorship lines, too."
     )
+    legal_group: bool = Field(False, description="Whether legal owners answer for others in collections (`O2C.LegalGroup`).")
+    legal_owner_from_customer_account: bool = Field(
+        True, description="Whether a line without legal owner takes its customer account for one."
+    )
+    legal_strict_single_owner: bool = Field(
+        True, description="Whether a new line that names another legal owner is refused; otherwise the owner changes."
+    )
     sync_customer_account: bool = Field(
         False, description="Whether the account an order is placed for is created, too, as releases 12.x do."
     )
@@ -88,6 +95,9 @@ class Settings(ServiceSettings):
             service_level_balance_groups=system.service_level_balance_groups,
             sponsorship_contributes=self.compat_release == "12.x",
             customer_account_contributes=self.sync_customer_account,
+            legal_groups=self.legal_group,
+            owner_from_customer_account=self.legal_owner_from_customer_account,
+            strict_single_owner=self.legal_strict_single_owner,
             thirty_one_day_billing=system.thirty_one_day_billing,
             phone_masks=system.phone_masks,
             account_status_sync=self.enable_account_status_sync,

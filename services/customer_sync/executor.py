@@ -15,6 +15,7 @@ from libs.plan.leases import Lease
 from libs.plan.run import How, RunResult, StepResult, StepState, run
 from libs.xref.client import XrefPort
 from services.customer_sync.domain.collation import Collation, collate
+from services.customer_sync.domain.legal import owners_on
 from services.customer_sync.domain.model import Command, Entity, EntityKind, EntityOutcome, Policy, SyncPlan
 from services.customer_sync.domain.outcome import Outcome, StepFate, executed, planned
 from services.customer_sync.domain.planner import plan_sync_order_customers
@@ -56,7 +57,8 @@ class Executor:
         command = await self.lookup.completed(command, policy)
         collation, _ = collate(command, policy)
         keys = {f"{command.system_id}:order:{command.order_id}"}
-        keys |= {account_key(command.system_id, account_id) for account_id in collation.accounts}
+        named = (*collation.accounts, *owners_on(command, policy))
+        keys |= {account_key(command.system_id, account_id) for account_id in named}
         return await self.alone.run(keys, partial(self._until_settled, command, policy, collation, answer_of))
 
     async def _until_settled(

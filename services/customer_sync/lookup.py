@@ -18,6 +18,7 @@ from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.draft import primary_profiles
 from services.customer_sync.domain.inquiry import answered, inquiry_of
 from services.customer_sync.domain.model import Command, CrmCustomer, Facts, Payee, Policy, Service
+from services.customer_sync.lookup_legal import remembered, wanted_of, with_legal
 from services.customer_sync.persistence import Memory
 
 _OF_PAYEE: Final = ("ACCOUNT_OBJ", "CURRENCY")
@@ -55,7 +56,8 @@ class Lookup:
         ``thorough`` also asks BRM for hierarchy groups that are not cross-referenced: another process may just have made
         them. Raises XREF_UNAVAILABLE, STORE_UNAVAILABLE, and what BRM raises.
         """
-        wanted = list(dict.fromkeys(_wanted(command, collation)))
+        legal = await remembered(self._memory, command, policy)
+        wanted = list(dict.fromkeys((*_wanted(command, collation), *wanted_of(command, legal))))
         if not wanted:
             return Facts()
         keys = {item: XrefKey(item[0], command.source_system, item[1]) for item in wanted}
@@ -72,7 +74,7 @@ class Lookup:
         payments = _column(found, calls.PAYMENTS, command.system_id)
         unsure = [account for account in collation.parents if account in accounts and account not in parents]
         parents |= await self._asked(unsure, accounts, command.system_id)
-        return Facts(
+        facts = Facts(
             accounts=accounts,
             balance_groups=_column(found, calls.BALANCE_GROUPS, command.system_id),
             bill_units=units,
@@ -89,6 +91,8 @@ class Lookup:
             services=await self._services(collation, accounts, parents, policy),
             assets=_assets(found, command.system_id),
         )
+        legal_rows = {crm_id: row for (table, crm_id), row in found.items() if table == calls.LEGAL_GROUPS}
+        return await with_legal(facts, legal, command, policy, legal_rows, self._gateway)
 
     def _elsewhere(self, found: Mapping[tuple[str, str], XrefRow], system_id: str) -> dict[str, tuple[str, ...]]:
         others = {

@@ -37,6 +37,7 @@ CONTACTS: Final = "CUSTOMERPARTY_CONTACTID"
 ADDRESSES: Final = "CUSTOMERPARTY_ADDRESSID"
 ASSETS: Final = "INSTALLEDPRODUCT_ID"
 PAYMENTS: Final = "PAYMENT_ID"
+LEGAL_GROUPS: Final = "LEGALGROUP_ID"
 
 
 def account_ref(account_id: str) -> str:
@@ -63,6 +64,10 @@ def payment_item_ref(payment_id: str) -> str:
     return f"payment({payment_id})"
 
 
+def legal_group_ref(owner_id: str) -> str:
+    return f"legalgroup({owner_id})"
+
+
 def payer_of_unit(billinfo_id: str) -> str:
     """Who pays for a bill unit by its id in BRM (:attr:`PayerKey.crm_id`); empty for one that pays for itself."""
     parts = billinfo_id.split("|")
@@ -83,6 +88,7 @@ _COMMON_KINDS: Final = {
     CONTACTS: "contact",
     ADDRESSES: "address",
     PAYMENTS: "payment",
+    LEGAL_GROUPS: "legal_group",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from libs.brm.call import BrmCall
 from libs.errors import O2CError, Violation
-from libs.plan.model import Claim, Plan, Ref, Step, Yield
+from libs.plan.model import Claim, Plan, Ref, Step, XrefGone, Yield
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.attributes import Findings, Translator
 from services.customer_sync.domain.calls import Caller, common_ref
@@ -27,6 +27,8 @@ from services.customer_sync.domain.model import (
     EntityKind,
     EntityOutcome,
     Facts,
+    LegalChange,
+    LegalParent,
     Parenting,
     Policy,
     PostedPayment,
@@ -50,6 +52,8 @@ class Draft:
     entities: list[Entity] = field(default_factory=list)
     parentings: list[Parenting] = field(default_factory=list)
     payments: list[PostedPayment] = field(default_factory=list)
+    legal_changes: list[LegalChange] = field(default_factory=list)
+    legal_parents: list[LegalParent] = field(default_factory=list)
     claims: dict[str, Claim] = field(default_factory=dict)
     caller: Caller = field(init=False)
     primary_profiles: Mapping[str, Profile] = field(init=False)
@@ -71,6 +75,8 @@ class Draft:
             tuple(self.parentings),
             tuple(self.payments),
             tuple(self._sent()),
+            tuple(self.legal_changes),
+            tuple(self.legal_parents),
         )
 
     def _sent(self) -> Iterator[Sent]:
@@ -107,11 +113,12 @@ class Draft:
         lane: str,
         named: Sequence[str],
         after: Iterable[str] = (),
+        gone: tuple[XrefGone, ...] = (),
     ) -> None:
         """Add a call. ``lane`` is the account written to; ``named`` the objects it serves, which tell its order lines."""
         call, yields = drawn
         lines = dict.fromkeys(line for crm_id in named for line in self.collation.line_ids.get(crm_id, ()))
-        self.steps.append(Step(key, title, call, yields, lane, after=tuple(after), line_ids=tuple(lines)))
+        self.steps.append(Step(key, title, call, yields, lane, after=tuple(after), line_ids=tuple(lines), gone=gone))
 
     def claim(self, table: str, crm_id: str) -> None:
         """Have a COMMON id for an object of the CRM."""

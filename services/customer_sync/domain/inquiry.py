@@ -1,7 +1,8 @@
 """What the order alone does not tell, and what the CRM is asked therefore: one question per order, before anything is decided.
 
 Most orders need none: they carry what billing must know of their customers. The CRM is asked for the accounts above corporate
-ones (customer-sync 6.4), and for the billing profiles of accounts that the order names without one (Q7, S12).
+ones (customer-sync 6.4), for the primary profiles of legal owners (7.2), and for those of accounts that the order names
+without one (Q7, S12).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from services.customer_sync.domain.contributions import contributing
 from services.customer_sync.domain.corporate import is_corporate
+from services.customer_sync.domain.legal import ownerships, primary_of_owner
 from services.customer_sync.domain.model import Command, CrmCustomer, Policy
 
 
@@ -29,7 +31,8 @@ def inquiry_of(command: Command, policy: Policy) -> Inquiry:
     """The question, empty when the order tells enough."""
     chained = dict.fromkeys(_chained(command, policy))
     profiled = dict.fromkeys(_without_profile(command, policy))
-    return Inquiry(tuple(chained | profiled), bool(chained), bool(chained))
+    owners = dict.fromkeys(_owners(command, policy))
+    return Inquiry(tuple(chained | profiled | owners), bool(chained), bool(chained or owners))
 
 
 def _chained(command: Command, policy: Policy) -> Iterator[str]:
@@ -43,6 +46,13 @@ def _chained(command: Command, policy: Policy) -> Iterator[str]:
             continue
         if pair[0] != pair[1] or any(account.parent_account_id for account in known):
             yield from pair
+
+
+def _owners(command: Command, policy: Policy) -> Iterator[str]:
+    """Legal owners whose primary profile the order does not show."""
+    for each in ownerships(command, policy):
+        if each.is_needed and primary_of_owner(command, each.owner_id) is None:
+            yield each.owner_id
 
 
 def _without_profile(command: Command, policy: Policy) -> Iterator[str]:
@@ -74,7 +84,8 @@ def answered(command: Command, inquiry: Inquiry, found: Mapping[str, CrmCustomer
         for profile in customer.profiles:
             here = profiles.get(profile.profile_id)
             if here is None or not here.payment_method:
-                profiles[profile.profile_id] = replace(profile, account_id=profile.account_id or account_id)
+                here = replace(profile, account_id=profile.account_id or account_id)
+            profiles[profile.profile_id] = replace(here, is_primary=here.is_primary or profile.is_primary)
     chain = {account_id: customer.account.parent_account_id for account_id, customer in found.items()}
     return replace(
         command,

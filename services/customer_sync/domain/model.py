@@ -15,6 +15,14 @@ from libs.errors import Notice
 from libs.orders import Action as Action
 from libs.plan.model import Plan, Ref
 from services.customer_sync.domain.marks import Sent
+from services.customer_sync.domain.party import Account as Account
+from services.customer_sync.domain.party import Address as Address
+from services.customer_sync.domain.party import Card as Card
+from services.customer_sync.domain.party import Contact as Contact
+from services.customer_sync.domain.party import CrmCustomer as CrmCustomer
+from services.customer_sync.domain.party import Debit as Debit
+from services.customer_sync.domain.party import Phone as Phone
+from services.customer_sync.domain.party import Profile as Profile
 
 
 class LineKind(StrEnum):
@@ -27,111 +35,6 @@ class LineKind(StrEnum):
     SPONSORSHIP = "SPONSORSHIP"
     PROMOTION = "PROMOTION"
     OTHER = "OTHER"
-
-
-@dataclass(frozen=True, slots=True)
-class Phone:
-    """A phone number and its kind (HOME, WORK, FAX, MOBILE; empty when not given)."""
-
-    kind: str
-    number: str
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """A person."""
-
-    contact_id: str = ""
-    salutation: str = ""
-    first_name: str = ""
-    last_name: str = ""
-    job_title: str = ""
-    email: str = ""
-    phones: tuple[Phone, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A postal address."""
-
-    address_id: str = ""
-    street: str = ""
-    city: str = ""
-    state: str = ""
-    province: str = ""
-    country: str = ""
-    postal_code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A CRM account. ``path`` is where on the request its details stand."""
-
-    account_id: str
-    path: str
-    name: str = ""
-    type: str = ""
-    """RESIDENTIAL or BUSINESS; empty when not given."""
-    account_class: str = ""
-    """CUSTOMER, BILLING or SERVICE; empty when not given."""
-    parent_account_id: str = ""
-    contact: Contact | None = None
-    address: Address | None = None
-    currency: str = ""
-    status: str = ""
-    """As the CRM spells it, such as ``Active``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A credit card. Never shown: ``repr`` leaves the sensitive parts out."""
-
-    number: str = field(default="", repr=False)
-    expiry_month: int = field(default=0, repr=False)
-    expiry_year: int = field(default=0, repr=False)
-    holder_name: str = ""
-    security_code: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Debit:
-    """A bank account. Never shown: ``repr`` leaves the sensitive parts out."""
-
-    account_number: str = field(default="", repr=False)
-    routing_number: str = field(default="", repr=False)
-    account_name: str = ""
-    account_type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """A billing profile: a bill unit and its payment record in BRM. ``path`` is where its details stand."""
-
-    profile_id: str
-    path: str
-    name: str = ""
-    account_id: str = ""
-    """Billing account it belongs to; empty when the order does not say."""
-    payment_method: str = ""
-    bill_frequency: str = ""
-    billing_day: int = 0
-    """Day of month; 0 leaves it to BRM."""
-    bill_media: str = ""
-    email_bill_to: str = ""
-    contact: Contact | None = None
-    address: Address | None = None
-    card: Card | None = None
-    debit: Debit | None = None
-    is_primary: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CrmCustomer:
-    """An account with all its billing profiles, as the CRM knows it now."""
-
-    account: Account
-    profiles: tuple[Profile, ...] = ()
-    modified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +140,25 @@ class PostedPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class LegalChange:
+    """A step that puts the bill unit of a profile into the group of a legal owner, or out of any (no owner)."""
+
+    step_key: str
+    profile_id: str
+    account_id: str
+    owner_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegalParent:
+    """A step that makes a profile's unit the parent of a legal owner's group, or ends the group (no profile)."""
+
+    step_key: str
+    owner_id: str
+    profile_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Payee:
     """A bill unit that BRM holds, as far as a payment needs it."""
 
@@ -267,6 +189,18 @@ class Facts:
     """Billing profile id to the other BRM instances that hold its bill unit."""
     parents: Mapping[str, str] = field(default_factory=dict)
     """Account to its parent in the account hierarchy, by CRM ids (a POID where nobody here knows it); absent or empty: none."""
+    legal_groups: Mapping[str, str] = field(default_factory=dict)
+    """Legal owner to his collections group."""
+    legal_only_here: frozenset[str] = frozenset()
+    """Owners who have a group in no other instance."""
+    legal_owners: Mapping[str, str] = field(default_factory=dict)
+    """Billing profile to who answers for its unit; empty for one who left."""
+    legal_accounts: Mapping[str, str] = field(default_factory=dict)
+    """The account of each of these profiles."""
+    legal_parents: Mapping[str, str] = field(default_factory=dict)
+    """Legal owner to the profile whose unit is the parent of his group."""
+    legal_members: Mapping[str, frozenset[Poid]] = field(default_factory=dict)
+    """Legal owner to the member units of his group in BRM, where one may leave."""
     payments: Mapping[str, str] = field(default_factory=dict)
     """Payment to the item that BRM holds for it."""
     posted: Mapping[str, PostedPayment] = field(default_factory=dict)
@@ -297,6 +231,12 @@ class Policy:
     """12.x: sponsorship lines name customers too."""
     customer_account_contributes: bool = False
     """12.x: the account an order is placed for is created, too."""
+    legal_groups: bool = False
+    """Whether legal owners answer for others in collections."""
+    owner_from_customer_account: bool = True
+    """A line without legal owner takes its customer account for one."""
+    strict_single_owner: bool = True
+    """A new line cannot change the legal owner; otherwise it does, with a warning."""
     thirty_one_day_billing: bool = False
     account_status_sync: bool = False
     """Whether the CRM's account status goes to billing (10)."""
@@ -317,6 +257,7 @@ class EntityKind(StrEnum):
     ACCOUNT_GROUP = "ACCOUNT_GROUP"
     BALANCE_GROUP = "BALANCE_GROUP"
     PAYMENT = "PAYMENT"
+    LEGAL_GROUP = "LEGAL_GROUP"
     SPECIAL_RATING_LIST = "SPECIAL_RATING_LIST"
 
 
@@ -363,3 +304,5 @@ class SyncPlan:
     parentings: tuple[Parenting, ...] = ()
     payments: tuple[PostedPayment, ...] = ()
     sent: tuple[Sent, ...] = ()
+    legal_changes: tuple[LegalChange, ...] = ()
+    legal_parents: tuple[LegalParent, ...] = ()

@@ -5,7 +5,8 @@ A function of its arguments: desired minus known. Nothing to do is an empty plan
 1. everything that can be said against the order is found (``rules``, ``changes``),
 2. accounts, bill units and payment records (``paying``),
 3. who is below whom (``hierarchy``),
-4. payments, once all of that is in place (``payments``).
+4. who answers for whom in collections (``legal``, ``legal_groups``),
+5. payments, once all of that is in place (``payments``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from services.customer_sync.domain.changes import change_violations, frequency_v
 from services.customer_sync.domain.collation import collate
 from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.hierarchy import draw_hierarchy
+from services.customer_sync.domain.legal import decide_legal, with_owners
+from services.customer_sync.domain.legal_groups import draw_legal
 from services.customer_sync.domain.model import Command, Facts, Policy, SyncPlan
 from services.customer_sync.domain.paying import draw_accounts
 from services.customer_sync.domain.payments import draw_payments
@@ -31,10 +34,13 @@ def plan_sync_order_customers(command: Command, facts: Facts, policy: Policy) ->
     written.
     """
     collation, violations = collate(command, policy)
-    draft = Draft(command, facts, policy, collation, Findings(violations))
+    legal = decide_legal(command, facts, policy)
+    findings = Findings([*violations, *legal.violations], legal.notices)
+    draft = Draft(command, facts, policy, with_owners(collation, legal), findings)
     _validate(draft)
     draw_accounts(draft)
     draw_hierarchy(draft)
+    draw_legal(draft, legal)
     draw_payments(draft)
     return draft.finished()
 

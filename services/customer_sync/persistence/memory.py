@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from libs.db import Database, Transaction
 from services.customer_sync.domain.model import SyncPlan
+from services.customer_sync.persistence.legal import LegalOwners
 from services.customer_sync.persistence.parents import AccountParents
 from services.customer_sync.persistence.payments import OrderPayments
 from services.customer_sync.persistence.sent import SentParts
@@ -23,11 +24,14 @@ class Memory:
     parents: AccountParents
     payments: OrderPayments
     sent: SentParts
+    legal: LegalOwners
 
     @classmethod
     async def open(cls, db: Database) -> Memory:
         """The tables, made if missing. Raises STORE_UNAVAILABLE."""
-        return cls(await AccountParents.open(db), await OrderPayments.open(db), await SentParts.open(db))
+        return cls(
+            await AccountParents.open(db), await OrderPayments.open(db), await SentParts.open(db), await LegalOwners.open(db)
+        )
 
     @staticmethod
     def keeping(sync: SyncPlan, done: Collection[str], made: Collection[str]) -> Callable[[Transaction], Awaitable[None]]:
@@ -38,6 +42,11 @@ class Memory:
             AccountParents.keeping(system_id, [each for each in sync.parentings if each.step_key in done]),
             OrderPayments.keeping(system_id, [each for each in sync.payments if each.step_key in done]),
             SentParts.keeping(system_id, {each.part: each.mark for each in sync.sent if each.step_key in made}),
+            LegalOwners.keeping(
+                system_id,
+                [each for each in sync.legal_changes if each.step_key in done],
+                [each for each in sync.legal_parents if each.step_key in done],
+            ),
         )
 
         async def keep(tx: Transaction) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,14 @@ CHANGES = {
             [customers.bundle(1, "ANN", "ANN", "BP")],
             payments=[paid("PAY-1", "CASH"), paid("PAY-2", "CHECK", reference="CHK-77")],
         )
+    ),
+    "legal_owner": customers.planned(
+        customers.order([customers.bundle(1, "HELEN", "HELEN", "HelenBP", owner_account={"account_id": "LISA"})]),
+        policy=replace(customers.POLICY, legal_groups=True),
+        crm={
+            "accounts": [customers.account("LISA")],
+            "billing_profiles": [customers.profile("LisaBP", "LISA", is_primary=True)],
+        },
     ),
     "acme_mobile": customers.planned(acme.ordered("AMELIA"), crm=acme.CRM),
 }

@@ -1,0 +1,86 @@
+"""Gathers what is known of an order's legal owners (customer-sync 7): what is remembered, and BRM where a group may end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from libs.brm import calls as brm
+from libs.brm.gateway import BrmGateway
+from libs.xref.client import XrefRow
+from services.customer_sync.domain import calls
+from services.customer_sync.domain.legal import owners_on, ownerships, primary_of_owner
+from services.customer_sync.domain.model import Command, Facts, Policy
+from services.customer_sync.persistence import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What orders have arranged about the profiles and owners that this one names."""
+
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """Billing profile to who answers for its unit; empty for one who left."""
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """Owner to the profile whose unit is the parent of his group."""
+    candidates: tuple[str, ...] = ()
+    """Owners that the order names, and those who answer for its accounts now."""
+
+
+async def remembered(memory: Memory, command: Command, policy: Policy) -> Remembered:
+    """Two queries where legal groups are on and the order names owners; else none."""
+    payers = {each.line.billing_account_id for each in ownerships(command, policy)}
+    if not payers:
+        return Remembered()
+    members = await memory.legal.members_of(command.system_id, payers)
+    now = (each.owner_id for each in members if each.owner_id)
+    candidates = tuple(dict.fromkeys((*owners_on(command, policy), *now)))
+    return Remembered(
+        owners={each.profile_id: each.owner_id for each in members},
+        accounts={each.profile_id: each.account_id for each in members},
+        parents=await memory.legal.parents_of(command.system_id, candidates),
+        candidates=candidates,
+    )
+
+
+def wanted_of(command: Command, known: Remembered) -> Iterator[tuple[str, str]]:
+    """(table, CRM id) of the cross-references that owners need."""
+    for owner_id in known.candidates:
+        yield calls.LEGAL_GROUPS, owner_id
+        yield calls.ACCOUNTS, owner_id
+        yield calls.BALANCE_GROUPS, owner_id
+        primary = primary_of_owner(command, owner_id)
+        if primary is not None:
+            yield calls.BILL_UNITS, primary.profile_id
+            yield calls.PAYMENT_RECORDS, primary.profile_id
+
+
+async def with_legal(
+    facts: Facts, known: Remembered, command: Command, policy: Policy, rows: Mapping[str, XrefRow], gateway: BrmGateway
+) -> Facts:
+    """The facts with what is known of legal owners; ``rows`` are those of their groups. A group that may lose its last member
+    is read, one call each."""
+    if not known.candidates:
+        return facts
+    groups = {owner_id: row.value(policy.system_id) for owner_id, row in rows.items() if row.value(policy.system_id)}
+    changing = any(each.changes or not policy.strict_single_owner for each in ownerships(command, policy))
+    may_end = [owner_id for owner_id in dict.fromkeys(known.owners.values()) if changing and owner_id in groups]
+    reads = (gateway.call(policy.system_id, brm.read_obj(groups[owner_id])) for owner_id in may_end)
+    stored = await asyncio.gather(*reads)
+    members = {
+        owner_id: frozenset(each["BILLINFO_OBJ"] for each in (group.get("MEMBERS") or {}).values() if each)
+        for owner_id, group in zip(may_end, stored, strict=True)
+    }
+    others = {
+        owner_id: set(row.columns) - {"COMMON", command.source_system, policy.system_id} for owner_id, row in rows.items()
+    }
+    return replace(
+        facts,
+        legal_groups=groups,
+        legal_only_here=frozenset(owner_id for owner_id, columns in others.items() if not columns),
+        legal_owners=known.owners,
+        legal_accounts=known.accounts,
+        legal_parents=known.parents,
+        legal_members=members,
+    )

@@ -1,0 +1,304 @@
+"""Legal owners in BRM: collections groups as orders make, extend, change and empty them (customer-sync 7.3).
+
+``answers_for`` of the picture is the specification's group(X): parent unit to member units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import brm_view
+import customer_suite
+import grpc
+import pytest
+from customer_suite import Suite
+from customers import account, bundle, order, profile, request
+
+from libs.brm import calls
+from libs.brm.client import open_gateway
+from libs.grpckit.status import from_rpc_error
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.xref.model import XrefKey
+
+CRM: dict[str, Any] = {
+    "accounts": [account("LISA"), account("DAVID"), account("HELEN", parent_account_id="LISA")],
+    "billing_profiles": [
+        profile("LisaOther", "LISA"),
+        profile("LisaBP", "LISA", is_primary=True),
+        profile("DavidBP", "DAVID", is_primary=True),
+    ],
+}
+OK = pb.SYNC_OUTCOME_OK
+
+
+@pytest.fixture
+async def suite() -> AsyncIterator[Suite]:
+    async with customer_suite.running_suite(legal_group=True) as running:
+        running.crm.store.load(CRM)
+        yield running
+        assert await running.brm.check_invariants() == []
+
+
+def owned(number: int, child: str, owner: str, prior: str | None = None, **values: Any) -> dict[str, Any]:
+    """A service of a child that pays for itself, with a legal owner; ``prior``: a change order with the former owner."""
+    parts: dict[str, Any] = {"owner_account": {"account_id": owner}} if owner else {}
+    if prior is not None:
+        parts |= {"action": "UPDATE", "prior": {"owner_account_id": prior} if prior else {}}
+    return bundle(number, child, child, f"{child.title()}BP", **{**parts, **values})
+
+
+class Orders:
+    """Orders sent one after the other."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self.sent = 0
+
+    async def send(self, *lines: dict[str, Any], **values: Any) -> pb.SyncOrderCustomersResponse:
+        self.sent += 1
+        document = order(list(lines), order_id=f"ORD-{self.sent}", **values)
+        return await self.suite.sync(request(document, f"R{self.sent}"))
+
+    async def done(self, *lines: dict[str, Any], **values: Any) -> pb.SyncOrderCustomersResponse:
+        answer = await self.send(*lines, **values)
+        assert answer.outcome == OK, answer
+        return answer
+
+    async def refused(self, *lines: dict[str, Any], **values: Any) -> list[tuple[str, str]]:
+        before = await self.suite.opcodes()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.send(*lines, **values)
+        assert await self.suite.opcodes() == before
+        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        return [(violation.reason, violation.field) for violation in from_rpc_error(caught.value).violations]
+
+
+@pytest.fixture
+def orders(suite: Suite) -> Orders:
+    return Orders(suite)
+
+
+async def groups(suite: Suite) -> dict[str, set[str]]:
+    return (await brm_view.look(suite)).answers_for
+
+
+async def rows(suite: Suite, owner: str) -> set[str]:
+    """Filled columns of the owner's cross-reference."""
+    key = XrefKey("LEGALGROUP_ID", "SEBL_01", owner)
+    return set((await suite.xref.lookup([key]))[key].columns)
+
+
+@pytest.mark.spec("customer-sync:L1")
+async def test_a_child_pays_itself_and_its_owners_primary_profile_answers(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    view = await brm_view.look(suite)
+    assert view.units == {"HELEN": {"HelenBP"}, "LISA": {"LisaBP"}}
+    assert view.answers_for == {"LisaBP": {"HelenBP"}}
+    assert await suite.opcodes() == ["CUST_COMMIT_CUSTOMER", "CUST_COMMIT_CUSTOMER", "COLLECTIONS_GROUP_CREATE"]
+    assert await rows(suite, "LISA") == {"COMMON", "SEBL_01", "BRM_01"}
+
+
+@pytest.mark.spec("customer-sync:L2")
+async def test_two_children_of_one_owner_are_in_one_group(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"), owned(2, "ALEX", "LISA"))
+    assert await groups(suite) == {"LisaBP": {"HelenBP", "AlexBP"}}
+    assert (await suite.opcodes()).count("COLLECTIONS_GROUP_CREATE") == 1
+
+
+@pytest.mark.spec("customer-sync:L3")
+async def test_a_later_order_extends_the_group(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    before = await suite.opcodes()
+    await orders.done(owned(1, "ALEX", "LISA"))
+    assert await groups(suite) == {"LisaBP": {"HelenBP", "AlexBP"}}
+    assert (await suite.opcodes())[len(before) :] == ["CUST_COMMIT_CUSTOMER", "COLLECTIONS_GROUP_ADD_MEMBER"]
+
+
+@pytest.mark.spec("customer-sync:L4")
+async def test_a_new_owner_takes_the_last_member_and_the_old_group_ends(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    suite.crm.store.edit_account("HELEN", {"parent_account_id": "DAVID"})
+    await orders.done(owned(1, "HELEN", "DAVID", prior="LISA"))
+    assert await groups(suite) == {"DavidBP": {"HelenBP"}}
+    assert (await rows(suite, "LISA"), await rows(suite, "DAVID")) == (set(), {"COMMON", "SEBL_01", "BRM_01"})
+
+
+@pytest.mark.spec("customer-sync:L5")
+async def test_the_old_group_stays_with_its_other_members(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"), owned(2, "ALEX", "LISA"))
+    await orders.done(owned(1, "HELEN", "DAVID", prior="LISA"))
+    assert await groups(suite) == {"LisaBP": {"AlexBP"}, "DavidBP": {"HelenBP"}}
+
+
+@pytest.mark.spec("customer-sync:L6", "customer-sync:L8")
+async def test_a_new_owner_with_a_group_takes_the_member_in_and_may_lose_it_again(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    await orders.done(owned(1, "XENIA", "DAVID"))
+    await orders.done(owned(1, "HELEN", "DAVID", prior="LISA"))
+    assert await groups(suite) == {"DavidBP": {"XeniaBP", "HelenBP"}}
+    await orders.done(owned(1, "HELEN", "HELEN", prior="DAVID"))
+    assert await groups(suite) == {"DavidBP": {"XeniaBP"}}
+
+
+@pytest.mark.spec("customer-sync:L7", "customer-sync:L16")
+@pytest.mark.parametrize("prior", ["DAVID", ""])
+async def test_a_child_that_becomes_its_own_owner_ends_the_group(suite: Suite, orders: Orders, prior: str) -> None:
+    await orders.done(owned(1, "HELEN", "DAVID"))
+    answer = await orders.send(owned(1, "HELEN", "HELEN", prior=prior))
+    assert answer.outcome == (OK if prior else pb.SYNC_OUTCOME_OK_WITH_WARNINGS)
+    assert (await groups(suite), await rows(suite, "DAVID")) == ({}, set())
+
+
+async def test_a_group_that_ended_may_be_made_anew(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "DAVID"))
+    await orders.done(owned(1, "HELEN", "HELEN", prior="DAVID"))
+    await orders.done(owned(1, "HELEN", "DAVID", prior="HELEN"))
+    assert (await groups(suite), await rows(suite, "DAVID")) == ({"DavidBP": {"HelenBP"}}, {"COMMON", "SEBL_01", "BRM_01"})
+
+
+@pytest.mark.spec("customer-sync:L9")
+async def test_what_the_owner_pays_itself_makes_no_group(suite: Suite, orders: Orders) -> None:
+    lisa = {"owner_account": {"account_id": "LISA"}}
+    await orders.done(bundle(1, "HELEN", "LISA", "LisaBP", **lisa), profiles=[profile("LisaBP", "LISA", is_primary=True)])
+    view = await brm_view.look(suite)
+    assert (view.answers_for, view.units["HELEN"]) == ({}, {"HELEN|LISA|LisaBP -> LisaBP"})
+    await orders.done(owned(1, "HELEN", "LISA"))
+    assert await groups(suite) == {"LisaBP": {"HelenBP"}}
+
+
+@pytest.mark.spec("customer-sync:L10")
+async def test_services_paid_by_child_and_owner_are_on_separate_orders(orders: Orders) -> None:
+    paid = bundle(1, "HELEN", "LISA", "LisaBP", owner_account={"account_id": "LISA"})
+    found = await orders.refused(paid, owned(2, "HELEN", "LISA"))
+    assert found == [("LEGAL_SPLIT_SAME_ORDER", "order.lines[1].owner_account")]
+
+
+@pytest.mark.spec("customer-sync:L11")
+async def test_an_order_has_one_legal_owner(orders: Orders) -> None:
+    found = await orders.refused(owned(1, "HELEN", "LISA"), owned(2, "HELEN", "DAVID"))
+    assert found == [("LEGAL_OWNER_MIXED", "order.lines[1].owner_account")]
+
+
+@pytest.mark.spec("customer-sync:L12")
+async def test_with_legal_groups_off_the_owner_is_not_even_asked_for() -> None:
+    async with customer_suite.running_suite() as suite:
+        suite.crm.store.load(CRM)
+        await Orders(suite).done(owned(1, "HELEN", "LISA"))
+        view = await brm_view.look(suite)
+        assert (view.units, view.answers_for, suite.crm.state.calls) == ({"HELEN": {"HelenBP"}}, {}, {})
+
+
+@pytest.mark.spec("customer-sync:L13")
+async def test_disconnecting_services_leaves_the_group_alone(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    before = await suite.opcodes()
+    await orders.done(owned(1, "HELEN", "LISA", action="DELETE"))
+    assert (await groups(suite), await suite.opcodes()) == ({"LisaBP": {"HelenBP"}}, before)
+
+
+@pytest.mark.spec("customer-sync:L14")
+async def test_the_same_order_again_changes_nothing(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    before = await suite.opcodes()
+    answer = await orders.done(owned(1, "HELEN", "LISA"))
+    assert {entity.outcome for entity in answer.entities} == {pb.ENTITY_OUTCOME_EXISTED}
+    assert (await groups(suite), await suite.opcodes()) == ({"LisaBP": {"HelenBP"}}, before)
+
+
+@pytest.mark.spec("customer-sync:L15")
+async def test_an_edit_of_the_parent_alone_changes_no_group(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    before = await suite.opcodes()
+    suite.crm.store.edit_account("HELEN", {"parent_account_id": "DAVID"})
+    assert (await groups(suite), await suite.opcodes()) == ({"LisaBP": {"HelenBP"}}, before)
+
+
+@pytest.mark.spec("customer-sync:L17")
+async def test_an_account_that_was_its_own_owner_joins_by_one_call(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    await orders.done(owned(1, "ALEX", ""))
+    before = await suite.opcodes()
+    await orders.done(owned(1, "ALEX", "LISA", prior="ALEX"))
+    assert await groups(suite) == {"LisaBP": {"HelenBP", "AlexBP"}}
+    assert [name for name in (await suite.opcodes())[len(before) :] if name != "READ_OBJ"] == ["COLLECTIONS_GROUP_ADD_MEMBER"]
+
+
+@pytest.mark.spec("customer-sync:L18")
+async def test_a_further_service_cannot_have_another_owner(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    assert await orders.refused(owned(2, "HELEN", "DAVID")) == [("LEGAL_OWNER_CONFLICT", "order.lines[0].owner_account")]
+    assert await groups(suite) == {"LisaBP": {"HelenBP"}}
+
+
+async def test_a_lenient_site_lets_a_further_service_change_the_owner_with_a_warning() -> None:
+    async with customer_suite.running_suite(legal_group=True, legal_strict_single_owner=False) as suite:
+        suite.crm.store.load(CRM)
+        orders = Orders(suite)
+        await orders.done(owned(1, "HELEN", "LISA"))
+        answer = await orders.send(owned(2, "HELEN", "DAVID"))
+        assert [notice.reason for notice in answer.warnings] == ["LEGAL_OWNER_CONFLICT"]
+        assert await groups(suite) == {"DavidBP": {"HelenBP"}}
+
+
+@pytest.mark.spec("customer-sync:L19")
+async def test_the_customer_account_stands_in_for_an_owner_but_changes_none(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", ""), customer_account={"account_id": "LISA"})
+    assert await groups(suite) == {"LisaBP": {"HelenBP"}}
+    before = await suite.opcodes()
+    await orders.done(owned(2, "HELEN", ""), customer_account={"account_id": "DAVID"})
+    assert (await groups(suite), await suite.opcodes()) == ({"LisaBP": {"HelenBP"}}, before)
+
+
+async def test_an_owner_without_primary_profile_is_refused(suite: Suite, orders: Orders) -> None:
+    suite.crm.store.edit_billing_profile("LisaBP", {"is_primary": False})
+    found = await orders.refused(owned(1, "HELEN", "LISA"))
+    assert found == [("LEGAL_OWNER_NO_PRIMARY_PROFILE", "crm.accounts[LISA]")]
+
+
+async def test_a_new_primary_profile_of_the_owner_takes_over_with_the_next_order(suite: Suite, orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    suite.crm.store.edit_billing_profile("LisaBP", {"is_primary": False})
+    suite.crm.store.edit_billing_profile("LisaOther", {"is_primary": True})
+    answer = await orders.send(owned(1, "ALEX", "LISA"))
+    assert [notice.reason for notice in answer.warnings] == ["LEGAL_PARENT_CHANGED"]
+    assert await groups(suite) == {"LisaOther": {"HelenBP", "AlexBP"}}
+
+
+async def test_one_who_owns_himself_while_another_pays_is_left_alone_with_a_warning(suite: Suite, orders: Orders) -> None:
+    line = bundle(1, "HELEN", "LISA", "LisaBP", owner_account={"account_id": "HELEN"})
+    answer = await orders.send(line, profiles=[profile("LisaBP", "LISA")])
+    assert [notice.reason for notice in answer.warnings] == ["LEGAL_OWNER_CONFLICT"]
+    assert await groups(suite) == {}
+
+
+@pytest.mark.spec("xref-and-routing:RT23")
+async def test_an_owner_whose_primary_profile_lives_elsewhere_is_refused() -> None:
+    async with customer_suite.running_suite("BRM_01", "BRM_02", legal_group=True) as suite:
+        suite.crm.store.load(CRM)
+        lisa = order([bundle(1, "LISA", "LISA", "LisaBP")], profiles=[profile("LisaBP", "LISA", is_primary=True)])
+        await suite.sync(request(lisa, "R1", "BRM_02"))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await suite.sync(request(order([owned(1, "HELEN", "LISA")], order_id="ORD-2"), "R2", "BRM_01"))
+        (violation,) = from_rpc_error(caught.value).violations
+        assert violation.reason == "ROUTE_LEGAL_OWNER_OTHER_INSTANCE"
+        assert await suite.opcodes("BRM_01") == []
+
+
+@pytest.mark.spec("customer-sync:L20")
+async def test_collections_go_against_the_owner_and_never_against_the_child(suite: Suite, orders: Orders) -> None:
+    """Both owe the bill of January, which is long overdue; only the unit that answers enters a scenario."""
+    await suite.brm.set_clock("2027-01-01T00:00:00Z")
+    answer = await orders.done(owned(1, "HELEN", "LISA"))
+    accounts = {each.crm_id: each.brm_id for each in answer.entities if each.kind == pb.ENTITY_KIND_ACCOUNT}
+    bought = calls.Deal(products=(calls.ProductPurchase(product="0.0.0.1 /product 20011 0"),))
+    async with open_gateway(suite.systems) as gateway:
+        for number, name in enumerate(("HELEN", "LISA")):
+            service = calls.ServicePurchase(service="/service/telco/gsm", login=f"login-{number}", deal=bought)
+            await gateway.call("BRM_01", calls.modify_customer(accounts[name], services=[service]))
+    for moment, job in (("2027-02-01T00:00:00Z", "bill"), ("2027-03-18T00:00:00Z", "collections")):
+        await suite.brm.set_clock(moment)
+        await suite.brm.run_job(job)
+    units = {str(unit["POID"]).split()[2]: unit["BILLINFO_ID"] for unit in await suite.brm.objects("/billinfo")}
+    running = await suite.brm.objects("/collections_scenario")
+    assert [units[str(scenario["BILLINFO_OBJ"]).split()[2]] for scenario in running] == ["LisaBP"]
