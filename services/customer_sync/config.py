@@ -39,6 +39,12 @@ class Settings(ServiceSettings):
     compat_release: Literal["11.3", "12.x"] = Field(
         "11.3", description="Release to follow: 12.x collates sponsorship lines, too."
     )
+    account_level_payer_lock: bool = Field(
+        True, description="Whether one account pays for all account-level products of an account, for its life."
+    )
+    order_time_refresh: bool = Field(
+        False, description="Whether orders bring accounts up to date that exist already; by default only updates do."
+    )
     legal_group: bool = Field(False, description="Whether legal owners answer for others in collections (`O2C.LegalGroup`).")
     legal_owner_from_customer_account: bool = Field(
         True, description="Whether a line without legal owner takes its customer account for one."
@@ -95,6 +101,8 @@ class Settings(ServiceSettings):
             service_level_balance_groups=system.service_level_balance_groups,
             sponsorship_contributes=self.compat_release == "12.x",
             customer_account_contributes=self.sync_customer_account,
+            account_level_payer_lock=self.account_level_payer_lock,
+            order_time_refresh=self.order_time_refresh,
             legal_groups=self.legal_group,
             owner_from_customer_account=self.legal_owner_from_customer_account,
             strict_single_owner=self.legal_strict_single_owner,

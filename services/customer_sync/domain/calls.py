@@ -144,6 +144,18 @@ class Caller:
         )
         return call, _account_yields(account, paying, nonpaying)
 
+    def refresh(self, account: Account) -> tuple[BrmCall, tuple[Yield, ...]]:
+        """One call: company, primary contact and primary address of an account that exists."""
+        names = {1: attributes.name_info(account, self.translate)}
+        call = brm.update_customer(
+            self.facts.accounts[account.account_id],
+            names=names,
+            program_name=PROGRAM_NAME,
+            at=self.order_date,
+            db=self.translate.policy.db,
+        )
+        return call, ()
+
     def add_paying_unit(self, account: Account, unit: PayingUnit) -> tuple[BrmCall, tuple[Yield, ...]]:
         """One call: bill unit, its payment record and balance group, on an account that exists."""
         profile_id = unit.profile.profile_id

@@ -1,12 +1,12 @@
-"""Checks that look at several objects at once: one bill frequency per family, what a change may change (customer-sync V16,
-V27-V29)."""
+"""Checks that look at several objects at once: one bill frequency per family, one payer of account-level products, who may pay
+for whom, what a change may change (customer-sync V16, V22, V26-V29)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from libs.dvm import COMMON
-from libs.errors import Reason, Violation
+from libs.errors import Notice, Reason, Violation
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.contributions import contribution_of
 from services.customer_sync.domain.model import Command, Facts, Line, Policy, Profile
@@ -15,10 +15,12 @@ from services.customer_sync.domain.table_10_1 import CHANGING
 
 
 def frequency_violations(command: Command, collation: Collation, facts: Facts, policy: Policy) -> Iterator[Violation]:
-    """V16: profiles of an account and of its related parent and child accounts on the message share one bill frequency.
+    """V16: profiles of an account and of its related parent and child accounts share one bill frequency (Q34): those on the
+    message, and those that the instance holds of their accounts.
 
     Only families in which a bill unit will be created are looked at.
     """
+    yield from _mismatch_with_billing(command, collation, facts, policy)
     families = _families(collation)
     groups: dict[str, list[Profile]] = {}
     for profile_id, owner in collation.profiles.items():
@@ -38,6 +40,32 @@ def frequency_violations(command: Command, collation: Collation, facts: Facts, p
                 )
                 metadata = {"entity": "billing_profile", "crm_id": profile.profile_id, "field": path}
                 yield Violation(Reason.BILL_FREQUENCY_MISMATCH, message, path, metadata)
+
+
+def _mismatch_with_billing(command: Command, collation: Collation, facts: Facts, policy: Policy) -> Iterator[Violation]:
+    families = _families(collation)
+    for profile_id, owner in collation.profiles.items():
+        profile = command.profiles.get(profile_id)
+        if profile is None or profile_id in facts.bill_units:
+            continue
+        months = policy.value_maps.find(FREQUENCY_MAP, profile.bill_frequency, command.source_system, policy.system_id)
+        for account_id, stored in facts.frequencies.items():
+            if families.get(account_id) == families[owner] and months is not None and stored - {int(months)}:
+                path = f"{profile.path}.bill_frequency"
+                others = ", ".join(str(each) for each in sorted(stored))
+                message = (
+                    f"billing profile {profile_id} is billed every {months} months, but account {account_id} every {others} in"
+                    f" {policy.system_id}"
+                )
+                metadata = {"entity": "billing_profile", "crm_id": profile_id, "field": path}
+                yield Violation(Reason.BILL_FREQUENCY_MISMATCH, message, path, metadata)
+
+
+def surveyed(collation: Collation, accounts: Mapping[str, str], units: Mapping[str, str]) -> tuple[str, ...]:
+    """Accounts that exist and are, or are related to, one that gets a further bill unit of its own."""
+    families = _families(collation)
+    growing = {families[owner] for profile_id, owner in collation.profiles.items() if profile_id not in units}
+    return tuple(each for each in collation.accounts if each in accounts and families[each] in growing)
 
 
 def _frequency(profile: Profile, command: Command, policy: Policy) -> str:
@@ -78,6 +106,55 @@ def change_violations(command: Command, policy: Policy) -> Iterator[Violation]:
             message = f"line {line.line_id} changes only one of billing account and billing profile"
             field = "billing_profile" if profile else "billing_account"
             yield _line_violation(Reason.PAYING_PARENT_CHANGE_INCOMPLETE, message, line, field)
+
+
+def payer_violations(command: Command, facts: Facts, policy: Policy) -> Iterator[Violation]:
+    """V26: all account-level products of an account are paid by the same account, for its life."""
+    if not policy.account_level_payer_lock:
+        return
+    payers = dict(facts.account_payers)
+    for line in account_level_lines(command, policy):
+        was = line.prior.billing_account_id if line.action in CHANGING else None
+        payer_id = payers.setdefault(line.service_account_id, was or line.billing_account_id)
+        if payer_id != line.billing_account_id:
+            message = (
+                f"line {line.line_id} has account {line.billing_account_id} pay for an account-level product of "
+                f"{line.service_account_id}; {payer_id} pays for all of them"
+            )
+            yield _line_violation(Reason.ACCOUNT_PRODUCT_PAYER_CHANGED, message, line, "billing_account")
+
+
+def account_level_lines(command: Command, policy: Policy) -> Iterator[Line]:
+    """Contributing lines of products that an account owns, not one of its services."""
+    for line in command.lines:
+        part = contribution_of(line, policy)
+        if part.service_account and line.account_level and line.service_account_id and line.billing_account_id:
+            yield line
+
+
+def split_notices(command: Command, collation: Collation, policy: Policy) -> Iterator[Notice]:
+    """V22 where the CRM is not asked: who pays should stand above who uses, as far as the order itself tells."""
+    for key in collation.payers:
+        if key.service_account_id in collation.corporate:
+            continue
+        chain = _told_chain(command, key.service_account_id)
+        if len(chain) > 1 and key.billing_account_id not in chain:
+            message = (
+                f"account {key.billing_account_id} pays for {key.service_account_id}, but does not stand above it in the CRM"
+            )
+            metadata = {"account_ids": f"{key.service_account_id},{key.billing_account_id}"}
+            lines = collation.line_ids.get(key.crm_id, ())
+            yield Notice(Reason.SPLIT_NOT_SUBORDINATE, message, lines, metadata)
+
+
+def _told_chain(command: Command, account_id: str) -> list[str]:
+    """The accounts above, when the order describes every one of them up to a root; else the account alone."""
+    chain = [account_id]
+    while (account := command.accounts.get(chain[-1])) is not None and account.type:
+        if not account.parent_account_id or account.parent_account_id in chain:
+            return chain
+        chain.append(account.parent_account_id)
+    return [account_id]
 
 
 def _differs(prior: str | None, now: str) -> bool:

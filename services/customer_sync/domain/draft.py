@@ -52,6 +52,7 @@ class Draft:
     entities: list[Entity] = field(default_factory=list)
     parentings: list[Parenting] = field(default_factory=list)
     payments: list[PostedPayment] = field(default_factory=list)
+    account_payers: dict[str, str] = field(default_factory=dict)
     legal_changes: list[LegalChange] = field(default_factory=list)
     legal_parents: list[LegalParent] = field(default_factory=list)
     claims: dict[str, Claim] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class Draft:
             tuple(self.parentings),
             tuple(self.payments),
             tuple(self._sent()),
+            tuple(self.account_payers.items()),
             tuple(self.legal_changes),
             tuple(self.legal_parents),
         )

@@ -205,6 +205,10 @@ class Facts:
     """Payment to the item that BRM holds for it."""
     posted: Mapping[str, PostedPayment] = field(default_factory=dict)
     """What was posted for each payment of earlier orders."""
+    account_payers: Mapping[str, str] = field(default_factory=dict)
+    """Account to who pays for its account-level products."""
+    frequencies: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """Account to the bill frequencies of its units that pay for themselves, in months, where the order adds to them."""
     payees: Mapping[str, Payee] = field(default_factory=dict)
     """Bill units of payments whose profile is on no line of the order."""
     services: Mapping[str, tuple[Service, ...]] = field(default_factory=dict)
@@ -235,6 +239,10 @@ class Policy:
     """Whether legal owners answer for others in collections."""
     owner_from_customer_account: bool = True
     """A line without legal owner takes its customer account for one."""
+    account_level_payer_lock: bool = True
+    """One account pays for all account-level products of an account, for its life (V26)."""
+    order_time_refresh: bool = False
+    """Accounts that exist are brought up to date by orders, too (I4)."""
     strict_single_owner: bool = True
     """A new line cannot change the legal owner; otherwise it does, with a warning."""
     thirty_one_day_billing: bool = False
@@ -304,5 +312,7 @@ class SyncPlan:
     parentings: tuple[Parenting, ...] = ()
     payments: tuple[PostedPayment, ...] = ()
     sent: tuple[Sent, ...] = ()
+    account_payers: tuple[tuple[str, str], ...] = ()
+    """Account and who pays for its account-level products, where that is new."""
     legal_changes: tuple[LegalChange, ...] = ()
     legal_parents: tuple[LegalParent, ...] = ()

@@ -14,7 +14,7 @@ from services.customer_sync.domain import calls
 from services.customer_sync.domain.calls import NonpayingUnit, PayingUnit
 from services.customer_sync.domain.draft import Draft, counted
 from services.customer_sync.domain.model import Account, EntityKind, PayerKey, Profile
-from services.customer_sync.domain.rules import FREQUENCY_MAP, profile_violations
+from services.customer_sync.domain.rules import FREQUENCY_MAP, account_violations, profile_violations
 
 
 def draw_accounts(draft: Draft) -> None:
@@ -55,9 +55,12 @@ def _new_account(draft: Draft, account_id: str, nonpaying: list[NonpayingUnit]) 
 
 def _existing_account(draft: Draft, account_id: str, nonpaying: list[NonpayingUnit]) -> None:
     facts = draft.facts
-    draft.existed(EntityKind.ACCOUNT, calls.ACCOUNTS, account_id, facts.accounts)
+    if not _refreshes(draft, account_id):
+        draft.existed(EntityKind.ACCOUNT, calls.ACCOUNTS, account_id, facts.accounts)
     draft.existed(EntityKind.BALANCE_GROUP, calls.BALANCE_GROUPS, account_id, facts.balance_groups)
     account = draft.account(account_id)
+    if _refreshes(draft, account_id):
+        _refresh(draft, account)
     for profile_id in draft.collation.profiles_of(account_id):
         if profile_id in facts.bill_units:
             draft.existed(EntityKind.BILL_UNIT, calls.BILL_UNITS, profile_id, facts.bill_units)
@@ -69,6 +72,25 @@ def _existing_account(draft: Draft, account_id: str, nonpaying: list[NonpayingUn
         _paying_entities(draft, unit.profile)
     for other in nonpaying:
         _add_nonpaying(draft, account, other)
+
+
+def _refreshes(draft: Draft, account_id: str) -> bool:
+    """Whether the order brings an account up to date that exists already: only where the site says so (I4)."""
+    account = draft.account(account_id)
+    return draft.policy.order_time_refresh and bool(account.type) and account.contact is not None
+
+
+def _refresh(draft: Draft, account: Account) -> None:
+    account_id = account.account_id
+    draft.findings.violations.extend(account_violations(account, draft.policy))
+    draft.step(
+        f"refresh:{account_id}",
+        f"bring account {account_id} up to date",
+        draft.caller.refresh(account),
+        account_id,
+        [account_id],
+    )
+    draft.updated(EntityKind.ACCOUNT, calls.ACCOUNTS, account_id, draft.facts.accounts)
 
 
 def _add_nonpaying(draft: Draft, account: Account, unit: NonpayingUnit) -> None:

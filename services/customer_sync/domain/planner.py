@@ -15,7 +15,13 @@ from collections.abc import Iterator
 
 from libs.errors import Reason, Violation
 from services.customer_sync.domain.attributes import Findings
-from services.customer_sync.domain.changes import change_violations, frequency_violations
+from services.customer_sync.domain.changes import (
+    account_level_lines,
+    change_violations,
+    frequency_violations,
+    payer_violations,
+    split_notices,
+)
 from services.customer_sync.domain.collation import collate
 from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.hierarchy import draw_hierarchy
@@ -59,6 +65,11 @@ def _validate(draft: Draft) -> None:
     found.extend(_profiles_elsewhere(draft))
     found.extend(frequency_violations(command, collation, facts, policy))
     found.extend(change_violations(command, policy))
+    found.extend(payer_violations(command, facts, policy))
+    draft.findings.notices.extend(split_notices(command, collation, policy))
+    for line in account_level_lines(command, policy):
+        if line.service_account_id not in facts.account_payers:
+            draft.account_payers.setdefault(line.service_account_id, line.billing_account_id)
 
 
 def _profiles_elsewhere(draft: Draft) -> Iterator[Violation]:

@@ -13,6 +13,7 @@ from libs.db import Database, Transaction
 from services.customer_sync.domain.model import SyncPlan
 from services.customer_sync.persistence.legal import LegalOwners
 from services.customer_sync.persistence.parents import AccountParents
+from services.customer_sync.persistence.payers import AccountPayers
 from services.customer_sync.persistence.payments import OrderPayments
 from services.customer_sync.persistence.sent import SentParts
 
@@ -25,12 +26,17 @@ class Memory:
     payments: OrderPayments
     sent: SentParts
     legal: LegalOwners
+    payers: AccountPayers
 
     @classmethod
     async def open(cls, db: Database) -> Memory:
         """The tables, made if missing. Raises STORE_UNAVAILABLE."""
         return cls(
-            await AccountParents.open(db), await OrderPayments.open(db), await SentParts.open(db), await LegalOwners.open(db)
+            await AccountParents.open(db),
+            await OrderPayments.open(db),
+            await SentParts.open(db),
+            await LegalOwners.open(db),
+            await AccountPayers.open(db),
         )
 
     @staticmethod
@@ -42,6 +48,7 @@ class Memory:
             AccountParents.keeping(system_id, [each for each in sync.parentings if each.step_key in done]),
             OrderPayments.keeping(system_id, [each for each in sync.payments if each.step_key in done]),
             SentParts.keeping(system_id, {each.part: each.mark for each in sync.sent if each.step_key in made}),
+            AccountPayers.keeping(system_id, sync.account_payers if len(done) == len(sync.plan.steps) else ()),
             LegalOwners.keeping(
                 system_id,
                 [each for each in sync.legal_changes if each.step_key in done],

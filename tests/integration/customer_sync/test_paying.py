@@ -138,7 +138,7 @@ async def test_a_service_that_the_same_order_leaves_to_the_old_payer_keeps_the_a
 @pytest.mark.spec("customer-sync:P11")
 async def test_a_new_profile_of_the_same_payer_adds_a_unit_and_changes_nothing_else(suite: Suite) -> None:
     await done(suite, [line(1, "SCOTT", "DUNCAN", "DUNCAN-SCOTT"), line(2, "SCOTT", "CATHY", "CATHY-SCOTT")])
-    before = await suite.opcodes()
+    before = await suite.writes()
     await done(suite, [line(2, "SCOTT", "CATHY", "CATHY-NEW", was=("CATHY", "CATHY-SCOTT"))], revision=2)
     view = await brm_view.look(suite)
     assert view.units["CATHY"] == {"CATHY-SCOTT", "CATHY-NEW"}
@@ -148,4 +148,4 @@ async def test_a_new_profile_of_the_same_payer_adds_a_unit_and_changes_nothing_e
         "SCOTT|CATHY|CATHY-NEW -> CATHY-NEW",
     }
     assert view.linked("SCOTT") == ("DUNCAN", set())
-    assert (await suite.opcodes())[len(before) :] == ["CUST_CREATE_BILLINFO"] * 2
+    assert (await suite.writes())[len(before) :] == ["CUST_CREATE_BILLINFO"] * 2

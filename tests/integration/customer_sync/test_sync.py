@@ -87,9 +87,9 @@ async def test_a_request_id_with_other_content_is_refused(suite: Suite) -> None:
 @pytest.mark.spec("customer-sync:S14")
 async def test_a_new_profile_on_an_existing_account_is_one_call(suite: Suite) -> None:
     await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP1")]), "R1"))
-    before = await suite.opcodes()
+    before = await suite.writes()
     response = await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP2")], order_id="ORD-2"), "R2"))
-    assert (await suite.opcodes())[len(before) :] == ["CUST_CREATE_BILLINFO"]
+    assert (await suite.writes())[len(before) :] == ["CUST_CREATE_BILLINFO"]
     made = {entity.kind: entity.outcome for entity in response.entities}
     assert made[pb.ENTITY_KIND_BILL_UNIT] == made[pb.ENTITY_KIND_PAYMENT_RECORD] == CREATED
     assert made[pb.ENTITY_KIND_ACCOUNT] == EXISTED
