@@ -12,7 +12,7 @@ from libs.brm.codec import CodecError, decode_request, encode_client_fault, enco
 from libs.brm.dialect import Dialect
 from libs.brm.ebuf import EBuf
 from libs.brm.flist import Array, Flist
-from libs.brm.specs import OPCODES, Group
+from libs.brm.specs import OPCODES, Group, UnknownOpcode
 from sandbox.chaos import Dropped, HalfReply, HttpFailure, Restarted
 from sandbox.errors import CLASS_NUMBERS, LOCATIONS, NUMBERS, BrmFault
 from sandbox.faults import FaultSpecError
@@ -57,11 +57,12 @@ class SoapFront:
         token = self._instance.settings.token
         if token and request.headers.get("Authorization") != f"Bearer {token}":
             return self._answer(encode_client_fault("the bearer token is missing or wrong", self._dialect), 401)
-        body = await request.read()
         try:
-            call = decode_request(body, self._dialect)
+            call = decode_request(await request.read(), self._dialect)
+        except web.HTTPRequestEntityTooLarge as error:
+            return self._answer(encode_client_fault(error.text or "the request is too large", self._dialect), 500)
         except CodecError as error:
-            return self._answer(encode_client_fault(str(error), self._dialect), 500)
+            return self._answer(self._unreadable(error), 500)
         if service != OPCODES[call.opcode].service:
             return self._answer(encode_client_fault(f"{call.opcode} is not an operation of {service}", self._dialect), 500)
         if self._instance.settings.strict_xsd and (problem := disorder(call.input, OPCODES[call.opcode].input)):
@@ -88,6 +89,13 @@ class SoapFront:
         except HalfReply as half:
             return await self._half(request, call, half.output)
         return self._answer(self._encoded(call, output), 200)
+
+    def _unreadable(self, error: CodecError) -> bytes:
+        """The fault of a request that cannot be read; an opcode nobody has heard of is named as such (rule 47)."""
+        if not isinstance(error.__context__, UnknownOpcode):
+            return encode_client_fault(str(error), self._dialect)
+        unknown = BrmFault("BAD_OPCODE", "", str(error), location="CM", is_client=True)
+        return encode_fault(_ebuf(str(error.__context__.args[0]), unknown), self._dialect, "Client")
 
     def _header_fault(self, request: web.Request) -> str:
         return request.headers.get("X-Sandbox-Fault", "") if self._instance.settings.allow_header_faults else ""

@@ -87,6 +87,21 @@ async def test_requests_the_front_end_cannot_read_are_client_faults(wire: Any, p
     assert (answer.status, answer.text("faultcode")) == (500, "env:Client")
 
 
+async def test_an_opcode_nobody_has_heard_of_is_named_in_a_client_fault(wire: Any) -> None:
+    answer = await wire.post(
+        CUST, "<b:PCM_OP_CUST_JUGGLE_inputFlist><b:POID>0.0.0.1 /x 1 0</b:POID></b:PCM_OP_CUST_JUGGLE_inputFlist>"
+    )
+    parts = [answer.text(name) for name in ("faultcode", "ebuf/errno", "ebuf/opcode")]
+    assert parts == ["env:Client", "PIN_ERR_BAD_OPCODE", "PCM_OP_CUST_JUGGLE"]
+
+
+@pytest.mark.parametrize("megabytes", [3, 10])
+async def test_a_request_of_more_than_two_megabytes_is_a_client_fault_and_does_nothing(wire: Any, megabytes: int) -> None:
+    answer = await wire.post(CUST, "<b:X>" + "x" * (megabytes * 2**20) + "</b:X>")
+    assert (answer.text("faultcode"), "2097152" in answer.text("faultstring")) == ("env:Client", True)
+    assert (await wire.post(CUST, "<b:nothing/>")).text("faultcode") == "env:Client", "and the server goes on"
+
+
 async def test_entities_are_not_expanded(wire: Any) -> None:
     body = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>'
     url = f"{wire.sandbox.url()}/metro/jaxws/{READ}"
