@@ -151,9 +151,9 @@ class ValueMapStore:
 
     async def _add(self, versions: Sequence[MapVersion], request_id: str, fingerprint: str) -> None:
         if versions:
+            extra = {"request_id": request_id, "fingerprint": fingerprint}
             async with self._db.begin() as tx:
-                for one in versions:
-                    await tx.run(_ADD, **_record(one), request_id=request_id, fingerprint=fingerprint)
+                await tx.run_many(_ADD, [{**_record(one), **extra} for one in versions])
 
     async def _made_before(self, audit: Audit, fingerprint: str) -> dict[str, MapVersion]:
         rows = await self._db.all(_BY_REQUEST, request_id=audit.request_id) if audit.request_id else []

@@ -50,6 +50,13 @@ async def maps(database_url: str) -> AsyncIterator[ValueMapServiceStub]:
         yield stub
 
 
+@pytest.fixture
+async def in_memory() -> AsyncIterator[ValueMapServiceStub]:
+    """For what is refused before any database is asked."""
+    async with serving("sqlite://:memory:") as stub:
+        yield stub
+
+
 async def failure(call: Awaitable[Any]) -> O2CError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
@@ -135,10 +142,10 @@ async def test_a_column_that_a_map_does_not_have_yet_maps_nothing(maps: ValueMap
     ],
 )
 async def test_translate_names_what_it_refuses(
-    maps: ValueMapServiceStub, change: dict[str, Any], reason: Reason, field: str
+    in_memory: ValueMapServiceStub, change: dict[str, Any], reason: Reason, field: str
 ) -> None:
     request = {"map": "CURRENCY_CODE", "system_from": "COMMON", "system_to": "BRM_01", "values": ["USD"], **change}
-    error = await failure(maps.Translate(pb.TranslateRequest(**request)))
+    error = await failure(in_memory.Translate(pb.TranslateRequest(**request)))
     assert [(one.reason, one.field) for one in error.violations] == [(reason, field)]
 
 
@@ -253,9 +260,9 @@ async def test_lists_come_in_pages(maps: ValueMapServiceStub) -> None:
     ],
 )
 async def test_the_other_calls_name_what_they_refuse(
-    maps: ValueMapServiceStub, call: tuple[str, Any], reason: Reason, field: str
+    in_memory: ValueMapServiceStub, call: tuple[str, Any], reason: Reason, field: str
 ) -> None:
-    error = await failure(getattr(maps, call[0])(call[1]))
+    error = await failure(getattr(in_memory, call[0])(call[1]))
     assert [(one.reason, one.field) for one in error.violations] == [(reason, field)]
 
 
