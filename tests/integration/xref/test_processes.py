@@ -33,15 +33,16 @@ async def test_two_processes_agree_on_every_row_however_they_race(stubs: tuple[X
 
 
 async def one_key_gets_exactly_one_id(stubs: tuple[XrefServiceStub, ...]) -> None:
-    request = pb.GetOrCreateRequest(table=ACCOUNT, ref_column="SEBL_01", ref_value="A9")
-    answers = await asyncio.gather(*[stubs[number % 2].GetOrCreate(request) for number in range(100)])
-    assert len({answer.value for answer in answers}) == 1
-    assert [answer.created for answer in answers].count(True) == 1
+    for callers, ref in ((50, "A50"), (100, "A9")):
+        request = pb.GetOrCreateRequest(table=ACCOUNT, ref_column="SEBL_01", ref_value=ref)
+        answers = await asyncio.gather(*[stubs[number % 2].GetOrCreate(request) for number in range(callers)])
+        assert len({answer.value for answer in answers}) == 1
+        assert [answer.created for answer in answers].count(True) == 1
 
 
 async def overlapping_batches_get_the_same_ids(stubs: tuple[XrefServiceStub, ...]) -> None:
     keys = [pb.Key(table=ACCOUNT, ref_column="SEBL_01", ref_value=f"B{number}") for number in range(200)]
-    batches = [keys, keys[::-1], keys[50:150], keys[150:50:-1]] * 2
+    batches = [keys, keys[::-1], keys[50:150], [*keys[150:50:-1], keys[7], keys[7]]] * 2
     calls = [stubs[n % 2].BatchGetOrCreate(pb.BatchGetOrCreateRequest(keys=batch)) for n, batch in enumerate(batches)]
     seen: dict[str, set[str]] = {}
     created = 0

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
 
+from libs.config import local_settings
 from libs.db import Database, Statement
 from libs.errors import O2CError, Reason
 from libs.xref.model import Mode, XrefDelete, XrefKey, XrefTable, XrefWrite
+from services.xref.config import Settings
 from services.xref.domain.model import Audit, WriteItem
 from services.xref.feed import Feed
 from services.xref.history import DAY, History
 from services.xref.ledger import Ledger
 from services.xref.persistence import XrefRepository
+from services.xref.purge import cancelled, purge
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
@@ -105,3 +109,22 @@ async def test_times_never_run_back_along_sequences(store: Store) -> None:
         await tx.run(Statement(sqlite=text, postgresql=text))
     await store.write(write("BRM_01", "p1"))
     assert [event.at for event in await store.ledger.after(0, 100)] == [ahead] * 7
+
+
+async def test_the_purge_goes_on_when_the_database_was_away(db: Database, store: Store) -> None:
+    class Away(History):
+        times = 0
+
+        async def purge(self, days: int) -> int:
+            self.times += 1
+            if self.times == 1:
+                raise O2CError.of(Reason.STORE_UNAVAILABLE, "away")
+            again.set()
+            return 0
+
+    again = asyncio.Event()
+    job = asyncio.create_task(purge(db, Away(db, store.history.registry), local_settings(Settings, purge_minutes=0.0001)))
+    async with asyncio.timeout(10):
+        await again.wait()
+    await cancelled(job)
+    assert job.cancelled()

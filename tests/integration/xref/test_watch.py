@@ -51,51 +51,56 @@ async def last_seq(stub: XrefServiceStub) -> int:
     return int(first.seq)
 
 
-async def test_watchers_of_two_processes_see_the_same_order_without_a_gap_while_both_write(
+async def test_watchers_of_two_processes_see_one_order_without_a_gap_and_resume_in_either(
     database_url: str, tmp_path: Path
 ) -> None:
+    """One start of the processes, two claims: starting is what costs."""
     async with servers(database_url, tmp_path) as stubs:
-        begin = await last_seq(stubs[0])
-
-        async def work(worker: int) -> None:
-            xref = Xref(stubs[worker % 2])
-            for number in range(12):
-                ref = crm(f"W{worker}-{number}")
-                await xref.stub.GetOrCreate(pb.GetOrCreateRequest(**ref))
-                await xref.populate(ref, "BRM_01", f"p{worker}-{number}")
-                if number % 3 == 0:
-                    await xref.delete("BRM_01", f"p{worker}-{number}")
-
-        done = asyncio.gather(*[work(worker) for worker in range(8)])
-        changes = 8 * (12 * 3 + 4)
-        early = [asyncio.create_task(take(stub, begin + changes, from_seq=begin)) for stub in stubs]
-        await done
-        one, two = await asyncio.wait_for(asyncio.gather(*early), 30)
-        assert one == two == await take(stubs[0], begin + changes, from_seq=begin)
-        assert len(one) == changes
-        seen = [change.seq for change in one]
-        assert all(a < b for a, b in itertools.pairwise(seen))
-        live: set[tuple[str, str]] = set()
-        for change in one:  # applied in order, the changes are possible and lead to what is there
-            if change.operation == pb.CHANGE_OPERATION_DELETED:
-                live.remove((change.column, change.old_value))
-            else:
-                assert (change.column, change.new_value) not in live
-                live.add((change.column, change.new_value))
-        for worker, number in itertools.product(range(8), range(12)):
-            assert (("BRM_01", f"p{worker}-{number}") in live) == (number % 3 != 0)
+        await both_write_and_both_are_watched(stubs)
+        await a_watch_resumes_where_it_stopped_in_the_other_process(stubs)
 
 
-async def test_a_watch_resumes_where_it_stopped_in_another_process(database_url: str, tmp_path: Path) -> None:
-    async with servers(database_url, tmp_path) as stubs:
-        begin = await last_seq(stubs[0])
-        for number in range(10):
-            await Xref(stubs[number % 2]).row(("SEBL_01", f"A{number}"), ("COMMON", f"g{number}"))
-        whole = await take(stubs[0], begin + 20, from_seq=begin)
-        found: list[pb.Change] = []
-        for stub, upto in zip(itertools.cycle(stubs), (7, 13, 20), strict=False):
-            found += await take(stub, begin + upto, from_seq=found[-1].seq if found else begin)
-        assert found == whole
+async def both_write_and_both_are_watched(stubs: tuple[XrefServiceStub, ...]) -> None:
+    begin = await last_seq(stubs[0])
+
+    async def work(worker: int) -> None:
+        xref = Xref(stubs[worker % 2])
+        for number in range(12):
+            ref = crm(f"W{worker}-{number}")
+            await xref.stub.GetOrCreate(pb.GetOrCreateRequest(**ref))
+            await xref.populate(ref, "BRM_01", f"p{worker}-{number}")
+            if number % 3 == 0:
+                await xref.delete("BRM_01", f"p{worker}-{number}")
+
+    done = asyncio.gather(*[work(worker) for worker in range(8)])
+    changes = 8 * (12 * 3 + 4)
+    early = [asyncio.create_task(take(stub, begin + changes, from_seq=begin)) for stub in stubs]
+    await done
+    one, two = await asyncio.wait_for(asyncio.gather(*early), 30)
+    assert one == two == await take(stubs[0], begin + changes, from_seq=begin)
+    assert len(one) == changes
+    seen = [change.seq for change in one]
+    assert all(a < b for a, b in itertools.pairwise(seen))
+    live: set[tuple[str, str]] = set()
+    for change in one:  # applied in order, the changes are possible and lead to what is there
+        if change.operation == pb.CHANGE_OPERATION_DELETED:
+            live.remove((change.column, change.old_value))
+        else:
+            assert (change.column, change.new_value) not in live
+            live.add((change.column, change.new_value))
+    for worker, number in itertools.product(range(8), range(12)):
+        assert (("BRM_01", f"p{worker}-{number}") in live) == (number % 3 != 0)
+
+
+async def a_watch_resumes_where_it_stopped_in_the_other_process(stubs: tuple[XrefServiceStub, ...]) -> None:
+    begin = await last_seq(stubs[0])
+    for number in range(10):
+        await Xref(stubs[number % 2]).row(("SEBL_01", f"A{number}"), ("COMMON", f"g{number}"))
+    whole = await take(stubs[0], begin + 20, from_seq=begin)
+    found: list[pb.Change] = []
+    for stub, upto in zip(itertools.cycle(stubs), (7, 13, 20), strict=False):
+        found += await take(stub, begin + upto, from_seq=found[-1].seq if found else begin)
+    assert found == whole
 
 
 @pytest.fixture
