@@ -25,12 +25,12 @@ import uvloop
 from bench import report
 from bench.harness import CLIENT_CPU, Tell, at_a_time, calls_per_second, cpu_seconds, interleaved, pin, ratio, server
 from libs.config import BillingSystem, local_settings
-from libs.grpckit.server import running_server
+from libs.grpckit.server import calm_garbage_collector, running_server
 from libs.pb.xref.v1 import xref_pb2
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceServicer, XrefServiceStub, add_XrefServiceServicer_to_server
 from services.xref.config import Settings
 from services.xref.persistence import COLUMN_VALUES, READ_ROWS
-from services.xref.server import calm_garbage_collector, running_xref
+from services.xref.server import running_xref
 
 CONCURRENCY = 64
 CALLS = 500
