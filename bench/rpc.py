@@ -29,7 +29,7 @@ from libs.grpckit.server import calm_garbage_collector, running_server
 from libs.pb.xref.v1 import xref_pb2
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceServicer, XrefServiceStub, add_XrefServiceServicer_to_server
 from services.xref.config import Settings
-from services.xref.persistence import COLUMN_VALUES, READ_ROWS
+from services.xref.queries import COLUMN_VALUES, READ_ROWS
 from services.xref.server import running_xref
 
 CONCURRENCY = 64

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select
-
-from libs.db import Database, Row, Statement, Transaction, UniqueViolation
+from libs.db import Database, Row, Transaction, UniqueViolation
 from libs.errors import O2CError, Reason
 from libs.ids import new_id
 from libs.xref.model import COMMON, XrefCell, XrefDelete, XrefKey
@@ -25,88 +24,29 @@ from services.xref.domain.model import Audit, Obtained, WriteItem, WritePlan, Wr
 from services.xref.domain.planner import plan_writes
 from services.xref.ledger import Entry, Ledger
 from services.xref.metrics import CELLS_ADDED, CELLS_REMOVED, CELLS_REPLACED, COMMON_IDS_CREATED, RACES_LOST
+from services.xref.queries import (
+    ADD_BESIDE,
+    ADD_CELLS,
+    CELLS_OF,
+    COLUMN_VALUES,
+    POINT,
+    READ_ROWS,
+    REMOVE,
+    REPLACE,
+    RETIRED,
+    VALUES,
+    VERSIONS,
+)
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
-from services.xref.schema import CellRecord
 
 ATTEMPTS = 12
 """Races in a row a call may lose before it answers XREF_VERSION_CONFLICT."""
+WRITERS = 6
+"""Writes a process has under way at once on PostgreSQL. They take turns at the ledger's lock, and while they wait for it, for
+seconds if a whole table is imported, some of the ten connections must be left for lookups."""
 BACKOFF_SECONDS = 0.002
 """Mean pause after the first lost race; doubles with every further one."""
-
-_ref = CellRecord.__table__.alias("r")  # type: ignore[attr-defined]
-_cell = CellRecord.__table__.alias("t")  # type: ignore[attr-defined]
-
-_POINT = Statement(
-    select(_cell.c.value, _cell.c.kind)
-    .select_from(_ref.join(_cell, _cell.c.row_id == _ref.c.row_id))
-    .where(_ref.c.column_id == bindparam("ref_column"), _ref.c.value == bindparam("ref_value"))
-    .where(_cell.c.column_id == bindparam("wanted"))
-    .order_by(_cell.c.slot)
-)
-"""The cells of one column of one row: two index probes."""
-
-_KEYS = {"column_id": "bigint", "value": "text"}
-
-READ_ROWS = Statement(
-    batch="SELECT k.n, t.column_id, t.slot, t.value, t.kind, t.row_id FROM {rows} AS k "
-    "JOIN xref_cell AS r ON r.column_id = k.column_id AND r.value = k.value JOIN xref_cell AS t ON t.row_id = r.row_id",
-    columns=_KEYS,
-)
-"""Every filled cell of each key's row. Sorted as tuples, they stand by key, column and slot: no row shares all three."""
-_VALUES = Statement(
-    batch="SELECT k.n, t.value, t.kind FROM {rows} AS k "
-    "JOIN xref_cell AS r ON r.column_id = k.column_id AND r.value = k.value "
-    "JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id = k.wanted ORDER BY k.n, t.slot",
-    columns={**_KEYS, "wanted": "bigint"},
-)
-COLUMN_VALUES = Statement(
-    sqlite="SELECT k.key, t.value, t.kind FROM json_each(:ref_values) AS k "
-    "CROSS JOIN xref_cell AS r ON r.column_id = :ref_column AND r.value = k.value "
-    "CROSS JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id = :wanted",
-    postgresql="SELECT k.n::int - 1, t.value, t.kind FROM unnest(:ref_values::text[]) WITH ORDINALITY AS k(value, n) "
-    "JOIN xref_cell AS r ON r.column_id = :ref_column AND r.value = k.value "
-    "JOIN xref_cell AS t ON t.row_id = r.row_id AND t.column_id = :wanted",
-)
-"""The cells of one column per value of another. SQLite's CROSS JOIN keeps its planner from beginning with all of a column."""
-_ADD_CELLS = Statement(
-    batch="INSERT INTO xref_cell (column_id, value, row_id, slot, kind) "
-    "SELECT k.column_id, k.value, k.row_id, k.slot, k.kind FROM {rows} AS k WHERE true ORDER BY k.n "
-    "ON CONFLICT DO NOTHING RETURNING column_id, value, row_id",
-    columns={**_KEYS, "row_id": "bigint", "slot": "bigint", "kind": "text"},
-)
-_ADD_BESIDE = Statement(
-    batch="INSERT INTO xref_cell (column_id, value, row_id, slot, kind) "
-    "SELECT k.wanted, k.new_value, r.row_id, 0, '' FROM {rows} AS k "
-    "JOIN xref_cell AS r ON r.column_id = k.column_id AND r.value = k.value WHERE true ORDER BY k.n "
-    "ON CONFLICT DO NOTHING RETURNING column_id, value, row_id",
-    columns={**_KEYS, "wanted": "bigint", "new_value": "text"},
-)
-"""Fills the wanted column of each key's row where it is empty: the row of whoever came first."""
-_REPLACE = Statement(
-    sqlite="UPDATE xref_cell SET value = :new WHERE column_id = :column_id AND value = :old AND row_id = :row_id",
-    postgresql="UPDATE xref_cell SET value = :new WHERE column_id = :column_id AND value = :old AND row_id = :row_id",
-)
-_REMOVE = Statement(
-    batch="DELETE FROM xref_cell WHERE (row_id, column_id, slot, value) IN "
-    "(SELECT k.row_id, k.column_id, k.slot, k.value FROM {rows} AS k)",
-    columns={"row_id": "bigint", "column_id": "bigint", "slot": "bigint", "value": "text"},
-)
-_CELLS_OF = Statement(
-    batch="SELECT t.row_id, t.column_id, t.slot, t.value, t.kind FROM {rows} AS k JOIN xref_cell AS t ON t.row_id = k.row_id",
-    columns={"row_id": "bigint"},
-)
-"""What rows hold now, by their ids."""
-_VERSIONS = Statement(
-    batch="SELECT k.row_id, (SELECT max(e.seq) FROM xref_event AS e WHERE e.row_id = k.row_id) FROM {rows} AS k",
-    columns={"row_id": "bigint"},
-)
-_RETIRED = Statement(
-    batch="SELECT DISTINCT p.column_id, p.value FROM {rows} AS k "
-    "JOIN xref_past_cell AS p ON p.column_id = k.column_id AND p.value = k.value",
-    columns=_KEYS,
-)
-"""Values that were in a column before."""
 
 _new_tuple = tuple.__new__
 """Makes a named tuple in half the time of calling its class, for the thousands of a batch."""
@@ -146,12 +86,17 @@ class XrefRepository:
     registry: Registry
     row_ids: RowIds
     ledger: Ledger
+    _writers: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        # SQLite has one writer with a connection of its own, and the more wait for it the more share its commits.
+        self._writers = asyncio.Semaphore(WRITERS if self.db.dialect == "postgresql" else sys.maxsize)
 
     async def cells(self, key: XrefKey, column: str) -> list[XrefCell]:
         """The cells of one column of one row, in insertion order."""
         ids = self.registry.ids
         ref_column, wanted = ids[key.table, key.ref_column], ids[key.table, column]
-        rows = await self.db.all(_POINT, ref_column=ref_column, ref_value=key.ref_value, wanted=wanted)
+        rows = await self.db.all(POINT, ref_column=ref_column, ref_value=key.ref_value, wanted=wanted)
         return [XrefCell(column, value, kind) for value, kind in rows]
 
     async def rows(self, keys: Iterable[XrefKey], *, versions: bool = False) -> Rows:
@@ -180,12 +125,12 @@ class XrefRepository:
     async def versions(self, row_ids: Iterable[int]) -> list[Row]:
         """(row id, sequence of its last change) for each row."""
         wanted = [(row_id,) for row_id in sorted(row_ids)]
-        return await self.db.all(_VERSIONS, rows=wanted) if wanted else []
+        return await self.db.all(VERSIONS, rows=wanted) if wanted else []
 
     async def _retired(self, db: Database | Transaction, keys: Iterable[XrefKey]) -> set[XrefKey]:
         """Those of the values that were deleted or replaced once."""
         numbered = self._sorted(keys)
-        found = await db.all(_RETIRED, rows=[(column_id, key.ref_value) for column_id, key in numbered])
+        found = await db.all(RETIRED, rows=[(column_id, key.ref_value) for column_id, key in numbered])
         names = self.registry.names
         return {XrefKey(*names[column_id], value) for column_id, value in found}
 
@@ -217,7 +162,7 @@ class XrefRepository:
         """The cells of one column per key, in one query; keys without are left out."""
         numbered = self._sorted(keys)
         wanted = [(column_id, key.ref_value, self.registry.ids[key.table, column]) for column_id, key in numbered]
-        return self._by_key(numbered, column, await self.db.all(_VALUES, rows=wanted) if wanted else [])
+        return self._by_key(numbered, column, await self.db.all(VALUES, rows=wanted) if wanted else [])
 
     async def column_values(self, table: str, ref_column: str, column: str, values: Sequence[str]) -> FoundValues:
         """One column for many values of another, in one query that carries nothing but values."""
@@ -254,13 +199,13 @@ class XrefRepository:
         wanted = [target[:3] for target in targets]
         for attempt in range(ATTEMPTS):
             try:
-                async with self.db.begin() as tx:
-                    new = await tx.all(_ADD_CELLS, rows=references)
-                    made = await tx.all(_ADD_BESIDE, rows=targets)
+                async with self._writers, self.db.begin() as tx:
+                    new = await tx.all(ADD_CELLS, rows=references)
+                    made = await tx.all(ADD_BESIDE, rows=targets)
                     if new or made:
                         await self.ledger.lock(tx)
                         await self._refuse_retired(tx, new)
-                    kept = self._by_key(numbered, column, await tx.all(_VALUES, rows=wanted))
+                    kept = self._by_key(numbered, column, await tx.all(VALUES, rows=wanted))
                     if len(kept) < len(numbered):  # a row was deleted between the statements
                         raise _Raced
                     entries = [Entry(row_id, at, 0, "", "", value) for at, value, row_id in (*new, *made)]
@@ -328,7 +273,7 @@ class XrefRepository:
         return {key for key in keys if (key.table, key.ref_column) in self.registry.ids and "\0" not in key.ref_value}
 
     async def _apply(self, plan: WritePlan, audit: Audit, answer_key: AnswerKey | None) -> tuple[Written, ...]:
-        async with self.db.begin() as tx:
+        async with self._writers, self.db.begin() as tx:
             if answer_key is not None and not await claim_answer(tx, answer_key):
                 raise _Raced
             same: list[Change] = []
@@ -357,17 +302,17 @@ class XrefRepository:
         added = [c for c in changes if isinstance(c, CellAdded)]
         if added:
             rows = sorted((ids[c.table, c.cell.column], c.cell.value, c.row_id, c.slot, c.cell.kind) for c in added)
-            if len(await tx.all(_ADD_CELLS, rows=rows)) != len(rows):
+            if len(await tx.all(ADD_CELLS, rows=rows)) != len(rows):
                 raise _Raced
         removed = [c for c in changes if isinstance(c, CellRemoved)]
         if removed:
             gone = sorted((c.row_id, ids[c.table, c.cell.column], c.slot, c.cell.value) for c in removed)
-            if await tx.run(_REMOVE, rows=gone) != len(gone):
+            if await tx.run(REMOVE, rows=gone) != len(gone):
                 raise _Raced
         for change in changes:
             if isinstance(change, CellReplaced):
                 at = ids[change.table, change.column]
-                if not await tx.run(_REPLACE, column_id=at, old=change.old, new=change.new, row_id=change.row_id):
+                if not await tx.run(REPLACE, column_id=at, old=change.old, new=change.new, row_id=change.row_id):
                     raise _Raced
 
     async def _verify(self, tx: Transaction, plan: WritePlan) -> None:
@@ -379,7 +324,7 @@ class XrefRepository:
             for cell, slot in zip(row.cells, row.slots, strict=True)
         }
         if plan.old_rows:
-            there = await tx.all(_CELLS_OF, rows=sorted((row.row_id,) for row in plan.old_rows))
+            there = await tx.all(CELLS_OF, rows=sorted((row.row_id,) for row in plan.old_rows))
             if planned != {tuple(row) for row in there}:
                 raise _Raced
         common = [c for c in plan.changes if isinstance(c, CellAdded) and c.cell.column == COMMON]

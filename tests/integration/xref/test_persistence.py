@@ -12,9 +12,9 @@ from libs.db import Database, Statement
 from libs.errors import O2CError, Reason
 from libs.xref.model import Mode, XrefKey, XrefTable, XrefWrite
 from libs.xref.rows import Rows
-from services.xref import answers, history, ledger, persistence
+from services.xref import answers, history, ledger, persistence, queries
 from services.xref.domain.model import Audit, WriteItem
-from services.xref.ledger import Ledger
+from services.xref.ledger import Entry, Ledger
 from services.xref.persistence import XrefRepository
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
@@ -99,7 +99,7 @@ async def test_every_change_is_kept_with_who_asked_for_it_and_what_was_there(rep
 async def test_no_statement_looks_through_a_whole_table(tmp_path: Path) -> None:
     db = await Database.open(f"sqlite://{tmp_path}/plan.db")
     await repository_on(db)
-    modules = (persistence, ledger, history)
+    modules = (queries, ledger, history)
     statements = {id(each): each for module in modules for each in vars(module).values() if isinstance(each, Statement)}
     assert len(statements) > 20
     for statement in statements.values():
@@ -161,6 +161,23 @@ async def test_a_call_that_keeps_losing_races_asks_its_caller_to_try_again(
     assert reads == 3
     row = (await repository.filled([key("A1")]))[key("A1")]
     assert [cell.column for cell in row.cells] == ["COMMON", "SEBL_01"]
+
+
+async def test_lookups_are_answered_while_many_writers_wait_for_their_turn(
+    repository: XrefRepository, database_url: str
+) -> None:
+    await repository.create([key("A1")], "COMMON", WHO)
+    other = await Database.open(database_url)
+    async with other.begin() as tx:
+        await Ledger(other).lock(tx)
+        await Ledger(other).record(tx, [Entry(7, 1, 0, "", "", "x")], WHO)
+        writes = [asyncio.create_task(repository.create([key(f"W{number}")], "COMMON", WHO)) for number in range(30)]
+        for _ in range(50):
+            async with asyncio.timeout(5):
+                assert await repository.filled([key("A1")])
+        assert not any(write.done() for write in writes)
+    await asyncio.gather(*writes)
+    await other.close()
 
 
 async def test_old_answers_are_forgotten(repository: XrefRepository) -> None:
