@@ -65,13 +65,15 @@ class Suite:
 
 @asynccontextmanager
 async def running_suite(
-    *codes: str, database_url: str = "sqlite://:memory:", slbg: bool = True, **settings: Any
+    *codes: str, database_url: str = "sqlite://:memory:", slbg: bool = True, dialect_file: str = "", **settings: Any
 ) -> AsyncIterator[Suite]:
-    """A suite over fresh BRM instances, with service-level balance groups or without; ``settings`` are customer sync's."""
+    """A suite over fresh BRM instances, with service-level balance groups or without; ``settings`` are customer sync's,
+    ``dialect_file`` says what is particular to the instances."""
     names = codes or ("BRM_01",)
     async with running_sandbox(names, crm=True) as sandbox:
         systems = tuple(
-            BillingSystem(code=code, endpoint=sandbox.url(code), service_level_balance_groups=slbg) for code in names
+            BillingSystem(code=code, endpoint=sandbox.url(code), service_level_balance_groups=slbg, dialect_file=dialect_file)
+            for code in names
         )
         async with running_xref(local_settings(XrefSettings), systems) as xref_address:
             targets = {"xref_target": xref_address, "crm_target": sandbox.crm_address}

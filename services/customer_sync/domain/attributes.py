@@ -6,6 +6,7 @@ not sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
@@ -34,6 +35,16 @@ class Attribute(Generic[T]):
     number: bool = False
     common: bool = False
     """Whether the value is the suite's word already (the order model's enums), not the CRM's spelling."""
+
+
+LONGEST_TEXT: Final = 255
+"""Bytes that a text field of BRM holds."""
+_UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+"""Characters that no web service carries, and controls that no CRM means."""
+
+
+def _too_long(text: str) -> bool:
+    return len(text) * 4 > LONGEST_TEXT and len(text.encode()) > LONGEST_TEXT
 
 
 @dataclass(slots=True)
@@ -66,8 +77,15 @@ class Translator:
                     self._untranslated(row, value, f"{path}.{row.crm}", entity, crm_id)
                     continue
                 value = found
+            if _too_long(value) or _UNSENDABLE.search(value):
+                self._unsendable(f"{path}.{row.crm}", entity, crm_id)
             filled[row.target] = int(value) if row.number else value
         return filled
+
+    def _unsendable(self, path: str, entity: str, crm_id: str) -> None:
+        message = f"{path} of {entity} {crm_id} has control characters, or more than {LONGEST_TEXT} bytes"
+        metadata = {"entity": entity, "crm_id": crm_id, "field": path}
+        self.findings.violations.append(Violation(Reason.RANGE_INVALID, message, path, metadata))
 
     def _untranslated(self, row: Attribute[T], value: str, path: str, entity: str, crm_id: str) -> None:
         violation = unmapped(row.value_map, value, self.policy.system_id, path)
@@ -213,6 +231,8 @@ def name_info(account: Account, translate: Translator) -> brm.NameInfo:
         phones = []
         for index, phone in enumerate(account.contact.phones):
             path = f"{account.path}.primary_contact.phones[{index}]"
+            if not phone.number:
+                continue
             phones.append(brm.Phone(**translate.fill(PHONE, phone, path, "contact", account.contact.contact_id)))
         info["phones"] = tuple(phones)
     if account.address is not None:

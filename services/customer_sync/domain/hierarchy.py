@@ -76,9 +76,11 @@ def _draw(draft: Draft, change: GroupChange, changes: tuple[GroupChange, ...]) -
         GroupAction.MOVE: f"move {who} below account {change.parent_id}",
         GroupAction.LEAVE: f"take {who} from below account {change.parent_id}",
     }
-    drawn = draft.caller.change_group(change)
+    call, yields = draft.caller.change_group(change)
+    if any(each.parent_id == change.parent_id for each in changes[: changes.index(change)]):
+        yields = ()  # an earlier change of the same group cross-references it
     after = _earlier(change, changes)
-    draft.step(change.key, titles[change.action], drawn, change.parent_id, named or [change.parent_id], after)
+    draft.step(change.key, titles[change.action], (call, yields), change.parent_id, named or [change.parent_id], after)
     if change.action is GroupAction.CREATE:
         ref = calls.group_ref(change.parent_id)
         draft.created(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, change.parent_id, ref)

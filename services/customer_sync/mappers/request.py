@@ -38,6 +38,8 @@ _KINDS: Final = {
     order_pb2.BILLING_TYPE_SPONSORSHIP: LineKind.SPONSORSHIP,
 }
 _ACCOUNT_LEVEL: Final = "/account"
+LONGEST_ID: Final = 240
+"""Bytes of an id. Cross-references take 256 characters, BRM's names 255 bytes with a word in front of the id."""
 _NANO: Final = Decimal(1_000_000_000)
 
 
@@ -45,11 +47,11 @@ def to_domain_command(request: pb.SyncOrderCustomersRequest, system_id: str) -> 
     """The order bound for ``system_id``.
 
     Raises ``O2CError`` with all of: FIELD_MISSING, ENUM_UNKNOWN (also for a line without action), RANGE_INVALID for a date
-    outside of what a timestamp can hold, ROUTE_TARGET_MISMATCH for a line stamped for another instance, ROUTE_LINES_SPLIT when
-    the sender counts other lines than came.
+    outside of what a timestamp can hold, XREF_VALUE_INVALID for an id that nothing can be kept under, ROUTE_TARGET_MISMATCH for
+    a line stamped for another instance, ROUTE_LINES_SPLIT when the sender counts other lines than came.
     """
     order = request.order
-    violations = [*_missing(order), *unknown_enums(order, "order"), *_lines_astray(order, system_id)]
+    violations = [*_missing(order), *_unusable_ids(order), *unknown_enums(order, "order"), *_lines_astray(order, system_id)]
     if request.line_count:
         violations += lines_split(system_id, len(order.lines), request.line_count)
     order_date = _time(order.order_date, "order.order_date", violations) if order.HasField("order_date") else None
@@ -83,6 +85,26 @@ def _missing(order: order_pb2.Order) -> Iterator[Violation]:
             path = f"order.lines[{index}].action"
             metadata = {"field": path, "value": "0", "line_ids": line.line_id}
             yield Violation(Reason.ENUM_UNKNOWN, f"line {line.line_id} has no action", path, metadata)
+
+
+def _unusable_ids(order: order_pb2.Order) -> Iterator[Violation]:
+    """Ids that neither cross-references nor BRM can hold; also who uses, who pays and with what, which are one key together."""
+    named = [(order.order_id, "order.order_id"), (order.source_system, "order.source_system")]
+    for account, path in _account_references(order):
+        named.append((account.account_id, f"{path}.account_id"))
+        named.append((account.primary_contact.contact_id, f"{path}.primary_contact.contact_id"))
+        named.append((account.primary_address.address_id, f"{path}.primary_address.address_id"))
+    for profile, path in _profile_references(order):
+        named.append((profile.billing_profile_id, f"{path}.billing_profile_id"))
+        named.append((profile.contact.contact_id, f"{path}.contact.contact_id"))
+        named.append((profile.address.address_id, f"{path}.address.address_id"))
+    for index, line in enumerate(order.lines):
+        parts = (line.service_account.account_id, line.billing_account.account_id, line.billing_profile.billing_profile_id)
+        named.append(("|".join(parts), f"order.lines[{index}]"))
+    for value, path in named:
+        if len(value.encode()) > LONGEST_ID or not value.strip().isprintable():
+            message = f"{path} has control characters, or more than {LONGEST_ID} bytes"
+            yield Violation(Reason.XREF_VALUE_INVALID, message, path, {"field": path})
 
 
 def _lines_astray(order: order_pb2.Order, system_id: str) -> Iterator[Violation]:

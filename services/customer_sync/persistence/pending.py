@@ -89,6 +89,8 @@ _CLAIM_DUE: Final = Statement(
     sqlite=_CLAIM.format(lock=""),
     postgresql=_CLAIM.format(lock=" FOR UPDATE SKIP LOCKED"),
 )
+_ANY_DUE_TEXT: Final = "SELECT 1 FROM customer_update WHERE due_at <= :now AND NOT in_fallout LIMIT 1"
+_ANY_DUE: Final = Statement(sqlite=_ANY_DUE_TEXT, postgresql=_ANY_DUE_TEXT)
 _DONE: Final = Statement(
     batch="DELETE FROM customer_update WHERE EXISTS (SELECT 1 FROM {rows} AS k WHERE"
     " customer_update.source_system = k.source_system AND customer_update.account_id = k.account_id"
@@ -139,7 +141,9 @@ class PendingUpdates:
         return rows
 
     async def claim(self, now: int, until: int, size: int) -> list[Pending]:
-        """Rows that are due, and nobody else's until then; ``size`` at most. One commit."""
+        """Rows that are due, and nobody else's until then; ``size`` at most. One commit; none when nothing is due."""
+        if await self._db.one(_ANY_DUE, now=now) is None:
+            return []
         async with self._db.begin() as tx:
             return [_pending(row) for row in await tx.all(_CLAIM_DUE, now=now, until=until, size=size)]
 
