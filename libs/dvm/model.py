@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from libs.errors import Reason, Violation
+from libs.errors import Reason, Violation, quoted
 
 COMMON: Final = "COMMON"
 """Column of the application-neutral values."""
@@ -69,6 +69,7 @@ class ValueMap:
 
 def unmapped(name: str, value: str, column: str, field: str = "") -> Violation:
     """DVM_UNMAPPED: a coded value the map does not know. The column is the system that wanted it."""
-    message = f"value map {name} has no {column} value for '{value}'"
-    metadata = {"map": name, "value": value, "column": column, "system": column}
+    shown = quoted(value)
+    message = f"value map {name} has no {column} value for '{shown}'"
+    metadata = {"map": name, "value": shown, "column": column, "system": column}
     return Violation(Reason.DVM_UNMAPPED, message, field, metadata)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from libs.errors.reasons import CODES, Reason
 
-__all__ = ["CODES", "Notice", "O2CError", "Reason", "Violation"]
+__all__ = ["CODES", "Notice", "O2CError", "Reason", "Violation", "quoted"]
+
+_NUMBER = re.compile(r"\d(?:[ .-]?\d){8,}")
+_LONGEST_QUOTE = 64
+
+
+def quoted(value: str) -> str:
+    """A value that was not understood, as an error may repeat it: cut, and without what may be the number of a card or of a
+    bank account in a field where nobody expects one."""
+    text = _NUMBER.sub("****", value)
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import random
 import re
 import sqlite3
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -31,6 +34,8 @@ from cli.suite import INSTANCES, SERVICES, free_ports
 from libs.errors import Reason
 from libs.grpckit.status import from_rpc_error
 from libs.pb.billing_care.v1 import billing_care_pb2 as care
+from libs.pb.customer_sync.v1 import customer_sync_pb2, customer_update_pb2, inspection_pb2
+from libs.pb.customer_sync.v1.customer_update_pb2_grpc import CustomerUpdateServiceStub
 from libs.pb.order.v1.order_pb2 import Order
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
 
@@ -246,6 +251,110 @@ def test_a_killed_service_leaves_only_the_sealed_numbers_behind(witness: Witness
     running.restart("order_orchestration")
     assert witness.final_state(taken.order_id) == oo.ORDER_STATE_COMPLETED
     assert not sealed(running, order), "wiped once BRM has them"
+    assert witness.leaks() == set()
+
+
+def known_to_crm(witness: Witness, order: Order) -> None:
+    """The CRM has the order's customers, with the numbers of their cards and bank accounts."""
+    witness.running.clients.crm().load(json_format.MessageToDict(order, preserving_proto_field_name=True))
+
+
+def look_at(witness: Witness, order: Order) -> None:
+    """Everything that shows customers and what was done about them, over the wire and on the command line."""
+    inspection, account_id = witness.running.clients.inspection, order.billing_account.account_id
+    view = witness.hear(lambda: inspection.GetCustomer(inspection_pb2.GetCustomerRequest(account_id=account_id), timeout=30))
+    assert view.customer.brms and "****" in str(view), "numbers are shown, masked"
+    listed = witness.hear(lambda: inspection.ListSyncs(inspection_pb2.ListSyncsRequest(), timeout=30))
+    assert listed.syncs
+    suite_file = Path(witness.running.supervisor.home) / "suite.json"
+    witness.running.supervisor.suite.write(suite_file)
+    for arguments in (["customer", "show", account_id], ["customer", "show", account_id, "--json"], ["customer", "syncs"]):
+        command = [sys.executable, "-m", "cli", *arguments]
+        environment = {**os.environ, "O2C_SUITE_FILE": str(suite_file)}
+        ended = subprocess.run(command, env=environment, capture_output=True, check=True)
+        witness.heard += [ended.stdout, ended.stderr]
+
+
+def test_customers_and_syncs_are_shown_without_numbers(witness: Witness) -> None:
+    order = witness.order("-SHOWN")
+    known_to_crm(witness, order)
+    assert witness.final_state(witness.submit(order).order_id) == oo.ORDER_STATE_COMPLETED
+    look_at(witness, order)
+    assert witness.leaks() == set()
+
+
+def test_a_new_card_of_an_existing_profile_reaches_billing_and_nobody_else(witness: Witness) -> None:
+    """A CRM edit: the number is read from the CRM afresh, goes into a payment record, and is gone."""
+    order = witness.order("-EDITED")
+    known_to_crm(witness, order)
+    assert witness.final_state(witness.submit(order).order_id) == oo.ORDER_STATE_COMPLETED
+    changed = order_with(Canaries(), "-EDITED")
+    witness.told.append(Canaries(card=changed.billing_profiles[0].card.number))
+    known_to_crm(witness, changed)
+    profile = order.billing_profiles[0]
+    event = customer_update_pb2.CustomerEvent(account_id=profile.account_id)
+    event.billing_profile.billing_profile_id = profile.billing_profile_id
+    updates = CustomerUpdateServiceStub(witness.running.clients.channels["customer_sync"])
+    for validate_only in (True, False):
+        edit = customer_update_pb2.SyncCustomerUpdateRequest(
+            source_system="SEBL_01", events=[event], wait=True, validate_only=validate_only
+        )
+        answer = witness.hear(lambda edit=edit: updates.SyncCustomerUpdate(edit, timeout=30))
+        assert answer.outcome == customer_sync_pb2.SYNC_OUTCOME_OK, answer
+    records = witness.running.clients.sandbox("BRM_01").objects("/payinfo", limit=1_000)
+    assert changed.billing_profiles[0].card.number[-4:] in str(records)
+    look_at(witness, order)
+    assert witness.leaks() == set()
+
+
+def test_a_payment_by_card_with_an_order_is_posted_without_a_trace_of_the_card(witness: Witness) -> None:
+    order = witness.order("-COLLECTED")
+    for number, profile in enumerate(order.billing_profiles):
+        payment = order.payments.add(payment_id=f"PAY-{number}-COLLECTED", billing_profile_id=profile.billing_profile_id)
+        payment.method = ("CREDIT_CARD", "AUTO_DEBIT")[number]
+        payment.status, payment.amount.currency_code, payment.amount.units = "New", "USD", 10
+        payment.date.seconds = 1_798_761_600
+    witness.submit(order, validate_only=True)
+    assert witness.final_state(witness.submit(order).order_id) == oo.ORDER_STATE_COMPLETED
+    opcodes = [call["opcode"] for code in INSTANCES for call in witness.running.calls(code)]
+    assert opcodes.count("PCM_OP_PYMT_COLLECT") == 2
+    assert witness.leaks() == set()
+
+
+WRONG_PLACES = ("payment_method", "bill_frequency", "bill_media")
+
+
+def test_numbers_in_fields_where_nobody_expects_them_are_not_repeated(witness: Witness) -> None:
+    """Coded values that billing does not know are quoted in errors and warnings, but not what looks like a number."""
+    for number, place in enumerate((*WRONG_PLACES, "country", "salutation", "currency", "phone", "status", "system")):
+        order = witness.order(f"-WRONG-{number}")
+        card = witness.told[-1].card
+        for profile in order.billing_profiles:
+            if place in WRONG_PLACES:
+                setattr(profile, place, card)
+        account = order.accounts[0]
+        match place:
+            case "country":
+                account.primary_address.country = card
+            case "salutation":
+                account.primary_contact.salutation = card
+            case "currency":
+                account.currency = card
+            case "phone":
+                account.primary_contact.phones.add(number=card)
+            case "status":
+                order.payments.add(payment_id=f"P-{number}", status=card, method=card).amount.units = 1
+            case "system":
+                order.lines[0].target_system_id = card
+        asked = customer_sync_pb2.SyncOrderCustomersRequest(
+            order=order, target_system_id="BRM_01", request_id=f"wrong-{number}"
+        )
+        for validate_only in (True, False):
+            asked.validate_only = validate_only
+            witness.hear(lambda asked=asked: witness.running.clients.customer_sync.SyncOrderCustomers(asked, timeout=30))
+    witness.hear(
+        lambda: witness.running.clients.inspection.ListSyncs(inspection_pb2.ListSyncsRequest(page_size=500), timeout=30)
+    )
     assert witness.leaks() == set()
 
 

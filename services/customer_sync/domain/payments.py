@@ -14,7 +14,7 @@ from typing import Any, Final
 from libs.brm import calls as brm
 from libs.brm.call import BrmCall
 from libs.dvm import COMMON
-from libs.errors import Notice, Reason, Violation
+from libs.errors import Notice, Reason, Violation, quoted
 from libs.plan.model import XrefLink, Yield
 from services.customer_sync.domain import attributes, calls
 from services.customer_sync.domain.draft import Draft
@@ -74,7 +74,7 @@ def _judged(draft: Draft, payment: Payment) -> _Due | None:
             notices.append(Notice(Reason.PAYMENT_ALREADY_POSTED, message, metadata={"payment_id": payment.payment_id}))
         return None
     if not _is_new(payment):
-        message = f"payment {payment.payment_id} has status '{payment.status}', not 'New': it is not posted"
+        message = f"payment {payment.payment_id} has status '{quoted(payment.status)}', not 'New': it is not posted"
         notices.append(Notice(Reason.PAYMENT_STATUS_NOT_NEW, message, metadata={"payment_id": payment.payment_id}))
         return None
     if not _is_here(draft, payment) and draft.facts.units_elsewhere.get(payment.profile_id):
@@ -130,7 +130,7 @@ def _means_violations(draft: Draft, payment: Payment) -> Iterator[Violation]:
     """The method, and what it takes: a number to recognise it by, or a card or bank account to charge (V10-V15)."""
     name, method = f"payment {payment.payment_id}", _method(draft, payment)
     if not method:
-        message = f"{name} is made by '{payment.method}', which is no method of payment on orders"
+        message = f"{name} is made by '{quoted(payment.method)}', which is no method of payment on orders"
         yield _violation(Reason.PAYMENT_METHOD_UNSUPPORTED, message, payment, "method")
     elif method in NEEDS_REFERENCE and not payment.reference:
         message = f"{name} has no {NEEDS_REFERENCE[method]}"

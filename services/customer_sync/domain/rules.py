@@ -208,10 +208,13 @@ def phone_accepted(number: str, masks: Iterable[str]) -> bool:
     """V18: the number has the form of a mask (``###-###-####``), or its digits alone. Without masks: any plausible number."""
     known = tuple(masks)
     if not known:
-        return re.fullmatch(r"\+?[0-9][0-9 ().\-]{2,}", number) is not None
+        digits = sum(sign.isdecimal() for sign in number)
+        return digits <= MOST_DIGITS and re.fullmatch(r"\+?[0-9][0-9 ().\-]{2,}", number) is not None
     return any(_fits(number, mask) or _fits(number, "#" * sum(sign in _DIGIT for sign in mask)) for mask in known)
 
 
+MOST_DIGITS: Final = 15
+"""Of a telephone number anywhere (ITU-T E.164)."""
 _DIGIT: Final = "#9"
 """Signs that stand for a digit in a mask."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from libs.errors import O2CError, Reason
+from libs.errors import O2CError, Reason, quoted
 from services.customer_sync.domain.model import Policy
 
 FIELD = "target_system_id"
@@ -27,7 +27,9 @@ class Targets:
         code = system_id.strip() or self._only_one()
         policy = self.policies.get(code)
         if policy is None:
-            raise O2CError.of(Reason.ROUTE_SYSTEM_UNKNOWN, f"no billing system {code}", field=FIELD, system=code)
+            raise O2CError.of(
+                Reason.ROUTE_SYSTEM_UNKNOWN, f"no billing system {quoted(code)}", field=FIELD, system=quoted(code)
+            )
         if code in self.disabled:
             raise O2CError.of(Reason.ROUTE_SYSTEM_DISABLED, f"{code} is switched off", field=FIELD, system=code)
         if code in self.read_only:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 
-from libs.errors import O2CError, Reason, Violation
+from libs.errors import O2CError, Reason, Violation, quoted
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.order.v1 import order_pb2
 from libs.routing import lines_split
@@ -111,7 +111,7 @@ def _lines_astray(order: order_pb2.Order, system_id: str) -> Iterator[Violation]
     for index, line in enumerate(order.lines):
         if line.target_system_id not in ("", system_id):
             path = f"order.lines[{index}].target_system_id"
-            message = f"line {line.line_id} is bound for {line.target_system_id}, the request for {system_id}"
+            message = f"line {line.line_id} is bound for {quoted(line.target_system_id)}, the request for {system_id}"
             metadata = {"system": system_id, "line_ids": line.line_id, "field": path}
             yield Violation(Reason.ROUTE_TARGET_MISMATCH, message, path, metadata)
 

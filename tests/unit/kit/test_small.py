@@ -10,6 +10,7 @@ import pytest
 
 from libs import retry
 from libs.clock import FrozenClock, SystemClock, from_micros, to_micros
+from libs.errors import quoted
 from libs.ids import new_id, new_request_id
 from libs.metrics import REGISTRY
 
@@ -99,3 +100,18 @@ async def test_the_test_switch_takes_the_waiting_out_of_every_policy() -> None:
         await attempt_all(slow, work)
     assert work.calls == 2
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("Atlantis", "Atlantis"),
+        ("Plan 2030, 12345678", "Plan 2030, 12345678"),
+        ("4111111111111111", "****"),
+        ("pay by 4111 1111-1111 1111 please", "pay by **** please"),
+        ("000123456789", "****"),
+        ("x" * 500, "x" * 64 + "…"),
+    ],
+)
+def test_what_was_not_understood_is_quoted_cut_and_without_long_numbers(value: str, shown: str) -> None:
+    assert quoted(value) == shown
