@@ -129,7 +129,8 @@ def order_of(accounts: int) -> order_pb2.Order:
 
 @asynccontextmanager
 async def customer_sync(billing: str, xref: str) -> AsyncIterator[CustomerSyncServiceStub]:
-    """The service in this process, over neighbours in others."""
+    """The service in this process, over neighbours in others. Its connections bound the calls in flight; more calls may be at
+    work, so that drawing up and reading happens while others are on their way."""
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site.toml"
         site.write_text(f"[limits]\nmax_connections = {IN_FLIGHT}\n")

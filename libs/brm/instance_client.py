@@ -219,6 +219,7 @@ class InstanceClient:
         except TransportFailure as failure:
             self._breaker.failure()
             raise failure_of_transport(failure, system_id, call.opcode) from failure
+        await asyncio.sleep(0)  # who waits for the slot sends first: BRM works while this answer is read
         try:
             output = output_of(reply, call, self.instance.dialect, system_id)
         except AttemptFailed as failed:

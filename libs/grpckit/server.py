@@ -105,7 +105,7 @@ def calm_garbage_collector() -> None:
     """A batch or a large order makes thousands of short-lived objects; looking after every 700 costs a quarter of the work."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(200_000, 20, 50)
 
 
 @contextlib.asynccontextmanager

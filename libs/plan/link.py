@@ -1,8 +1,8 @@
 """Cross-references of a run: COMMON ids claimed, yielded ids linked; beside the calls wherever nobody has to wait for it.
 
 Where one batch does not hold all claims, the ids that calls refer to are claimed first, the others while the first calls are
-made; yielded ids are linked as soon as there are enough for a full batch. So there are no more round trips than if one waited
-for the end.
+made; yielded ids are linked as soon as there are enough for a full batch. So there is one round trip more, at most, than if one
+waited for the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Linker:
         self._xref = xref
         self._source_system = source_system
         self._plan = plan
-        self._claiming: asyncio.Task[dict[str, str]] | None = None
+        self._first: asyncio.Task[dict[str, str]] | None = None
+        self._others: asyncio.Task[dict[str, str]] | None = None
         self._waiting: list[XrefWrite] = []
         self._linking: list[asyncio.Task[None]] = []
         self._ending: list[XrefDelete] = []
@@ -38,23 +39,31 @@ class Linker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks = [*self._linking, *([self._claiming] if self._claiming else [])]
+        tasks: list[asyncio.Task[Any]] = [*self._linking, *(task for task in (self._first, self._others) if task is not None)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def claim(self, wanted: frozenset[str]) -> dict[str, str]:
-        """COMMON ids of the claims whose names are in ``wanted``; the others are on their way when this returns."""
+    def claim(self, wanted: frozenset[str]) -> None:
+        """Start to claim: first the names in ``wanted``, which calls refer to, then the others."""
         claims = self._plan.claims
         if len(claims) <= MAX_BATCH:
-            return await self._claims(claims)
-        first = await self._claims([claim for claim in claims if claim.name in wanted])
-        self._claiming = asyncio.ensure_future(self._claims([claim for claim in claims if claim.name not in wanted]))
-        return first
+            self._first = asyncio.ensure_future(self._claims(claims))
+            return
+        self._first = asyncio.ensure_future(self._claims([claim for claim in claims if claim.name in wanted]))
+        self._others = asyncio.ensure_future(self._later([claim for claim in claims if claim.name not in wanted]))
+
+    async def first_claimed(self) -> dict[str, str]:
+        """COMMON ids that calls refer to."""
+        return await self._first if self._first is not None else {}
 
     async def claimed(self) -> dict[str, str]:
-        """COMMON ids of the claims that were on their way."""
-        return await self._claiming if self._claiming is not None else {}
+        """All COMMON ids."""
+        return {**await self.first_claimed(), **(await self._others if self._others is not None else {})}
+
+    async def _later(self, claims: Sequence[Claim]) -> dict[str, str]:
+        await self.first_claimed()  # nobody waits for these
+        return await self._claims(claims)
 
     def end(self, step: Step) -> None:
         """Delete what a step that is done has made an end of, when the others are linked."""
@@ -79,14 +88,20 @@ class Linker:
                     )
                 )
         while len(self._waiting) >= MAX_BATCH:
-            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            self._linking.append(asyncio.ensure_future(self._link(batch)))
+            self._send(self._waiting[:MAX_BATCH])
+            del self._waiting[:MAX_BATCH]
+
+    def send_rest(self) -> None:
+        """Link what is there now, if batches are on their way anyhow: the last calls have begun, and their ids will be few."""
+        if self._linking and self._waiting:
+            self._send(self._waiting)
+            self._waiting = []
 
     async def settle(self) -> None:
         """Return when everything added is linked. Raises what a batch was refused with, after all have ended."""
         if self._waiting:
-            batch, self._waiting = self._waiting, []
-            self._linking.append(asyncio.ensure_future(self._link(batch)))
+            self._send(self._waiting)
+            self._waiting = []
         batches, self._linking = self._linking, []
         for ended in await asyncio.gather(*batches, return_exceptions=True):
             if isinstance(ended, BaseException):
@@ -101,6 +116,9 @@ class Linker:
             await self._xref.delete(ending)
         except O2CError as error:
             O2CError.raise_all(each for each in error.violations if each.reason is not Reason.XREF_VALUE_NOT_FOUND)
+
+    def _send(self, batch: list[XrefWrite]) -> None:
+        self._linking.append(asyncio.ensure_future(self._link(batch)))
 
     async def _link(self, batch: list[XrefWrite]) -> None:
         await self.claimed()  # a link needs its row

@@ -135,7 +135,9 @@ async def run(
     rounds = waves(plan, graph)
     _check_bound(plan, needs)
     limit = asyncio.Semaphore(concurrency)
-    runner = _Runner(plan, needs, graph, run_key, journal, gateway, Linker(xref, source_system, plan), limit, guard)
+    claims = frozenset(claim.name for claim in plan.claims)
+    linker = Linker(xref, source_system, plan)
+    runner = _Runner(plan, needs, graph, run_key, journal, gateway, linker, limit, guard, claims=claims)
     return await runner.run(rounds, finish)
 
 
@@ -165,8 +167,12 @@ class _Ready:
     @property
     def mark(self) -> str:
         """Fingerprint of the bound call."""
-        self._mark = self._mark or fingerprint_of(self.call)
+        self.take_mark()
         return self._mark
+
+    def take_mark(self) -> None:
+        """Work the fingerprint out now, for instance while other calls are on their way."""
+        self._mark = self._mark or fingerprint_of(self.call)
 
 
 @dataclass(slots=True)
@@ -182,13 +188,16 @@ class _Runner:
     guard: Callable[[Transaction], Awaitable[None]] | None = None
     bindings: dict[str, Any] = field(default_factory=dict)
     results: dict[str, StepResult] = field(default_factory=dict)
+    claims: frozenset[str] = frozenset()
+    """Names that have a value before the first call is made."""
+    unstarted: int = 0
+    """Lanes of the running wave that have not begun."""
     begun: set[str] = field(default_factory=set)
     """Steps that BRM may have heard of in this run."""
     calls: int = 0
 
     async def run(self, rounds: Sequence[Sequence[Step]], finish: Callable[[RunResult], Answer | None] | None) -> RunResult:
         async with self.linker:
-            self.bindings.update(await self.linker.claim(frozenset().union(*self.needs.values())))
             outcomes = await self._rounds(rounds)
             self.bindings.update(await self.linker.claimed())
         result = RunResult({step.key: self.results[step.key] for step in self.plan.steps}, self.bindings, self.calls)
@@ -197,7 +206,10 @@ class _Runner:
 
     async def _rounds(self, rounds: Sequence[Sequence[Step]]) -> list[Entry]:
         """Every wave; the outcomes of the last one, which are not written yet."""
+        self.linker.claim(frozenset().union(*self.needs.values()))
         earlier = await self.journal.load(self.run_key) if rounds else {}
+        if earlier:  # what was done is recognised by calls with their ids
+            self.bindings.update(await self.linker.first_claimed())
         unsettled = frozenset(key for key, entry in earlier.items() if entry.state is EntryState.INTENDED)
         outcomes: list[Entry] = []
         for wave in rounds:
@@ -217,9 +229,10 @@ class _Runner:
     def _ready(self, wave: Sequence[Step]) -> list[_Ready]:
         """The steps of a wave that can be made; the others are skipped."""
         ready: list[_Ready] = []
+        bound = self.bindings.keys() | self.claims
         for step in wave:
             made = all(self.results[key].state in (StepState.DONE, StepState.PARTIAL) for key in self.graph[step.key])
-            if made and self.needs[step.key] <= self.bindings.keys():
+            if made and self.needs[step.key] <= bound:
                 ready.append(_Ready(step, self.bindings))
             else:
                 self.results[step.key] = StepResult(step.key, StepState.SKIPPED)
@@ -242,7 +255,9 @@ class _Runner:
         lanes: dict[str, list[_Ready]] = {}
         for item in fresh:
             lanes.setdefault(item.step.lane or f"\0{item.step.key}", []).append(item)
+        self.unstarted = len(lanes)
         try:
+            self.bindings.update(await self.linker.first_claimed())
             async with asyncio.TaskGroup() as group:
                 for items in lanes.values():
                     group.create_task(self._lane(items, unsettled))
@@ -255,11 +270,13 @@ class _Runner:
         """What is known of a wave that was cut short: outcomes, not linked yet, and steps that were never sent."""
         ended = [item for item in fresh if item.step.key in self.results]
         unsent = [item for item in fresh if item.step.key not in self.results.keys() | self.begun | unsettled]
-        return [*self._entries(ended, linked=False), *(Entry(item.step.key, EntryState.FAILED, item.mark) for item in unsent)]
+        return [*self._entries(ended, linked=False), *(Entry(item.step.key, EntryState.FAILED, "") for item in unsent)]
 
     async def _lane(self, items: Sequence[_Ready], unsettled: frozenset[str]) -> None:
-        for item in items:
+        for number, item in enumerate(items):
             async with self.slots:
+                if number == 0:
+                    self._begin_lane()
                 if item.step.key in unsettled:
                     await self._settle_then_make(item.step, item.call)
                 else:
@@ -267,6 +284,12 @@ class _Runner:
             self.linker.add(item.step, self.results[item.step.key].outputs)
             if self.results[item.step.key].state is StepState.DONE:
                 self.linker.end(item.step)
+            item.take_mark()
+
+    def _begin_lane(self) -> None:
+        self.unstarted -= 1
+        if not self.unstarted:
+            self.linker.send_rest()
 
     async def _settle_then_make(self, step: Step, call: BrmCall) -> None:
         """A step an earlier attempt left behind: adopt its effect, or make it once it is proven to have had none."""

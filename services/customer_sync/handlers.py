@@ -14,8 +14,10 @@ from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceS
 from libs.pb.customer_sync.v1.customer_update_pb2_grpc import CustomerUpdateServiceServicer
 from libs.pb.customer_sync.v1.inspection_pb2_grpc import CustomerInspectionServiceServicer
 from libs.pb.customer_sync.v1.special_rating_pb2_grpc import SpecialRatingServiceServicer
+from libs.plan.journal import Answer
 from services.customer_sync import mappers
 from services.customer_sync.aggregator import Aggregator
+from services.customer_sync.domain.outcome import Outcome
 from services.customer_sync.domain.targets import Targets
 from services.customer_sync.executor import Executor
 from services.customer_sync.executor_special_rating import SpecialRatingExecutor
@@ -55,12 +57,14 @@ class CustomerSyncServicer(CustomerSyncServiceServicer):
         stored = await self._replies.stored(asked, pb.SyncOrderCustomersResponse)
         if stored is not None:
             return stored
-        outcome = await self._executor.execute(
-            command,
-            policy,
-            lambda done: self._replies.keeping(asked, mappers.to_wire_answer(done, asked.request_id, asked.sync_id)),
-        )
-        return mappers.to_wire_answer(outcome, asked.request_id, asked.sync_id)
+        answers: list[pb.SyncOrderCustomersResponse] = []
+
+        def keep(outcome: Outcome) -> Answer:
+            answers.append(mappers.to_wire_answer(outcome, asked.request_id, asked.sync_id))
+            return self._replies.keeping(asked, answers[-1])
+
+        await self._executor.execute(command, policy, keep)
+        return answers[-1]
 
 
 class CustomerUpdateServicer(CustomerUpdateServiceServicer):

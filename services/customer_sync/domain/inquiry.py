@@ -57,19 +57,16 @@ def _owners(command: Command, policy: Policy) -> Iterator[str]:
 
 def _without_profile(command: Command, policy: Policy) -> Iterator[str]:
     """Accounts that get a bill unit though no line gives them one, and of whose profiles the order says nothing."""
-    described = {profile.account_id for profile in command.profiles.values()}
+    known = {profile.account_id for profile in command.profiles.values()}
     lines = list(contributing(command, policy))
-    spent = {
-        account_id
-        for line in lines
-        if line.service_account_id
-        for account_id in (line.service_account_id, line.billing_account_id)
-    }
+    for line in lines:
+        if line.service_account_id:
+            known |= {line.service_account_id, line.billing_account_id}
     named = [line.billing_account_id for line in lines]
     if policy.customer_account_contributes and lines:
         named.append(command.customer_account_id)
     for account_id in named:
-        if account_id and account_id not in spent | described:
+        if account_id and account_id not in known:
             yield account_id
 
 

@@ -91,12 +91,8 @@ def _entity(entity: Entity, fates: Mapping[str, StepFate], bindings: Mapping[str
         outcome = EntityOutcome.SKIPPED
     elif fate is StepFate.FOUND and outcome is EntityOutcome.CREATED:
         outcome = EntityOutcome.LINKED
-    return replace(
-        entity,
-        common_id=_bound(entity.common_id, bindings),
-        brm_id=_bound(entity.brm_id, bindings),
-        outcome=outcome,
-    )
+    common_id, brm_id = _bound(entity.common_id, bindings), _bound(entity.brm_id, bindings)
+    return Entity(entity.crm_id, entity.kind, common_id, brm_id, outcome, entity.step_key)
 
 
 def _bound(value: str | Ref, bindings: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -28,6 +28,8 @@ from services.customer_sync.mappers.party import to_domain_account, to_domain_pr
 from services.customer_sync.mappers.walk import unknown_enums
 
 T = TypeVar("T")
+Named = Sequence[tuple[T, str]]
+"""Every mention of an account or profile, and where it stands."""
 
 _ACTIONS: Final = {order_pb2.LineAction.Value(f"LINE_ACTION_{action}"): action for action in Action}
 _KINDS: Final = {
@@ -51,7 +53,9 @@ def to_domain_command(request: pb.SyncOrderCustomersRequest, system_id: str) -> 
     a line stamped for another instance, ROUTE_LINES_SPLIT when the sender counts other lines than came.
     """
     order = request.order
-    violations = [*_missing(order), *_unusable_ids(order), *unknown_enums(order, "order"), *_lines_astray(order, system_id)]
+    accounts, profiles = tuple(_account_references(order)), tuple(_profile_references(order))
+    violations = [*_missing(order), *_unusable_ids(order, accounts, profiles)]
+    violations += [*unknown_enums(order, "order"), *_lines_astray(order, system_id)]
     if request.line_count:
         violations += lines_split(system_id, len(order.lines), request.line_count)
     order_date = _time(order.order_date, "order.order_date", violations) if order.HasField("order_date") else None
@@ -62,14 +66,14 @@ def to_domain_command(request: pb.SyncOrderCustomersRequest, system_id: str) -> 
         system_id=system_id,
         order_date=order_date,
         currency=order.currency.strip(),
-        accounts=_accounts(order),
-        profiles=_profiles(order),
+        accounts=_accounts(order, accounts),
+        profiles=_profiles(profiles),
         lines=tuple(_line(line, f"order.lines[{index}]", order) for index, line in enumerate(order.lines)),
         payments=tuple(
             _payment(payment, f"order.payments[{index}]", violations) for index, payment in enumerate(order.payments)
         ),
         customer_account_id=order.customer_account.account_id.strip(),
-        parents_named=_parents_named(order),
+        parents_named=_parents_named(accounts),
     )
     O2CError.raise_all(violations)
     return command
@@ -87,24 +91,30 @@ def _missing(order: order_pb2.Order) -> Iterator[Violation]:
             yield Violation(Reason.ENUM_UNKNOWN, f"line {line.line_id} has no action", path, metadata)
 
 
-def _unusable_ids(order: order_pb2.Order) -> Iterator[Violation]:
+def _unusable_ids(
+    order: order_pb2.Order, accounts: Named[order_pb2.AccountRef], profiles: Named[order_pb2.BillingProfileRef]
+) -> Iterator[Violation]:
     """Ids that neither cross-references nor BRM can hold; also who uses, who pays and with what, which are one key together."""
-    named = [(order.order_id, "order.order_id"), (order.source_system, "order.source_system")]
-    for account, path in _account_references(order):
-        named.append((account.account_id, f"{path}.account_id"))
-        named.append((account.primary_contact.contact_id, f"{path}.primary_contact.contact_id"))
-        named.append((account.primary_address.address_id, f"{path}.primary_address.address_id"))
-    for profile, path in _profile_references(order):
-        named.append((profile.billing_profile_id, f"{path}.billing_profile_id"))
-        named.append((profile.contact.contact_id, f"{path}.contact.contact_id"))
-        named.append((profile.address.address_id, f"{path}.address.address_id"))
+    for name in ("order_id", "source_system"):
+        yield from _unusable(getattr(order, name), "order", name)
+    for account, path in accounts:
+        yield from _unusable(account.account_id, path, "account_id")
+        yield from _unusable(account.primary_contact.contact_id, path, "primary_contact.contact_id")
+        yield from _unusable(account.primary_address.address_id, path, "primary_address.address_id")
+    for profile, path in profiles:
+        yield from _unusable(profile.billing_profile_id, path, "billing_profile_id")
+        yield from _unusable(profile.contact.contact_id, path, "contact.contact_id")
+        yield from _unusable(profile.address.address_id, path, "address.address_id")
     for index, line in enumerate(order.lines):
         parts = (line.service_account.account_id, line.billing_account.account_id, line.billing_profile.billing_profile_id)
-        named.append(("|".join(parts), f"order.lines[{index}]"))
-    for value, path in named:
-        if len(value.encode()) > LONGEST_ID or not value.strip().isprintable():
-            message = f"{path} has control characters, or more than {LONGEST_ID} bytes"
-            yield Violation(Reason.XREF_VALUE_INVALID, message, path, {"field": path})
+        yield from _unusable("|".join(parts), "order", f"lines[{index}]")
+
+
+def _unusable(value: str, path: str, field: str) -> Iterator[Violation]:
+    if len(value.encode()) > LONGEST_ID or not value.strip().isprintable():
+        where = f"{path}.{field}"
+        message = f"{where} has control characters, or more than {LONGEST_ID} bytes"
+        yield Violation(Reason.XREF_VALUE_INVALID, message, where, {"field": where})
 
 
 def _lines_astray(order: order_pb2.Order, system_id: str) -> Iterator[Violation]:
@@ -124,39 +134,58 @@ def _time(stamp: Timestamp, path: str, violations: list[Violation]) -> datetime 
         return None
 
 
-def _accounts(order: order_pb2.Order) -> Mapping[str, Account]:
+def _accounts(order: order_pb2.Order, named: Named[order_pb2.AccountRef]) -> Mapping[str, Account]:
     """Every account named, with the fullest details the order gives; the ``accounts`` list comes first."""
-    return _fullest(
-        (to_domain_account(reference, path, order.currency) for reference, path in _account_references(order)),
-        lambda account: account.account_id,
-        lambda account: bool(account.contact or account.address or account.type or account.name),
+    chosen = _fullest(
+        named,
+        lambda account: account.account_id.strip(),
+        lambda account: (
+            account.HasField("primary_contact")
+            or account.HasField("primary_address")
+            or account.type != order_pb2.ACCOUNT_TYPE_UNSPECIFIED
+            or bool(account.name.strip())
+        ),
     )
+    return {account_id: to_domain_account(account, path, order.currency) for account_id, (account, path) in chosen.items()}
 
 
-def _parents_named(order: order_pb2.Order) -> Mapping[str, tuple[str, ...]]:
+def _parents_named(named: Named[order_pb2.AccountRef]) -> Mapping[str, tuple[str, ...]]:
     """Every parent that any mention of an account names for it."""
-    named: dict[str, dict[str, None]] = {}
-    for reference, _ in _account_references(order):
+    parents: dict[str, dict[str, None]] = {}
+    for reference, _ in named:
         if reference.parent_account_id.strip():
-            named.setdefault(reference.account_id.strip(), {})[reference.parent_account_id.strip()] = None
-    return {account_id: tuple(parents) for account_id, parents in named.items()}
+            parents.setdefault(reference.account_id.strip(), {})[reference.parent_account_id.strip()] = None
+    return {account_id: tuple(above) for account_id, above in parents.items()}
 
 
-def _profiles(order: order_pb2.Order) -> Mapping[str, Profile]:
+def _profiles(named: Named[order_pb2.BillingProfileRef]) -> Mapping[str, Profile]:
     """Every billing profile named, with the fullest details the order gives."""
-    return _fullest(
-        (to_domain_profile(reference, path) for reference, path in _profile_references(order)),
-        lambda profile: profile.profile_id,
-        lambda profile: bool(profile.contact or profile.address or profile.payment_method or profile.bill_frequency),
+    chosen = _fullest(
+        named,
+        lambda profile: profile.billing_profile_id.strip(),
+        lambda profile: (
+            profile.HasField("contact")
+            or profile.HasField("address")
+            or bool(profile.payment_method.strip() or profile.bill_frequency.strip())
+        ),
     )
+    return {profile_id: to_domain_profile(profile, path) for profile_id, (profile, path) in chosen.items()}
 
 
-def _fullest(found: Iterable[T], key: Callable[[T], str], has_details: Callable[[T], bool]) -> dict[str, T]:
-    chosen: dict[str, T] = {}
-    for item in found:
+def _fullest(named: Named[T], key: Callable[[T], str], has_details: Callable[[T], bool]) -> dict[str, tuple[T, str]]:
+    """By id the first mention with details, else the first. Only that one is worth reading: a line's is a bare id."""
+    chosen: dict[str, tuple[T, str]] = {}
+    bare: set[str] = set()
+    for item, path in named:
         name = key(item)
-        if name and (name not in chosen or (has_details(item) and not has_details(chosen[name]))):
-            chosen[name] = item
+        if not name or (name in chosen and name not in bare):
+            continue
+        if has_details(item):
+            chosen[name] = (item, path)
+            bare.discard(name)
+        elif name not in chosen:
+            chosen[name] = (item, path)
+            bare.add(name)
     return chosen
 
 
