@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from decimal import Decimal as D
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array
+from libs.brm.specs import OPCODES
 from sandbox.errors import BrmFault
 from sandbox.settings import SandboxSettings
 
@@ -236,3 +239,18 @@ def test_a_stored_search_is_not_known(brm: Any) -> None:
 
 def test_without_transactions_there_are_no_steps(brm: Any) -> None:
     assert brm.refusal("STEP_SEARCH", {"POID": brm.poid("/search -1")}) == ("BAD_OPCODE", "")
+
+
+def test_every_opcode_with_a_table_is_served_but_those_the_readme_lists(make_brm: Any) -> None:
+    readme = (Path(__file__).parents[3] / "sandbox/README.md").read_text()
+    section = readme.split("## Opcodes", 1)[1].split("\n## ", 1)[0]
+    listed = {f"PCM_OP_{name}" for name in re.findall(r"`([A-Z]+_[A-Z_]+)`", section)}
+    offered = make_brm(settings=SandboxSettings(transactions=True, base_writes=True)).instance.offered
+    assert set(OPCODES) - offered <= listed
+    assert set(OPCODES) - offered == {
+        "PCM_OP_BILL_CYCLE_ARREARS",
+        "PCM_OP_BILL_CYCLE_FORWARD",
+        "PCM_OP_CUST_DELETE_ACCT",
+        "PCM_OP_PYMT_GET_ACH_INFO",
+    }
+    assert offered <= set(OPCODES), "what has no table cannot be called"
