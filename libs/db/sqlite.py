@@ -24,9 +24,10 @@ BUSY_SECONDS = 10.0
 PROBE_SCHEMA = Statement(sqlite="SELECT count(*) FROM sqlite_master", postgresql="SELECT 1")
 """A read of the file itself, which a plain ``SELECT 1`` is not."""
 
-_MANY_PAGES = Statement(sqlite="PRAGMA cache_size=-131072", postgresql="SELECT 1")
-"""Random inserts into an index larger than the cache would write each of its pages again and again."""
-_FEW_PAGES = Statement(sqlite="PRAGMA cache_size=-2000", postgresql="SELECT 1")
+_MANY_PAGES = -131_072
+"""Page cache of a transaction that writes much, in KB: random inserts into an index larger than the cache would write each of
+its pages again and again."""
+_FEW_PAGES = -2_000
 """SQLite's own default."""
 
 T = TypeVar("T")
@@ -84,12 +85,15 @@ class SqliteDatabase(Database):
         transaction = SqliteTransaction(ticket.execute)
         try:
             if bulk:
-                await transaction.run(_MANY_PAGES)
+                await ticket.execute(_with_cache(_MANY_PAGES))
             yield transaction
-            if bulk:
-                await transaction.run(_FEW_PAGES)
             transaction.leave()
+            if bulk:
+                await ticket.execute(_with_cache(_FEW_PAGES))
         except BaseException:
+            if bulk:
+                with contextlib.suppress(sqlite3.Error):  # a connection in trouble has said so already
+                    await ticket.execute(_with_cache(_FEW_PAGES))
             ticket.abandon()
             raise
         with _translated():
@@ -188,6 +192,15 @@ class SqliteTransaction:
         except BaseException as failure:
             self._failure = failure
             raise
+
+
+def _with_cache(size: int) -> Callable[[sqlite3.Connection], None]:
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA cache_size={size}")
+        if size == _FEW_PAGES:
+            connection.execute("PRAGMA shrink_memory")
+
+    return work
 
 
 def _connect(path: str, synchronous: str) -> sqlite3.Connection:

@@ -143,7 +143,9 @@ class DoctorStore:
         """Rows by their ids, as far as they are there."""
         ids = sorted({(row_id,) for row_id in row_ids})
         found: dict[int, StoredRow] = {}
-        for row_id, column_id, value in await self.db.all(_CELLS_OF, rows=ids) if ids else ():
+        cells = await self.db.all(_CELLS_OF, rows=ids) if ids else []
+        await self.registry.know(column_id for _, column_id, _ in cells)
+        for row_id, column_id, value in cells:
             table, column = self.registry.names[column_id]
             row = found.setdefault(row_id, StoredRow(row_id, table, []))
             row.cells.append(XrefCell(column, value))

@@ -159,6 +159,7 @@ class TransferStore:
         page: Sequence[Row] = [()] * PAGE
         while len(page) == PAGE:
             page = await then.all(_PAST_PAGE, name=table, after=after, count=PAGE)
+            await self.registry.know(row[1] for row in page)
             for seq, column_id, value, kind, ended_at in page:
                 cell = XrefCell(self.registry.names[column_id][1], value, kind)
                 yield Place(seq, past=True), TransferRow((cell,), 0, ended_at)

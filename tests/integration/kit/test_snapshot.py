@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Text
 from sqlmodel import Field, SQLModel
@@ -55,3 +57,26 @@ async def test_a_server_that_was_left_gives_no_snapshot(postgres_url: str) -> No
     with pytest.raises(O2CError, match="STORE_UNAVAILABLE"):
         async with db.snapshot():
             pass
+
+
+async def test_a_transaction_that_writes_much_leaves_the_page_cache_as_it_was(tmp_path: Path) -> None:
+    db = await Database.open(f"sqlite://{tmp_path}/bulk.db")
+    await db.create_tables([NoteRecord])
+    size = Statement(sqlite="PRAGMA cache_size", postgresql="SELECT 1")
+
+    async def cache_size() -> int:
+        async with db.begin() as tx:
+            return int((await tx.all(size))[0][0])
+
+    before = await cache_size()
+    async with db.begin(bulk=True) as tx:
+        await tx.run(_ADD, text="kept")
+        assert int((await tx.all(size))[0][0]) == -131_072
+    assert await cache_size() == before
+    with pytest.raises(RuntimeError, match="no"):
+        async with db.begin(bulk=True) as tx:
+            await tx.run(_ADD, text="undone")
+            raise RuntimeError("no")
+    assert await cache_size() == before
+    assert await db.all(_ALL) == [("kept",)]
+    await db.close()
