@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
+from xref_tables import wire
 from xref_terminal import XrefTerminal, xref_terminal
 
+from libs.pb.xref.v1 import maintenance_pb2 as pb
+from libs.pb.xref.v1.maintenance_pb2_grpc import XrefMaintenanceServiceStub
+from libs.xref.csv_files import write_csv
+from libs.xref.model import XrefCell
+from libs.xref.transfer import Digest, TransferRow
 from sandbox.admin_client import AdminClient
 
 ACCOUNT = "CUSTOMERPARTY_ACCOUNTID"
@@ -119,3 +127,39 @@ def test_what_is_wrong_with_a_brm_is_found_and_repaired(terminal: XrefTerminal, 
     assert "ENUM_UNKNOWN kind" in terminal.run("repair", str(findings), "--kind", "odd", code=1)
     findings.write_text('{"finding": {"color": 1}}\n')
     assert "JSON_MALFORMED findings" in terminal.run("repair", str(findings), code=1)
+
+
+def test_an_import_cut_by_kill_nine_is_there_wholly_or_not_at_all(terminal: XrefTerminal) -> None:
+    table = "CUSTOMERPARTY_PARTYID"
+    rows = [TransferRow((XrefCell("COMMON", f"g{n}"), XrefCell("SEBL_01", f"1-{n}"))) for n in range(20_000)]
+    sent = threading.Event()
+
+    def pieces() -> Iterator[pb.ImportTableRequest]:
+        digest = Digest()
+        yield pb.ImportTableRequest(header=pb.TransferHeader(table=table))
+        for start in range(0, len(rows), 1000):
+            chunk = rows[start : start + 1000]
+            digest.add(chunk)
+            yield pb.ImportTableRequest(rows=pb.TransferRows(rows=wire(chunk)))
+        yield pb.ImportTableRequest(trailer=pb.TransferTrailer(rows=digest.rows, sha256=digest.sha256))
+        sent.set()
+
+    with grpc.insecure_channel(terminal.suite.services["xref"]) as channel:
+        answer = XrefMaintenanceServiceStub(channel).ImportTable.future(pieces())
+        assert sent.wait(60)
+        terminal.supervisor.kill("xref")
+        assert answer.exception(timeout=60) is not None or answer.result().added == len(rows)
+    terminal.supervisor.start_service("xref")
+    terminal.supervisor.wait_until_serving()
+    there = len(terminal.run("export", table).splitlines()) - 2
+    assert there in (0, 2 * len(rows))
+    answer_again = terminal.json("import", str(_file(terminal, rows, table)))[table]
+    assert answer_again["rows"] == len(rows)
+    assert len(terminal.run("export", table).splitlines()) - 2 == 2 * len(rows)
+
+
+def _file(terminal: XrefTerminal, rows: list[TransferRow], table: str) -> Path:
+    path = Path(terminal.suite.home) / "many.csv"
+    with path.open("w", newline="") as file:
+        write_csv(file, table, rows)
+    return path

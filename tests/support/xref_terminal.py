@@ -25,6 +25,7 @@ class XrefTerminal:
 
     suite: Suite
     state_file: Path
+    supervisor: Supervisor
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """What ``o2c xref …`` prints; on standard error when it must end with another ``code`` than 0."""
@@ -58,8 +59,9 @@ class XrefTerminal:
 @contextlib.contextmanager
 def xref_terminal(home: Path, **environment: str) -> Iterator[XrefTerminal]:
     """The service and a sandbox as processes, with further settings; nothing else of the suite."""
-    with Supervisor(home, services=("xref",), environment=environment) as suite:
+    supervisor = Supervisor(home, services=("xref",), environment=environment)
+    with supervisor as suite:
         only = Suite(dict.fromkeys(SERVICES, suite.services["xref"]), suite.sandbox, suite.home)
         state_file = home / "suite.json"
         only.write(state_file)
-        yield XrefTerminal(only, state_file)
+        yield XrefTerminal(only, state_file, supervisor)
