@@ -16,7 +16,7 @@ from libs.brm.poid import Poid
 from libs.db import Database
 from libs.errors import O2CError, Reason
 from libs.plan.journal import Answer, Journal
-from libs.plan.model import Claim, Plan, PlanError, Ref, Step, XrefLink, Yield
+from libs.plan.model import Claim, Plan, PlanError, Ref, Step, XrefGone, XrefLink, Yield
 from libs.plan.run import How, RunResult, StepState, run
 from libs.xref.fake import FakeXref
 from libs.xref.model import XrefKey
@@ -400,3 +400,26 @@ async def test_a_journaled_id_comes_back_as_what_it_was(world: World) -> None:
 async def test_a_cycle_is_refused(world: World, make: Callable[[], Plan]) -> None:
     with pytest.raises(PlanError, match="cycle"):
         await world.run(make())
+
+
+def ending(key: str, *values: str) -> Step:
+    """A step that makes an end of objects that are cross-referenced, and of the rows of all but the first."""
+    gone = tuple(XrefGone(ACCOUNTS, f"old{at}", value, whole=at > 0) for at, value in enumerate(values))
+    return Step(key, f"end {key}", BrmCall("OP", {"KEY": key}), gone=gone)
+
+
+async def columns(world: World, *keys: str) -> list[tuple[str, ...]]:
+    rows = await world.xref.lookup([XrefKey(ACCOUNTS, "SEBL_01", key) for key in keys])
+    return [row.columns for row in rows.values()]
+
+
+async def test_what_a_step_makes_an_end_of_leaves_the_cross_references_once_it_is_done(world: World) -> None:
+    rows = [(ACCOUNTS, {"COMMON": f"c{at}", "SEBL_01": f"old{at}", "BRM_01": f"0.0.0.1 /x {at} 0"}) for at in range(2)]
+    world.xref.seed(rows)
+    made = plan(ending("end", *(columns["BRM_01"] for _, columns in rows)), claims=False)
+    world.billing.fail["end"] = ["refuse"]
+    assert not (await world.run(made)).complete
+    assert [len(found) for found in await columns(world, "old0", "old1")] == [3, 3]
+    assert (await world.run(made)).complete
+    assert await columns(world, "old0", "old1") == [("COMMON", "SEBL_01"), ()]
+    assert (await world.run(made)).complete  # nothing is left to delete

@@ -1,0 +1,138 @@
+"""Only what is missing, and the same again changes nothing (customer-sync 2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import brm_view
+import customer_suite
+import grpc
+import orders
+import pytest
+from customer_suite import Suite
+from customers import account, bundle, order, profile, request
+
+from libs.grpckit.status import from_rpc_error
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.xref.model import XrefKey
+
+OK = pb.SYNC_OUTCOME_OK
+KID, PA = bundle(1, "KID", "PA", "BP"), bundle(2, "PA", "PA", "BP")
+
+
+@pytest.fixture
+async def suite() -> AsyncIterator[Suite]:
+    async with customer_suite.running_suite() as running:
+        yield running
+        assert await running.brm.check_invariants() == []
+
+
+@pytest.mark.spec("customer-sync:I1", "customer-sync:I7")
+async def test_the_same_order_under_any_id_or_revision_changes_nothing_in_billing(suite: Suite) -> None:
+    family = orders.order(orders.FAMILY)
+    await suite.sync(request(family, "R1"))
+    calls, view = await suite.opcodes(), await brm_view.look(suite)
+    for number in (2, 3):
+        family.revision = number
+        assert (await suite.sync(request(family, f"R{number}"))).outcome == OK
+    assert (await suite.opcodes(), await brm_view.look(suite)) == (calls, view)
+
+
+@pytest.mark.spec("customer-sync:I2")
+async def test_of_an_order_with_more_customers_only_those_that_are_absent_are_made(suite: Suite) -> None:
+    await suite.sync(request(order([PA]), "R1"))
+    before = await suite.writes()
+    more = [PA, KID, bundle(3, "PA", "PA", "BP-2"), bundle(4, "SIS", "SIS", "BP-SIS")]
+    answer = await suite.sync(request(order(more, revision=2), "R2"))
+    made = {entity.crm_id for entity in answer.entities if entity.outcome == pb.ENTITY_OUTCOME_CREATED}
+    assert made == {"KID", "KID|PA|BP", "BP-2", "SIS", "BP-SIS", "PA"}  # of PA only the group that KID joins
+    wanted = ["BILL_GROUP_CREATE", "CUST_COMMIT_CUSTOMER", "CUST_COMMIT_CUSTOMER", "CUST_CREATE_BILLINFO"]
+    assert sorted((await suite.writes())[len(before) :]) == wanted
+
+
+@pytest.mark.spec("customer-sync:I3")
+async def test_what_one_instance_has_is_absent_in_another() -> None:
+    async with customer_suite.running_suite("BRM_01", "BRM_02", billing_care_enabled=False) as suite:
+        document = order([bundle(1, "ANN", "ANN", "BP")])
+        for system_id in ("BRM_01", "BRM_02"):
+            answer = await suite.sync(request(document, system_id, system_id))
+            assert {entity.outcome for entity in answer.entities} == {pb.ENTITY_OUTCOME_CREATED}
+            assert await suite.opcodes(system_id) == ["CUST_COMMIT_CUSTOMER"]
+        key = XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", "ANN")
+        assert {"BRM_01", "BRM_02"} <= set((await suite.xref.lookup([key]))[key].columns)
+
+
+RENAMED = account("ANN", primary_contact={"first_name": "Ann", "last_name": "Renamed"})
+
+
+@pytest.mark.spec("customer-sync:I4")
+async def test_an_order_does_not_touch_the_attributes_of_an_account_that_exists(suite: Suite) -> None:
+    await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1"))
+    before = await suite.opcodes()
+    await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")], accounts=[RENAMED], order_id="ORD-2"), "R2"))
+    assert (await suite.opcodes(), (await suite.brm.objects("/account"))[0]["NAMEINFO"]["1"]["LAST_NAME"]) == (before, "Ann")
+
+
+@pytest.mark.spec("customer-sync:I4")
+async def test_a_site_may_let_orders_bring_accounts_up_to_date() -> None:
+    async with customer_suite.running_suite(order_time_refresh=True) as suite:
+        await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1"))
+        document = order([bundle(1, "ANN", "ANN", "BP")], accounts=[RENAMED], order_id="ORD-2")
+        answer = await suite.sync(request(document, "R2"))
+        (entity,) = [each for each in answer.entities if each.kind == pb.ENTITY_KIND_ACCOUNT]
+        assert entity.outcome == pb.ENTITY_OUTCOME_UPDATED
+        (stored,) = await suite.brm.objects("/account")
+        assert stored["NAMEINFO"]["1"]["LAST_NAME"] == "Renamed"
+        by_id_alone = order([bundle(1, "ANN", "ANN", "BP")], accounts=[{"account_id": "ANN"}], order_id="ORD-3")
+        before = await suite.opcodes()
+        await suite.sync(request(by_id_alone, "R3"))
+        assert await suite.opcodes() == before
+
+
+@pytest.mark.spec("customer-sync:I5")
+async def test_a_new_profile_is_a_unit_and_a_record_and_a_changed_method_is_no_matter_of_orders(suite: Suite) -> None:
+    await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1"))
+    before = await suite.writes()
+    card = {"number": "4111111111111111", "expiry_month": 4, "expiry_year": 2030, "holder_name": "Ann"}
+    changed = profile("BP", "ANN", payment_method="Credit Card", card=card)
+    lines = [bundle(1, "ANN", "ANN", "BP"), bundle(2, "ANN", "ANN", "BP-2")]
+    await suite.sync(request(order(lines, profiles=[changed], order_id="ORD-2"), "R2"))
+    view = await brm_view.look(suite)
+    assert (view.units, view.payment_records) == ({"ANN": {"BP", "BP-2"}}, {"ANN": 2})
+    assert (await suite.writes())[len(before) :] == ["CUST_CREATE_BILLINFO"]
+    assert {str(each["POID"]).split()[1] for each in await suite.brm.objects("/payinfo")} == {"/payinfo/invoice"}
+
+
+@pytest.mark.spec("customer-sync:I6")
+async def test_a_request_id_gives_its_answer_again_and_is_refused_with_other_content(suite: Suite) -> None:
+    first = await suite.sync(request(order([PA]), "R1"))
+    again = await suite.sync(request(order([PA]), "R1"))
+    assert (first.replayed, again.replayed, list(again.entities)) == (False, True, list(first.entities))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await suite.sync(request(order([PA, KID]), "R1"))
+    assert from_rpc_error(caught.value).violations[0].reason == "IDEMPOTENCY_CONFLICT"
+
+
+@pytest.mark.spec("customer-sync:V16")
+async def test_a_further_profile_is_billed_as_often_as_those_of_earlier_orders(suite: Suite) -> None:
+    await suite.sync(request(order([PA]), "R1"))
+    quarterly = profile("BP-Q", "KID", bill_frequency="Quarterly")
+    lines = [KID, bundle(2, "KID", "KID", "BP-Q")]
+    before = await suite.writes()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await suite.sync(request(order(lines, profiles=[{"billing_profile_id": "BP"}, quarterly], order_id="ORD-2"), "R2"))
+    (violation,) = from_rpc_error(caught.value).violations
+    assert (violation.reason, violation.metadata["crm_id"]) == ("BILL_FREQUENCY_MISMATCH", "BP-Q")
+    assert await suite.writes() == before
+
+
+@pytest.mark.spec("customer-sync:V26")
+async def test_who_pays_for_account_level_products_pays_for_all_later_ones(suite: Suite) -> None:
+    product = {"product_type": "PRODUCT", "billing_type": "SUBSCRIPTION", "billing_service_type": "/account"}
+    assert (await suite.sync(request(order([bundle(1, "KID", "PA", "BP", **product)]), "R1"))).outcome == OK
+    before = await suite.writes()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await suite.sync(request(order([bundle(1, "KID", "MA", "BP-MA", **product)], order_id="ORD-2"), "R2"))
+    (violation,) = from_rpc_error(caught.value).violations
+    assert (violation.reason, violation.field) == ("ACCOUNT_PRODUCT_PAYER_CHANGED", "order.lines[0].billing_account")
+    assert await suite.writes() == before
