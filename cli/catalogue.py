@@ -1,4 +1,4 @@
-"""Loading the product cross-references: which CRM product is which BRM product, in which instance."""
+"""Loading what a suite needs to know before its first order: products of CRM and BRM, and the CRM's customers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from libs.errors import O2CError, Reason
 from libs.pb.xref.v1 import xref_pb2
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceStub
+from sandbox.crm.admin_client import CrmAdminClient
 
 TABLE = "ITEM_ITEMID"
 SOURCE = "SEBL_01"
@@ -46,3 +47,11 @@ def load_products(xref: XrefServiceStub, path: Path, source: str = SOURCE) -> in
         if failed:
             raise O2CError.of(Reason.XREF_IMPORT_INVALID, f"{path}: " + "; ".join(failed))
     return len(products)
+
+
+def load_customers(crm: CrmAdminClient, folder: Path) -> int:
+    """Have the CRM stand-in know the customers of every example order. Returns how many accounts it knows then."""
+    known = 0
+    for path in sorted(folder.glob("order-*.json")):
+        known = crm.load(json.loads(path.read_text(encoding="utf-8")))["accounts"]
+    return known

@@ -15,7 +15,9 @@ from libs.errors import O2CError, Reason
 from libs.pb.bill_fulfillment.v1.bill_fulfillment_pb2_grpc import BillFulfillmentServiceStub
 from libs.pb.billing_care.v1.billing_care_pb2_grpc import BillingCareServiceStub
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceStub
+from libs.pb.customer_sync.v1.customer_update_pb2_grpc import CustomerUpdateServiceStub
 from libs.pb.customer_sync.v1.inspection_pb2_grpc import CustomerInspectionServiceStub
+from libs.pb.customer_sync.v1.special_rating_pb2_grpc import SpecialRatingServiceStub
 from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import OrderIntakeServiceStub, OrdersServiceStub
 from libs.pb.xref.v1.maintenance_pb2_grpc import XrefMaintenanceServiceStub
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceStub
@@ -37,6 +39,8 @@ class Clients:
         self.xref = XrefServiceStub(self.channels["xref"])
         self.xref_maintenance = XrefMaintenanceServiceStub(self.channels["xref"])
         self.customer_sync = CustomerSyncServiceStub(self.channels["customer_sync"])
+        self.updates = CustomerUpdateServiceStub(self.channels["customer_sync"])
+        self.lists = SpecialRatingServiceStub(self.channels["customer_sync"])
         self.inspection = CustomerInspectionServiceStub(self.channels["customer_sync"])
         self.bill_fulfillment = BillFulfillmentServiceStub(self.channels["bill_fulfillment"])
         self.care = BillingCareServiceStub(self.channels["billing_care"])

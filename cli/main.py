@@ -25,12 +25,13 @@ app = typer.Typer(no_args_is_help=True, help=HELP, add_completion=False, pretty_
 
 
 def add_commands() -> None:
-    from cli.commands import brm, care, customer, maps, order, route, sandbox, xref
+    from cli.commands import brm, care, crm, customer, maps, order, route, sandbox, xref
 
     app.add_typer(order.app, name="order")
     app.add_typer(route.app, name="route")
     app.add_typer(maps.app, name="maps")
     app.add_typer(customer.app, name="customer")
+    app.add_typer(crm.app, name="crm")
     app.add_typer(xref.app, name="xref")
     app.add_typer(care.app, name="care")
     app.add_typer(sandbox.app, name="sandbox")
@@ -74,7 +75,7 @@ def up(
 
     Example: o2c up --no-fresh
     """
-    from cli.catalogue import load_products
+    from cli.catalogue import load_customers, load_products
     from cli.connection import Clients, running_suite, state_file
     from cli.suite import DEMO_START, SuiteError, Supervisor, terminate_means_interrupt
 
@@ -90,6 +91,7 @@ def up(
         with terminate_means_interrupt(), Supervisor(home, report=lambda text: err.print(f"[dim]{text}[/dim]")) as suite:
             clients = Clients(suite)
             loaded = load_products(clients.xref, EXAMPLES / "products.json")
+            load_customers(clients.crm(), EXAMPLES)
             clients.close()
             suite.write(state_file())
             if as_json:

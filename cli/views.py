@@ -91,7 +91,12 @@ def plan_text(plans: Iterable[Plan], routes: Iterable[oo.RoutedLine]) -> str:
     """Plans as text: which line goes where and why, then every BRM call in order."""
     blocks = ["Routes"]
     blocks += [f"  {route.line_id:<12} {', '.join(route.system_ids) or '-':<16} {route.decided_by}" for route in routes]
-    number = 0
+    return "\n".join((*blocks, calls_text(plans)))
+
+
+def calls_text(plans: Iterable[Plan]) -> str:
+    """Every BRM call of plans, in order."""
+    blocks, number = [], 0
     for plan in plans:
         blocks.append(
             f"\n{plan.service} in {plan.system_id}: {len(plan.calls) or 'no'} call{'s' if len(plan.calls) != 1 else ''}"

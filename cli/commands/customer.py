@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from cli.commands import customer_update
 from cli.connection import CALL_SECONDS, connected
 from cli.customer_views import customer, sync_table
 from cli.output import JsonFlag, errors_by_name, out, show
 from libs.pb.customer_sync.v1 import inspection_pb2
 
-app = typer.Typer(no_args_is_help=True, help="What CRM and billing know of customers, and what was synchronised.")
+app = typer.Typer(no_args_is_help=True, help="What CRM and billing know of customers; have billing follow the CRM.")
+customer_update.add_to(app)
 
 Account = Annotated[str, typer.Argument(help="CRM account, such as 1-DENISE.")]
 

@@ -81,6 +81,7 @@ class UpdateExecutor:
                 return UpdateOutcome(update.account_id, policy.system_id)
             decided = await self._decide(update, family, known, policy)
             await self._relink(decided, update.source_system)
+            await self.lookup.memory.write(AccountParents.keeping(policy.system_id, decided.stood))
             result = await self._run(decided, update, family, run_key, lease)
             if attempt == MAX_PLANS or result.errors or not result.stale:
                 fates = {key: fate_of(step) for key, step in result.steps.items()}

@@ -17,7 +17,8 @@ from libs.crm.client import CrmAccounts, CrmPort
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.marks import PartKey, PartKind
-from services.customer_sync.domain.model import CrmCustomer, Facts, Policy
+from services.customer_sync.domain.model import CrmCustomer, Facts, PayerKey, Policy
+from services.customer_sync.domain.update.hierarchy import is_moving
 from services.customer_sync.domain.update.model import (
     Asset,
     CustomerUpdate,
@@ -43,7 +44,7 @@ class UpdateLookup:
         self._crm = crm
         self._xref = xref
         self._gateway = gateway
-        self._memory = memory
+        self.memory = memory
         self._billing_systems = billing_systems
 
     async def instances(self, source_system: str, account_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -67,8 +68,8 @@ class UpdateLookup:
         keys = {item: XrefKey(item[0], update.source_system, item[1]) for item in wanted}
         rows, sent, parents = await asyncio.gather(
             self._xref.lookup(list(keys.values())),
-            self._memory.sent.find(system_id, _parts(update.account_id, family)),
-            self._memory.parents.of(system_id, [update.account_id]),
+            self.memory.sent.find(system_id, _parts(update.account_id, family)),
+            self.memory.parents.of(system_id, [update.account_id]),
         )
         found = {item: rows[key] for item, key in keys.items() if rows[key]}
         accounts = _column(found, calls.ACCOUNTS, system_id)
@@ -76,6 +77,7 @@ class UpdateLookup:
             accounts=accounts,
             bill_units=_column(found, calls.BILL_UNITS, system_id),
             payment_records=_column(found, calls.PAYMENT_RECORDS, system_id),
+            nonpaying_units=_column(found, calls.NONPAYING_UNITS, system_id),
             account_groups=_column(found, calls.ACCOUNT_GROUPS, system_id),
             common_ids={item: row.value(COMMON) for item, row in found.items()},
             parents=parents,
@@ -92,7 +94,7 @@ class UpdateLookup:
             self._one(system_id, brm.bill_group_get_parent(account), survey.parent_id is not None),
         )
         parent_id = _owner_of(parent.get("PARENT"), known)
-        moves = survey.parent_id is not None and survey.parent_id != parent_id
+        moves = is_moving(survey, known, parent_id)
         if moves and survey.parent_id and not units:
             units = await self._many(system_id, brm.find_billinfos_of_account(account, db=db), wanted=True)
         groups = await self._groups(survey, known, parent, parent_id, policy) if moves else {}
@@ -194,6 +196,8 @@ def _wanted(account_id: str, family: Mapping[str, CrmCustomer]) -> Iterator[tupl
             yield calls.BILL_UNITS, profile.profile_id
             if relative_id == account_id:
                 yield calls.PAYMENT_RECORDS, profile.profile_id
+            else:
+                yield calls.NONPAYING_UNITS, PayerKey(account_id, relative_id, profile.profile_id).crm_id
 
 
 def _parts(account_id: str, family: Mapping[str, CrmCustomer]) -> list[PartKey]:

@@ -188,6 +188,22 @@ def test_the_sandbox_shows_its_objects_events_calls_time_and_invariants(billed: 
     assert "BRM_REJECTED" in billed.run("sandbox", "jobs", "no-such-job", code=1)
 
 
+def test_billing_follows_an_edit_in_the_crm(billed: Terminal) -> None:
+    assert "1-DENISE" in billed.run("crm", "accounts")
+    assert "o2c customer update 1-DENISE" in billed.run("crm", "edit", "1-DENISE", "primary_contact.last_name=Reed")
+    planned = billed.run("customer", "update", "1-DENISE", "--validate-only")
+    assert "PCM_OP_CUST_UPDATE_CUSTOMER" in planned and '"Reed"' in planned
+    assert "UPDATED" in billed.run("customer", "update", "1-DENISE")
+    assert "Reed" in billed.run("sandbox", "objects", "/account")
+    assert "nothing is different" in billed.run("customer", "update", "1-DENISE")
+    billed.run("crm", "edit", "1-DENISE", "currency=EUR")
+    assert "FIELD_IMMUTABLE" in billed.run("customer", "update", "1-DENISE", code=1) + billed.run("customer", "events")
+    assert billed.json("customer", "events", "--fallout")["updates"][0]["account_id"] == "1-DENISE"
+    billed.run("crm", "edit", "1-DENISE", "currency=USD")
+    billed.run("customer", "update", "1-DENISE")
+    assert billed.json("customer", "events") == {}
+
+
 def test_a_plan_asks_the_running_suite(billed: Terminal) -> None:
     voicemail = str(orders.EXAMPLES / orders.VOICEMAIL)
     text = billed.run("plan", voicemail)

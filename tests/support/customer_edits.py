@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -191,16 +191,23 @@ async def open_customers(*codes: str, **settings: Any) -> AsyncIterator[Customer
 
 @asynccontextmanager
 async def another_aggregator(
-    customers: Customers, database_url: str, clock: Clock, *, gateway: BrmGateway | None = None, attempts: int = 10
+    customers: Customers,
+    database_url: str,
+    clock: Clock,
+    *,
+    gateway: BrmGateway | None = None,
+    journal_of: Callable[[Database], Awaitable[Journal]] = Journal.open,
+    attempts: int = 10,
+    **options: Any,
 ) -> AsyncIterator[Aggregator]:
     """An aggregator as another pod would have it, on the same database, with a clock that stands still."""
     suite = customers.suite
     async with AsyncExitStack() as stack:
         db = await Database.open(database_url)
         stack.push_async_callback(db.close)
-        settings = local_settings(Settings)
+        settings = local_settings(Settings, **options)
         crm = await stack.enter_async_context(open_crm(suite.sandbox.crm_address, settings, to_domain_customer, "CRM"))
-        journal, codes = await Journal.open(db), [system.code for system in suite.systems]
+        journal, codes = await journal_of(db), [system.code for system in suite.systems]
         reach = gateway or customers.gateway
         executor = UpdateExecutor(
             journal=journal,

@@ -22,6 +22,7 @@ from services.customer_sync.persistence.sent import SentParts
 class Memory:
     """The tables."""
 
+    db: Database
     parents: AccountParents
     payments: OrderPayments
     sent: SentParts
@@ -32,12 +33,19 @@ class Memory:
     async def open(cls, db: Database) -> Memory:
         """The tables, made if missing. Raises STORE_UNAVAILABLE."""
         return cls(
+            db,
             await AccountParents.open(db),
             await OrderPayments.open(db),
             await SentParts.open(db),
             await LegalOwners.open(db),
             await AccountPayers.open(db),
         )
+
+    async def write(self, part: Callable[[Transaction], Awaitable[None]] | None) -> None:
+        """Write something by itself (one commit); nothing to write, no commit."""
+        if part is not None:
+            async with self.db.begin() as tx:
+                await part(tx)
 
     @staticmethod
     def keeping(sync: SyncPlan, done: Collection[str], made: Collection[str]) -> Callable[[Transaction], Awaitable[None]]:

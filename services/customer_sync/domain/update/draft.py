@@ -45,12 +45,19 @@ class UpdateDraft:
             marks=self.survey.marks,
             arranged=self._arranged(),
             relinks=tuple(self.relinks),
+            stood=self._stood(),
         )
 
     def _arranged(self) -> tuple[Parenting, ...]:
         if self.survey.parent_id is None:
             return ()
         return (Parenting("", self.survey.parent_id, (self.survey.account.account_id,)),)
+
+    def _stood(self) -> tuple[Parenting, ...]:
+        account_id, before = self.survey.account.account_id, self.state.parent_id
+        if account_id in self.known.links.parents or self.survey.parent_id in (None, before):
+            return ()
+        return (Parenting("", before, (account_id,)),)
 
     def step(self, key: str, title: str, drawn: tuple[BrmCall, tuple[Yield, ...]], lane: str) -> None:
         """Add a call, to be made once those before it have succeeded. ``lane`` is the account written to."""

@@ -13,10 +13,11 @@ from libs.plan.model import Ref, Yield
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.attributes import Findings
 from services.customer_sync.domain.calls import PROGRAM_NAME, NonpayingUnit
+from services.customer_sync.domain.draft import counted
 from services.customer_sync.domain.groups import GroupAction, GroupChange, group_changes
 from services.customer_sync.domain.model import Account, CrmCustomer, EntityKind, PayerKey, Policy, Profile
 from services.customer_sync.domain.update.draft import UpdateDraft
-from services.customer_sync.domain.update.model import Known, ServedGroup
+from services.customer_sync.domain.update.model import Known, ServedGroup, Survey
 
 MAX_DEPTH: Final = 50
 """Accounts above one another (Q26)."""
@@ -66,6 +67,13 @@ def chain_of(account_id: str, family: Mapping[str, CrmCustomer]) -> Iterator[str
         seen.add(account_id)
 
 
+def is_moving(survey: Survey, known: Known, parent_id: str) -> bool:
+    """Whether an edit puts the account below somebody else than ``parent_id``, where BRM has it, or did so and was cut short
+    before all that follows was done: then it stands there in BRM, but nobody has written it down yet."""
+    wanted = survey.parent_id
+    return wanted is not None and wanted != known.links.parents.get(survey.account.account_id, parent_id)
+
+
 def draw_hierarchy(draft: UpdateDraft) -> None:
     """The least that puts the account below its parent; its children come along, untouched."""
     wanted = draft.survey.parent_id
@@ -75,7 +83,7 @@ def draw_hierarchy(draft: UpdateDraft) -> None:
     changes = group_changes({account_id: wanted or None}, {account_id: draft.state.parent_id}, draft.state.groups)
     for change in changes:
         _draw_group(draft, change)
-    if changes and wanted:
+    if wanted and is_moving(draft.survey, draft.known, draft.state.parent_id):
         _draw_payer(draft)
 
 
@@ -111,7 +119,7 @@ def _draw_payer(draft: UpdateDraft) -> None:
     target = _target_unit(draft, PayerKey(account.account_id, new, profile.profile_id), profile)
     for key in leaving:
         for group in draft.state.balance_groups[key.crm_id]:
-            _draw_transfer(draft, group, *target)
+            _draw_transfer(draft, group, new, *target)
     _kept(draft, leaving, f"its services are paid by {new} from now on")
 
 
@@ -128,9 +136,12 @@ def _payers(draft: UpdateDraft, account_id: str) -> Iterator[PayerKey]:
 
 
 def _target_unit(draft: UpdateDraft, key: PayerKey, profile: Profile) -> tuple[str | Ref, str | Ref]:
-    """The bill unit under the new payer and its default balance group; made when there is none."""
+    """The bill unit under the new payer and its default balance group; made when there is none.
+
+    One that BRM has without cross-reference is made again: BRM refuses, and it is adopted and cross-referenced by that.
+    """
     known: Flist | None = draft.state.units.get(key.crm_id)
-    if known is not None:
+    if known is not None and key.crm_id in draft.known.links.nonpaying_units:
         return str(known["POID"]), str(known["BAL_GRP_OBJ"])
     group = f"balgrp({key.crm_id})"
     call, yields = draft.caller.add_nonpaying_unit(draft.survey.account, NonpayingUnit(key, profile))
@@ -140,14 +151,14 @@ def _target_unit(draft: UpdateDraft, key: PayerKey, profile: Profile) -> tuple[s
     return Ref(calls.nonpaying_ref(key)), Ref(group)
 
 
-def _draw_transfer(draft: UpdateDraft, group: ServedGroup, unit: str | Ref, default_group: str | Ref) -> None:
+def _draw_transfer(draft: UpdateDraft, group: ServedGroup, payer_id: str, unit: str | Ref, default_group: str | Ref) -> None:
     """A default group stays with its unit, so its services move; any other group moves itself."""
     account = draft.known.account
     if group.is_default:
         call = brm.set_bal_grp(default_group, account=account, services=group.service_ids, program_name=PROGRAM_NAME)
     else:
         call = brm.set_bal_grp(group.group, account=account, billinfo=unit, program_name=PROGRAM_NAME)
-    title = f"have {len(group.service_ids)} of its services paid by another account"
+    title = f"have {counted(len(group.service_ids), 'service')} paid by account {payer_id}"
     draft.step(f"payer:{group.group}", title, (call, ()), draft.survey.account.account_id)
 
 

@@ -156,6 +156,8 @@ class UpdatePlan:
     arranged: tuple[Parenting, ...] = ()
     """Where the account stands in the hierarchy then."""
     relinks: tuple[Relink, ...] = ()
+    stood: tuple[Parenting, ...] = ()
+    """Where the account stood before, if that was not written down yet: a move that is cut short must be known for one."""
 
 
 @dataclass(frozen=True, slots=True)
