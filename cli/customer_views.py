@@ -115,9 +115,14 @@ def _brm(brm: pb.BrmCustomerView, asked_for: str) -> Iterator[RenderableType]:
         yield _hierarchy(brm.hierarchy, asked_for)
         if brm.hierarchy_cut:
             yield Text("… and more accounts", style="yellow")
+    for unit in brm.bill_units:
+        if unit.legal_owner_id:
+            yield Text()
+            yield Text.assemble(("In collections", "bold"), f" {unit.legal_owner_id} answers for {unit.bill_unit_id}")
     for legal in brm.legal_groups:
         yield Text()
-        yield Text.assemble(("Answers in collections for", "bold"), f" {', '.join(legal.members) or 'nobody'}   {legal.name}")
+        members = ", ".join(legal.members) or "nobody"
+        yield Text.assemble(("In collections", "bold"), f" this account answers for {members}   {legal.name}")
 
 
 def _record(record: pb.PaymentRecordView | None) -> str:

@@ -21,10 +21,10 @@ from services.customer_sync.domain.outcome import Outcome
 from services.customer_sync.domain.targets import Targets
 from services.customer_sync.executor import Executor
 from services.customer_sync.executor_special_rating import SpecialRatingExecutor
+from services.customer_sync.lookup_view import CustomerViews
 from services.customer_sync.mappers import Asked
 from services.customer_sync.persistence import Records
 from services.customer_sync.replies import Replies
-from services.customer_sync.views import CustomerViews
 
 SOURCE_SYSTEM: Final = "SEBL_01"
 """The CRM of requests that name none."""

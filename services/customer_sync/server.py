@@ -39,10 +39,10 @@ from services.customer_sync.handlers import (
 )
 from services.customer_sync.lookup import Lookup
 from services.customer_sync.lookup_update import UpdateLookup
+from services.customer_sync.lookup_view import CustomerViews
 from services.customer_sync.mappers import to_domain_customer
 from services.customer_sync.persistence import Memory, PendingUpdates, Records
 from services.customer_sync.replies import Replies
-from services.customer_sync.views import CustomerViews
 
 NAME: Final = "customer_sync"
 SERVICE_NAMES: Final = tuple(
@@ -89,7 +89,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             concurrency=settings.concurrency,
         )
         records = await Records.open(db)
-        views = CustomerViews(xref, gateway, crm, codes)
+        views = CustomerViews(xref, gateway, crm, memory.legal, codes)
         replies = Replies(journal, records, settings.reply_rules())
         targets = settings.targets(billing_systems)
         pending = await PendingUpdates.open(db)

@@ -39,6 +39,12 @@ POLICIES: Final = tuple(
         sponsorship_contributes=number % 7 == 0,
         thirty_one_day_billing=number % 4 == 0,
         phone_masks=((), ("###-###-####",))[number % 2],
+        legal_groups=number % 3 == 1,
+        owner_from_customer_account=number % 4 < 3,
+        strict_single_owner=number % 4 < 2,
+        customer_account_contributes=number % 6 == 1,
+        account_level_payer_lock=number % 4 != 3,
+        order_time_refresh=number % 5 == 4,
     )
     for number in range(24)
 )
@@ -66,12 +72,14 @@ def facts_of(random: Random, collation: Collation) -> Facts:
         return {name: f"0.0.0.1 {kind} {number} 0" for number, name in enumerate(names, 10) if random.random() < share}
 
     keys = [key.crm_id for key in collation.payers]
-    elsewhere = {name: ("BRM_02",) for name in collation.profiles if random.random() < share / 4}
+    units = some(collation.profiles, "/billinfo")
+    legal = [name for name in units if random.random() < 0.5]
     groups = some(collation.accounts, "/group/billing")
+    elsewhere = {name: ("BRM_02",) for name in collation.profiles if random.random() < share / 4}
     return Facts(
         accounts=some(collation.accounts, "/account"),
         balance_groups=some(collation.accounts, "/balance_group"),
-        bill_units=some(collation.profiles, "/billinfo"),
+        bill_units=units,
         payment_records=some(collation.profiles, "/payinfo/invoice"),
         nonpaying_units=some(keys, "/billinfo"),
         account_groups=groups,
@@ -79,6 +87,13 @@ def facts_of(random: Random, collation: Collation) -> Facts:
         common_ids={(calls.ACCOUNTS, name): f"common-{name}" for name in collation.accounts if random.random() < share},
         units_elsewhere=elsewhere,
         parents={name: random.choice(PEOPLE) for name in collation.accounts if random.random() < share / 2},
+        legal_groups=some(PEOPLE, "/group/collections_targets"),
+        legal_owners={name: random.choice(("", *PEOPLE)) for name in legal},
+        legal_accounts={name: collation.profiles[name] for name in legal},
+        legal_parents={name: f"BP-{name}-1" for name in PEOPLE if random.random() < share / 2},
+        legal_only_here=frozenset(name for name in PEOPLE if random.random() < share / 2),
+        account_payers={name: random.choice(PEOPLE) for name in collation.accounts if random.random() < share / 2},
+        frequencies={name: frozenset({1}) for name in collation.accounts if random.random() < share},
     )
 
 

@@ -13,7 +13,7 @@ from libs.grpckit.status import to_status
 from libs.pb.customer_sync.v1 import customer_view_pb2 as pb
 from libs.xref.client import COMMON
 from services.customer_sync.domain.model import Account, CrmCustomer, Profile
-from services.customer_sync.views import BrmSource, CustomerSources, Node
+from services.customer_sync.lookup_view import BrmSource, CustomerSources, Node
 
 _PAYMENT_PARTS = ("INV_INFO", "CC_INFO", "DD_INFO")
 
@@ -129,6 +129,7 @@ def _unit(unit: Flist, source: BrmSource, sources: CustomerSources) -> pb.BillUn
         months=int(unit.get("BILL_WHEN", 0)),
         billing_day=int(unit.get("ACTG_CYCLE_DOM", 0)),
         payment_record_poid=_text(unit.get("PAYINFO_OBJ")) if payer is None else "",
+        legal_owner_id=source.owners.get(unit.get("BILLINFO_ID", ""), ""),
     )
 
 

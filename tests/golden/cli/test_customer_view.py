@@ -71,7 +71,13 @@ ACME = {
             "name": "Amelia Ames",
             "currency": 840,
             "bill_units": [
-                unit("BP-AMELIA", 10031, pay_type="CREDIT_CARD", payment_record_poid="0.0.0.1 /payinfo/cc 10032 0"),
+                unit(
+                    "BP-AMELIA",
+                    10031,
+                    pay_type="CREDIT_CARD",
+                    payment_record_poid="0.0.0.1 /payinfo/cc 10032 0",
+                    legal_owner_id="1-ACME",
+                ),
                 unit("1-AMELIA|1-ACCOUNTING|BP-ACCOUNTING", 10033, "BP-ACCOUNTING"),
             ],
             "payment_records": [

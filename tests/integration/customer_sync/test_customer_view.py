@@ -105,3 +105,17 @@ async def test_who_was_never_synchronised_is_known_to_the_crm_alone_and_who_is_n
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await look(suite, account_id)
         assert from_rpc_error(caught.value).violations[0].reason is reason
+
+
+async def test_who_answers_for_a_unit_in_collections_is_shown_on_both_sides() -> None:
+    async with customer_suite.running_suite(legal_group=True) as suite:
+        line = bundle(1, "HELEN", "HELEN", "BP-HELEN", owner_account={"account_id": "LISA"})
+        owner = [account("LISA"), account("HELEN")]
+        profiles = [profile("BP-LISA", "LISA", is_primary=True), profile("BP-HELEN", "HELEN")]
+        document = order([line], owner, profiles)
+        tell_crm(suite, document)
+        await suite.sync(request(document, "R1"))
+        (unit,) = (await look(suite, "HELEN")).brms[0].bill_units
+        assert (unit.bill_unit_id, unit.legal_owner_id) == ("BP-HELEN", "LISA")
+        (group,) = (await look(suite, "LISA")).brms[0].legal_groups
+        assert list(group.members) == ["BP-HELEN"]

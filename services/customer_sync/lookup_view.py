@@ -20,6 +20,7 @@ from libs.errors import O2CError, Reason
 from libs.xref.client import XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.model import CrmCustomer
+from services.customer_sync.persistence.legal import LegalOwners
 
 CRM: Final = "CRM"
 MAX_NODES: Final = 500
@@ -55,6 +56,8 @@ class BrmSource:
     hierarchy: Node | None
     hierarchy_cut: bool
     """Whether the hierarchy has more accounts than were looked at."""
+    owners: Mapping[str, str]
+    """Billing profile to the account that answers for its unit in collections, of those who do not themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class CustomerViews:
     xref: XrefPort
     gateway: BrmGateway
     crm: CrmPort[CrmCustomer]
+    legal: LegalOwners
     billing_systems: frozenset[str]
 
     async def look(self, account_id: str, source_system: str) -> CustomerSources:
@@ -93,7 +97,7 @@ class CustomerViews:
             message = f"neither the CRM nor the cross-references know an account {account_id}"
             raise O2CError.of(Reason.ACCOUNT_NOT_FOUND, message, field="account_id", kind="account", id=account_id)
         lives_in = sorted(self.billing_systems.intersection(row.columns))
-        found = await asyncio.gather(*(self._brm(system_id, Poid.parse(row.value(system_id))) for system_id in lives_in))
+        found = await asyncio.gather(*(self._brm(account_id, each, Poid.parse(row.value(each))) for each in lives_in))
         brms = tuple(source for source, _ in found if source is not None)
         problems += tuple(problem for _, problem in found if problem is not None)
         profile_rows, crm_ids = await self._named(account_id, source_system, crm, brms)
@@ -106,13 +110,15 @@ class CustomerViews:
             return CrmAccounts(), ((CRM, error),)
         return found, ()
 
-    async def _brm(self, system_id: str, account: Poid) -> tuple[BrmSource | None, tuple[str, O2CError] | None]:
+    async def _brm(
+        self, account_id: str, system_id: str, account: Poid
+    ) -> tuple[BrmSource | None, tuple[str, O2CError] | None]:
         try:
-            return await self._source(system_id, account), None
+            return await self._source(account_id, system_id, account), None
         except O2CError as error:
             return None, (system_id, error)
 
-    async def _source(self, system_id: str, account: Poid) -> BrmSource:
+    async def _source(self, account_id: str, system_id: str, account: Poid) -> BrmSource:
         details, units, records, groups, (hierarchy, cut) = await asyncio.gather(
             self.gateway.call(system_id, brm.read_obj(account)),
             self._found(system_id, brm.find_billinfos_of_account(account, db=account.db)),
@@ -123,7 +129,9 @@ class CustomerViews:
         searches = [brm.find_collections_group(unit["POID"], db=account.db) for unit in units]
         answers = await asyncio.gather(*(self._found(system_id, search) for search in searches))
         legal = [group for answer in answers for group in answer]
-        return BrmSource(system_id, details, units, records, groups, legal, hierarchy, cut)
+        members = await self.legal.members_of(system_id, [account_id])
+        owners = {each.profile_id: each.owner_id for each in members if each.owner_id}
+        return BrmSource(system_id, details, units, records, groups, legal, hierarchy, cut, owners)
 
     async def _found(self, system_id: str, search: BrmCall) -> list[Flist]:
         """The objects of a search."""
