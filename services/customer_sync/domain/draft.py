@@ -12,18 +12,14 @@ from typing import Final
 
 from libs.brm.call import BrmCall
 from libs.errors import O2CError, Violation
-from libs.plan.model import Claim, Plan, Ref, Step, XrefGone, Yield
-from services.customer_sync.domain import calls
+from libs.plan.model import Plan, Step, XrefGone, Yield
 from services.customer_sync.domain.attributes import Findings, Translator
-from services.customer_sync.domain.calls import Caller, common_ref
+from services.customer_sync.domain.calls import Caller
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.marks import PartKind, Sent
 from services.customer_sync.domain.model import (
     Account,
-    Address,
     Command,
-    Contact,
-    Entity,
     EntityKind,
     EntityOutcome,
     Facts,
@@ -35,12 +31,13 @@ from services.customer_sync.domain.model import (
     Profile,
     SyncPlan,
 )
+from services.customer_sync.domain.sheet import Sheet
 
 _PARTS: Final = {EntityKind.ACCOUNT: PartKind.ACCOUNT, EntityKind.BILL_UNIT: PartKind.PROFILE}
 
 
 @dataclass(slots=True)
-class Draft:
+class Draft(Sheet):
     """The plan so far."""
 
     command: Command
@@ -48,18 +45,16 @@ class Draft:
     policy: Policy
     collation: Collation
     findings: Findings
-    steps: list[Step] = field(default_factory=list)
-    entities: list[Entity] = field(default_factory=list)
     parentings: list[Parenting] = field(default_factory=list)
     payments: list[PostedPayment] = field(default_factory=list)
     account_payers: dict[str, str] = field(default_factory=dict)
     legal_changes: list[LegalChange] = field(default_factory=list)
     legal_parents: list[LegalParent] = field(default_factory=list)
-    claims: dict[str, Claim] = field(default_factory=dict)
     caller: Caller = field(init=False)
     primary_profiles: Mapping[str, Profile] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.common_ids = self.facts.common_ids
         self.primary_profiles = primary_profiles(self.command)
         translate = Translator(self.policy, self.command.source_system, self.findings)
         self.caller = Caller(translate, self.facts, self.command.order_date)
@@ -121,35 +116,6 @@ class Draft:
         call, yields = drawn
         lines = dict.fromkeys(line for crm_id in named for line in self.collation.line_ids.get(crm_id, ()))
         self.steps.append(Step(key, title, call, yields, lane, after=tuple(after), line_ids=tuple(lines), gone=gone))
-
-    def claim(self, table: str, crm_id: str) -> None:
-        """Have a COMMON id for an object of the CRM."""
-        if crm_id:
-            name = common_ref(table, crm_id)
-            self.claims.setdefault(name, Claim(table, crm_id, name))
-
-    def claim_party(self, contact: Contact | None, address: Address | None) -> None:
-        """COMMON ids of a contact and an address that BRM receives."""
-        self.claim(calls.CONTACTS, contact.contact_id if contact else "")
-        self.claim(calls.ADDRESSES, address.address_id if address else "")
-
-    def created(self, kind: EntityKind, table: str, crm_id: str, ref: str) -> None:
-        """An object the latest step makes."""
-        self.claim(table, crm_id)
-        common = Ref(common_ref(table, crm_id))
-        self.entities.append(Entity(crm_id, kind, common, Ref(ref), EntityOutcome.CREATED, self.steps[-1].key))
-
-    def existed(self, kind: EntityKind, table: str, crm_id: str, known: Mapping[str, str]) -> None:
-        """An object that is there already, if its id is known."""
-        found = known.get(crm_id)
-        if found:
-            common = self.facts.common_ids.get((table, crm_id), "")
-            self.entities.append(Entity(crm_id, kind, common, found, EntityOutcome.EXISTED))
-
-    def updated(self, kind: EntityKind, table: str, crm_id: str, known: Mapping[str, str]) -> None:
-        """An object that is there already and that the latest step changes."""
-        common = self.facts.common_ids.get((table, crm_id), "")
-        self.entities.append(Entity(crm_id, kind, common, known[crm_id], EntityOutcome.UPDATED, self.steps[-1].key))
 
 
 def primary_profiles(command: Command) -> dict[str, Profile]:

@@ -87,7 +87,9 @@ def _draw(draft: Draft, change: GroupChange, changes: tuple[GroupChange, ...]) -
     elif change.parent_id in draft.facts.account_groups:
         if change.parent_id in draft.facts.unlinked_groups:
             draft.claim(calls.ACCOUNT_GROUPS, change.parent_id)
-        draft.updated(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, change.parent_id, draft.facts.account_groups)
+        draft.updated(
+            EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, change.parent_id, draft.facts.account_groups[change.parent_id]
+        )
     if named:
         parent_id = "" if change.action is GroupAction.LEAVE else change.parent_id
         draft.parentings.append(Parenting(change.key, parent_id, named))

@@ -37,7 +37,7 @@ def _leave(draft: Draft, owner_id: str, profiles: dict[str, str], gets_others: b
     call = brm.collections_group_delete_member(group, members, program_name=calls.PROGRAM_NAME)
     title = f"take {counted(len(members), 'bill unit')} out of the legal group of {owner_id}"
     draft.step(key, title, (call, ()), owner_id, list(profiles))
-    draft.updated(KIND, calls.LEGAL_GROUPS, owner_id, draft.facts.legal_groups)
+    draft.updated(KIND, calls.LEGAL_GROUPS, owner_id, draft.facts.legal_groups[owner_id])
     draft.legal_changes += [LegalChange(key, profile_id, account_id, "") for profile_id, account_id in profiles.items()]
     going = {Poid.parse(draft.facts.bill_units[each]) for each in profiles if each in draft.facts.bill_units}
     if not gets_others and not draft.facts.legal_members.get(owner_id, frozenset()) - going:
@@ -77,7 +77,7 @@ def _join(draft: Draft, decision: LegalDecision, owner_id: str, profiles: dict[s
         draft.step(key, title, (call, ()), owner_id, list(new), after)
         draft.legal_changes += [LegalChange(key, each, of, owner_id) for each, of in new.items()]
     if new or repointed:
-        draft.updated(KIND, calls.LEGAL_GROUPS, owner_id, draft.facts.legal_groups)
+        draft.updated(KIND, calls.LEGAL_GROUPS, owner_id, draft.facts.legal_groups[owner_id])
     else:
         draft.existed(KIND, calls.LEGAL_GROUPS, owner_id, draft.facts.legal_groups)
 

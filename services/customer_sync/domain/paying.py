@@ -90,7 +90,7 @@ def _refresh(draft: Draft, account: Account) -> None:
         account_id,
         [account_id],
     )
-    draft.updated(EntityKind.ACCOUNT, calls.ACCOUNTS, account_id, draft.facts.accounts)
+    draft.updated(EntityKind.ACCOUNT, calls.ACCOUNTS, account_id, draft.facts.accounts[account_id])
 
 
 def _add_nonpaying(draft: Draft, account: Account, unit: NonpayingUnit) -> None:

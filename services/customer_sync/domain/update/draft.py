@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 
 from libs.brm.call import BrmCall
 from libs.errors import O2CError
-from libs.plan.model import Claim, Plan, Ref, Step, Yield
-from services.customer_sync.domain import calls
+from libs.plan.model import Plan, Step, Yield
 from services.customer_sync.domain.attributes import Findings, Translator
-from services.customer_sync.domain.calls import Caller, common_ref
-from services.customer_sync.domain.model import Address, Contact, Entity, EntityKind, EntityOutcome, Parenting, Policy
+from services.customer_sync.domain.calls import Caller
+from services.customer_sync.domain.model import Parenting, Policy
+from services.customer_sync.domain.sheet import Sheet
 from services.customer_sync.domain.update.model import CustomerUpdate, Known, Relink, State, Survey, UpdatePlan
 
 
 @dataclass(slots=True)
-class UpdateDraft:
+class UpdateDraft(Sheet):
     """The plan so far."""
 
     update: CustomerUpdate
@@ -24,13 +24,11 @@ class UpdateDraft:
     state: State
     policy: Policy
     findings: Findings = field(default_factory=Findings)
-    steps: list[Step] = field(default_factory=list)
-    entities: list[Entity] = field(default_factory=list)
     relinks: list[Relink] = field(default_factory=list)
-    claims: dict[str, Claim] = field(default_factory=dict)
     caller: Caller = field(init=False)
 
     def __post_init__(self) -> None:
+        self.common_ids = self.known.links.common_ids
         links = replace(self.known.links, account_groups=self.state.groups, unlinked_groups=self.state.unlinked_groups)
         translate = Translator(self.policy, self.update.source_system, self.findings)
         self.caller = Caller(translate, links, None)
@@ -64,25 +62,3 @@ class UpdateDraft:
         call, yields = drawn
         before = (self.steps[-1].key,) if self.steps else ()
         self.steps.append(Step(key, title, call, yields, lane, after=before))
-
-    def claim(self, table: str, crm_id: str) -> None:
-        """Have a COMMON id for an object of the CRM."""
-        if crm_id:
-            name = common_ref(table, crm_id)
-            self.claims.setdefault(name, Claim(table, crm_id, name))
-
-    def claim_party(self, contact: Contact | None, address: Address | None) -> None:
-        """COMMON ids of a contact and an address that BRM receives."""
-        self.claim(calls.CONTACTS, contact.contact_id if contact else "")
-        self.claim(calls.ADDRESSES, address.address_id if address else "")
-
-    def created(self, kind: EntityKind, table: str, crm_id: str, ref: str) -> None:
-        """An object the latest step makes."""
-        self.claim(table, crm_id)
-        common = Ref(common_ref(table, crm_id))
-        self.entities.append(Entity(crm_id, kind, common, Ref(ref), EntityOutcome.CREATED, self.steps[-1].key))
-
-    def updated(self, kind: EntityKind, table: str, crm_id: str, brm_id: str) -> None:
-        """An object that the latest step changes."""
-        common = self.known.links.common_ids.get((table, crm_id), "")
-        self.entities.append(Entity(crm_id, kind, common, brm_id, EntityOutcome.UPDATED, self.steps[-1].key))
