@@ -114,6 +114,9 @@ class Aggregator:
                 for row, results in zip(level, made, strict=True):
                     outcomes += results
                     await self._settle(row, results, events)
+                    if any(each.entities and not each.errors for each in results):
+                        relatives = work.families[row.account_id].keys() - {row.account_id}
+                        await self.pending.wake(source_system, relatives, self._now())
         return outcomes
 
     async def _read(self, source_system: str, rows: Sequence[Pending]) -> _Work:

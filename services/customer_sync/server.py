@@ -38,6 +38,7 @@ from services.customer_sync.handlers import (
     SpecialRatingServicer,
 )
 from services.customer_sync.lookup import Lookup
+from services.customer_sync.lookup_special_rating import SpecialRatingLookup
 from services.customer_sync.lookup_update import UpdateLookup
 from services.customer_sync.lookup_view import CustomerViews
 from services.customer_sync.mappers import to_domain_customer
@@ -105,7 +106,9 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         aggregator = Aggregator(
             journal, pending, updates, SystemClock(), settings.update_poll_seconds, settings.update_attempts
         )
-        lists = SpecialRatingExecutor(journal, gateway, xref, alone, targets, settings.concurrency)
+        lists = SpecialRatingExecutor(
+            journal, gateway, xref, SpecialRatingLookup(xref, gateway, codes), alone, targets, settings.concurrency
+        )
         stack.push_async_callback(_cancelled, asyncio.create_task(aggregator.run_forever()))
 
         yield {

@@ -91,9 +91,10 @@ def _entity(entity: Entity, fates: Mapping[str, StepFate], bindings: Mapping[str
         outcome = EntityOutcome.SKIPPED
     elif fate is StepFate.FOUND and outcome is EntityOutcome.CREATED:
         outcome = EntityOutcome.LINKED
-    common_id, brm_id = _bound(entity.common_id, bindings), _bound(entity.brm_id, bindings)
+    common_id, brm_id = bound(entity.common_id, bindings), bound(entity.brm_id, bindings)
     return Entity(entity.crm_id, entity.kind, common_id, brm_id, outcome, entity.step_key)
 
 
-def _bound(value: str | Ref, bindings: Mapping[str, Any]) -> str:
+def bound(value: str | Ref, bindings: Mapping[str, Any]) -> str:
+    """The id a name of the plan has become, empty when it has not."""
     return str(bindings.get(value.name, "")) if isinstance(value, Ref) else value

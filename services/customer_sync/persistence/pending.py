@@ -99,6 +99,17 @@ _DONE: Final = Statement(
     columns={"source_system": "text", "account_id": "text", "system_id": "text", "generation": "text"},
 )
 """Remove a row in the generation worked on; one that was for every instance removes those of single instances, too."""
+_GIVEN_UP: Final = Statement(
+    batch="SELECT 1 FROM customer_update AS u JOIN {rows} AS k"
+    " ON u.source_system = k.source_system AND u.account_id = k.account_id WHERE u.in_fallout",
+    columns={"source_system": "text", "account_id": "text"},
+)
+_WAKE: Final = Statement(
+    batch="UPDATE customer_update SET in_fallout = false, attempts = 0, due_at = k.due_at FROM {rows} AS k"
+    " WHERE customer_update.source_system = k.source_system AND customer_update.account_id = k.account_id"
+    " AND customer_update.in_fallout",
+    columns={"source_system": "text", "account_id": "text", "due_at": "bigint"},
+)
 _EVENTS: Final = Statement(
     batch="SELECT e.source_system, e.account_id, e.event_id, e.kind, e.object_id FROM customer_event AS e JOIN {rows} AS k"
     " ON e.source_system = k.source_system AND e.account_id = k.account_id ORDER BY e.event_id",
@@ -165,6 +176,13 @@ class PendingUpdates:
                 await tx.run(_PUT_OFF, rows=sorted(map(_row, later)))
             if forgotten := [(event_id,) for event_id in sorted(event_ids)]:
                 await tx.run(_FORGET, rows=forgotten)
+
+    async def wake(self, source_system: str, account_ids: Iterable[str], due_at: int) -> None:
+        """Have updates that were given up tried again: what they failed on may have changed. One commit, if there are any."""
+        rows = [(source_system, account_id) for account_id in sorted(set(account_ids))]
+        if rows and await self._db.all(_GIVEN_UP, rows=rows):
+            async with self._db.begin() as tx:
+                await tx.run(_WAKE, rows=[(*row, due_at) for row in rows])
 
     async def page(self, after: Sequence[str], size: int, *, in_fallout: bool) -> list[Pending]:
         """Rows after a key (CRM instance, account, BRM instance), in order of their keys."""

@@ -167,6 +167,22 @@ async def test_a_state_that_was_read_before_a_newer_one_was_applied_is_not_appli
     assert (await customers.contact("ANN"))["LAST_NAME"] == "Newest"
 
 
+async def test_an_update_refused_because_of_a_relative_is_made_once_the_relative_was_edited(world: World) -> None:
+    customers = world.customers
+    accounts = [account("KID", parent_account_id="PA"), account("PA")]
+    await customers.ordered([bundle(1, "KID", "KID", "BP-KID"), bundle(2, "PA", "PA", "BP-PA")], accounts)
+    customers.crm.edit_billing_profile("BP-PA", {"bill_frequency": "Quarterly"})
+    await world.accept(profile_event("PA", "BP-PA"))
+    (refused,) = await world.after(5)
+    assert [str(each.reason) for each in refused.errors[0].violations] == ["BILL_FREQUENCY_MISMATCH"]
+    assert [each.account_id for each in await world.pending(in_fallout=True)] == ["PA"]
+    customers.crm.edit_billing_profile("BP-KID", {"bill_frequency": "Quarterly"})
+    await world.accept(profile_event("KID", "BP-KID"))
+    done = await world.after(5)
+    assert {(each.account_id, each.errors) for each in done} == {("KID", ()), ("PA", ())}
+    assert await world.pending() == []
+
+
 async def test_a_crm_that_is_down_holds_the_update_until_it_is_back(world: World) -> None:
     customers = world.customers
     customers.crm.edit_account("ANN", {"primary_contact": {"last_name": "Reed"}})

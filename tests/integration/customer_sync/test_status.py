@@ -10,6 +10,7 @@ from customers import account, bundle
 
 from libs.brm import calls as brm
 from libs.brm.codes import Status
+from libs.brm.flist import get
 from libs.grpckit.status import from_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
 
@@ -55,6 +56,11 @@ async def test_an_account_whose_services_were_ended_by_orders_becomes_inactive_w
     closed = brm.ServiceChange(service=service, status=Status.CLOSED)
     poid = await customers.id_of("CUSTOMERPARTY_ACCOUNTID", "ANN")
     await customers.gateway.call("BRM_01", brm.update_services(poid, [closed]))
+    paper_bill = brm.Deal(products=(brm.ProductPurchase(product="/product 20041", line_id="L-PAPER"),))
+    bought = await customers.gateway.call("BRM_01", brm.purchase_deal(poid, paper_bill))
+    offer = get(bought, "PRODUCTS[0].OFFERING_OBJ")
+    cancelled = brm.OfferCancellation(offering=offer)
+    await customers.gateway.call("BRM_01", brm.cancel_product(poid, [cancelled]))
     response = await customers.edit("ANN", status="Inactive")
     assert (response.outcome, warnings(response)) == (OK, set())
     assert await status(customers, "ANN") == INACTIVE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from customer_edits import (
@@ -19,8 +20,10 @@ from customer_edits import (
 )
 from customers import account, bundle, profile
 
+from libs.brm import calls as brm
 from libs.clock import SystemClock
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
+from libs.pb.customer_sync.v1.customer_update_pb2 import ListCustomerUpdatesRequest
 from services.customer_sync.domain.update.model import CustomerUpdate
 
 CARD = {"number": "4111111111111111", "expiry_month": 1, "expiry_year": 2030, "holder_name": "Ann Payer"}
@@ -40,6 +43,15 @@ async def test_an_account_that_no_order_brought_to_billing_is_nobodys_business(c
     assert (response.outcome, list(response.unsynchronised_account_ids)) == (OK, ["STRANGER"])
     assert await customers.calls() == await customers.calls("BRM_02") == 0
     assert not customers.suite.crm.state.calls
+    by_hand = brm.commit_customer(
+        account=brm.AccountInfo(account_no="STRANGER"),
+        names=[brm.NameInfo(last_name="Stranger", address="1 Main St", city="Ogden", country="USA")],
+        bill_units=[brm.BillUnit(billinfo_id="BP", payinfo=brm.InvoicePayInfo())],
+    )
+    await customers.gateway.call("BRM_01", by_hand)
+    since = await customers.calls()
+    assert list((await customers.edit("STRANGER", name="Yet another")).unsynchronised_account_ids) == ["STRANGER"]
+    assert await customers.calls() == since
 
 
 @pytest.mark.spec("customer-sync:U2")
@@ -287,3 +299,29 @@ async def test_a_plan_shows_the_calls_that_the_update_then_makes_and_writes_noth
     assert [(each.kind, each.crm_id, each.outcome) for each in done.entities] == [
         (each.kind, each.crm_id, each.outcome) for each in planned.entities
     ]
+
+
+async def test_no_card_or_bank_number_is_left_in_what_the_service_keeps_or_says(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    secrets = ["4929123456781234", "9876", "5550009991234567", "021000777"]
+    card = {"number": secrets[0], "security_code": secrets[1], "expiry_month": 1, "expiry_year": 2030, "holder_name": "Ann"}
+    debit = {"account_number": secrets[2], "routing_number": secrets[3], "account_name": "Ann"}
+    async with open_customers(database_url=f"sqlite://{tmp_path}/own.db") as customers:
+        await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+        answers = [await customers.edit_profile("BP", payment_method="Credit Card", card=card)]
+        answers.append(await customers.edit_profile("BP", payment_method="Automatic Debit", card=None, debit=debit))
+        answers.append(await customers.edit_profile("BP", debit={"routing_number": None}))
+        assert [answer.outcome for answer in answers] == [OK, OK, FAILED]
+        pending = await customers.suite.updates.ListCustomerUpdates(ListCustomerUpdatesRequest())
+    kept = all_bytes(tmp_path)
+    assert b"CUST_UPDATE" not in kept and b"plan_step" in kept
+    said = caplog.text + str(answers) + str(pending)
+    for secret in secrets:
+        assert secret.encode() not in kept
+        assert secret not in said
+
+
+def all_bytes(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())

@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from libs.errors import O2CError, Reason
-from libs.plan.model import Ref
 from services.customer_sync.domain.model import Entity, EntityOutcome
-from services.customer_sync.domain.outcome import StepFate
+from services.customer_sync.domain.outcome import StepFate, bound
 from services.customer_sync.domain.update.model import UpdateOutcome, UpdatePlan
 
 PASSING_CODES: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"})
@@ -66,11 +65,7 @@ def _entity(entity: Entity, fates: Mapping[str, StepFate], bindings: Mapping[str
     skipped = fates.get(entity.step_key) is StepFate.NOT_MADE
     return replace(
         entity,
-        common_id=_bound(entity.common_id, bindings),
-        brm_id=_bound(entity.brm_id, bindings),
+        common_id=bound(entity.common_id, bindings),
+        brm_id=bound(entity.brm_id, bindings),
         outcome=EntityOutcome.SKIPPED if skipped else entity.outcome,
     )
-
-
-def _bound(value: str | Ref, bindings: Mapping[str, Any]) -> str:
-    return str(bindings.get(value.name, "")) if isinstance(value, Ref) else value
