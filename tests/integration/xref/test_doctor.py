@@ -20,15 +20,24 @@ from libs.config import BillingSystem
 from libs.grpckit.status import from_rpc_error, from_status
 from libs.pb.xref.v1 import maintenance_pb2 as pb
 from libs.pb.xref.v1 import xref_pb2
+from libs.xref.brm_objects import BrmClass
 from libs.xref.model import Mode, XrefKey, XrefWrite
 from sandbox.testing import running_sandbox
 from services.xref import brm_reader
 from services.xref.doctor_store import DoctorStore
+from services.xref.domain.doctor import BrmObject
 
 
 @pytest.fixture
 async def house(database_url: str) -> AsyncIterator[Clinic]:
     async with clinic(database_url) as ready:
+        yield ready
+
+
+@pytest.fixture
+async def lone(tmp_path: Path) -> AsyncIterator[Clinic]:
+    """On SQLite alone, for what does not depend on the database."""
+    async with clinic(f"sqlite://{tmp_path}/x.db") as ready:
         yield ready
 
 
@@ -89,8 +98,8 @@ async def test_a_finding_that_no_longer_holds_is_refused_and_nothing_is_written(
     assert set(await refused_findings(house, findings)) == {"XREF_VERSION_CONFLICT"}
 
 
-async def test_a_value_that_has_come_alive_is_not_removed(house: Clinic) -> None:
-    (made,) = await house.customers(1)
+async def test_a_value_that_has_come_alive_is_not_removed(lone: Clinic) -> None:
+    (made,) = await lone.customers(1)
     claim = pb.Finding(
         kind=pb.FINDING_KIND_DANGLING,
         system="BRM_01",
@@ -100,28 +109,28 @@ async def test_a_value_that_has_come_alive_is_not_removed(house: Clinic) -> None
         value=made.account,
         repair=pb.REPAIR_ACTION_REMOVE,
     )
-    assert await refused_findings(house, [claim]) == ["XREF_VERSION_CONFLICT"]
+    assert await refused_findings(lone, [claim]) == ["XREF_VERSION_CONFLICT"]
 
 
-async def test_a_repair_that_does_not_fit_its_finding_is_refused(house: Clinic) -> None:
-    await house.orphan()
-    findings = await house.examined()
+async def test_a_repair_that_does_not_fit_its_finding_is_refused(lone: Clinic) -> None:
+    await lone.orphan()
+    findings = await lone.examined()
     service = next(finding for finding in findings if finding.table == ASSET)
-    assert await refused_findings(house, [service]) == ["XREF_MODE_INVALID"]  # a person has to say whose service it is
+    assert await refused_findings(lone, [service]) == ["XREF_MODE_INVALID"]  # a person has to say whose service it is
     account = next(finding for finding in findings if finding.table == ACCOUNT)
     account.repair = pb.REPAIR_ACTION_REMOVE
-    assert await refused_findings(house, [account]) == ["XREF_MODE_INVALID"]
+    assert await refused_findings(lone, [account]) == ["XREF_MODE_INVALID"]
     account.repair, account.system = pb.REPAIR_ACTION_ADD_ROW, "BRM_09"
-    assert await refused_findings(house, [account]) == ["ROUTE_SYSTEM_UNKNOWN"]
+    assert await refused_findings(lone, [account]) == ["ROUTE_SYSTEM_UNKNOWN"]
     account.system, account.table = "BRM_01", "SALESORDER_ID"
-    assert await refused_findings(house, [account]) == ["XREF_TABLE_UNKNOWN"]
+    assert await refused_findings(lone, [account]) == ["XREF_TABLE_UNKNOWN"]
     account.kind = 99  # type: ignore[assignment]
-    found = await refusal(house.service.maintenance.Repair(pb.RepairRequest(findings=[service, account, pb.Finding()])))
+    found = await refusal(lone.service.maintenance.Repair(pb.RepairRequest(findings=[service, account, pb.Finding()])))
     assert [(reason, field) for reason, field, _ in found] == [
         ("XREF_MODE_INVALID", "findings[1].kind"),
         ("XREF_MODE_INVALID", "findings[2].kind"),
     ]
-    found = await refusal(house.service.maintenance.Repair(pb.RepairRequest(findings=[service] * 1001)))
+    found = await refusal(lone.service.maintenance.Repair(pb.RepairRequest(findings=[service] * 1001)))
     assert [(reason, field) for reason, field, _ in found] == [("XREF_BATCH_TOO_LARGE", "findings")]
 
 
@@ -135,10 +144,10 @@ async def test_a_repair_is_in_the_history_with_who_and_why(house: Clinic) -> Non
     assert (change.origin.service, change.origin.reason) == ("operator", "doctor")
 
 
-async def test_one_of_two_crossed_rows_alone_is_not_moved(house: Clinic) -> None:
-    await house.crossed()
-    one, _ = await house.examined()
-    assert await refused_findings(house, [one]) == ["XREF_TARGET_OCCUPIED"]
+async def test_one_of_two_crossed_rows_alone_is_not_moved(lone: Clinic) -> None:
+    await lone.crossed()
+    one, _ = await lone.examined()
+    assert await refused_findings(lone, [one]) == ["XREF_TARGET_OCCUPIED"]
 
 
 async def test_a_run_goes_on_behind_its_cursor_without_repeating_itself(house: Clinic) -> None:
@@ -156,15 +165,15 @@ async def test_a_run_goes_on_behind_its_cursor_without_repeating_itself(house: C
         assert first + await house.examined(cursor=cursor) == whole
 
 
-async def test_only_the_tables_asked_for_are_reported(house: Clinic) -> None:
+async def test_only_the_tables_asked_for_are_reported(lone: Clinic) -> None:
     planted: Report = set()
     for plant in FAULTS:
-        planted |= await plant(house)
+        planted |= await plant(lone)
     for table in (ACCOUNT, PROFILE, ASSET):
-        assert seen(await house.examined(tables=[table])) == {each for each in planted if each[1] == table}
+        assert seen(await lone.examined(tables=[table])) == {each for each in planted if each[1] == table}
 
 
-async def test_what_cannot_be_examined_is_refused_by_name(house: Clinic) -> None:
+async def test_what_cannot_be_examined_is_refused_by_name(lone: Clinic) -> None:
     cases = {
         "ROUTE_SYSTEM_UNKNOWN system": {"system": "BRM_09"},
         "XREF_TABLE_UNKNOWN tables[1]": {"tables": [ACCOUNT, "NO_TABLE"]},
@@ -173,7 +182,7 @@ async def test_what_cannot_be_examined_is_refused_by_name(house: Clinic) -> None
         "PAGE_TOKEN_INVALID cursor": {"cursor": "x"},
     }
     for expected, more in cases.items():
-        stream = house.service.maintenance.Reconcile(pb.ReconcileRequest(**{"system": "BRM_01", **more}))
+        stream = lone.service.maintenance.Reconcile(pb.ReconcileRequest(**{"system": "BRM_01", **more}))
         ((reason, field, _),) = await refusal(stream.read())
         assert f"{reason} {field}" == expected
 
@@ -186,49 +195,49 @@ async def test_a_service_without_an_endpoint_serves_and_says_so(tmp_path: Path) 
         assert "no endpoint" in message
 
 
-async def test_a_brm_that_is_down_ends_the_run_by_name(house: Clinic) -> None:
-    await house.customers(1)
-    fault = house.brm().faults.add({"action": "http_503", "match": {"opcode": "PCM_OP_SEARCH"}})
-    stream = house.service.maintenance.Reconcile(pb.ReconcileRequest(system="BRM_01"))
+async def test_a_brm_that_is_down_ends_the_run_by_name(lone: Clinic) -> None:
+    await lone.customers(1)
+    fault = lone.brm().faults.add({"action": "http_503", "match": {"opcode": "PCM_OP_SEARCH"}})
+    stream = lone.service.maintenance.Reconcile(pb.ReconcileRequest(system="BRM_01"))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         async for _ in stream:
             pass
     assert from_rpc_error(caught.value).violations[0].reason == "BRM_UNAVAILABLE"
-    house.brm().faults.remove(fault.id)
-    assert await house.examined() == []
+    lone.brm().faults.remove(fault.id)
+    assert await lone.examined() == []
 
 
-async def test_a_value_of_a_schema_that_does_not_exist_dangles(house: Clinic) -> None:
-    await import_rows(house.service, [row(COMMON="g1", SEBL_01="1-1", BRM_01="0.0.0.77 /account 5 0")])
-    await import_rows(house.service, [row(COMMON="g2", SEBL_01="1-2", BRM_01="no id at all")])
-    await import_rows(house.service, [row(COMMON="g3", SEBL_01="1-3", BRM_01="0.0.0.1 /billinfo 5 0")])
-    findings = await house.examined()
+async def test_a_value_of_a_schema_that_does_not_exist_dangles(lone: Clinic) -> None:
+    await import_rows(lone.service, [row(COMMON="g1", SEBL_01="1-1", BRM_01="0.0.0.77 /account 5 0")])
+    await import_rows(lone.service, [row(COMMON="g2", SEBL_01="1-2", BRM_01="no id at all")])
+    await import_rows(lone.service, [row(COMMON="g3", SEBL_01="1-3", BRM_01="0.0.0.1 /billinfo 5 0")])
+    findings = await lone.examined()
     assert seen(findings) == {
         ("DANGLING", ACCOUNT, each) for each in ("0.0.0.77 /account 5 0", "no id at all", "0.0.0.1 /billinfo 5 0")
     }
-    assert await house.repaired(findings) == ["changed"] * 3
-    assert await house.examined() == []
+    assert await lone.repaired(findings) == ["changed"] * 3
+    assert await lone.examined() == []
 
 
-async def test_a_value_of_another_instance_goes_where_it_belongs(house: Clinic) -> None:
-    await house.wrong_instance()
-    (finding,) = await house.examined()
+async def test_a_value_of_another_instance_goes_where_it_belongs(lone: Clinic) -> None:
+    await lone.wrong_instance()
+    (finding,) = await lone.examined()
     assert finding.repair == pb.REPAIR_ACTION_MOVE_COLUMN
-    assert await house.repaired([finding]) == ["changed"]
+    assert await lone.repaired([finding]) == ["changed"]
     key = XrefKey(ACCOUNT, "COMMON", finding.key)
-    values = (await house.service.xref.lookup([key]))[key]
+    values = (await lone.service.xref.lookup([key]))[key]
     assert (values.value("BRM_01"), values.value("BRM_02")) == ("", finding.value)
-    assert await house.examined() == await house.examined("BRM_02") == []
+    assert await lone.examined() == await lone.examined("BRM_02") == []
 
 
-async def test_where_an_own_object_exists_it_takes_the_place_of_the_foreign_value(house: Clinic) -> None:
-    (made,) = await house.customers(1)
+async def test_where_an_own_object_exists_it_takes_the_place_of_the_foreign_value(lone: Clinic) -> None:
+    (made,) = await lone.customers(1)
     foreign = made.account.replace("0.0.0.1", "0.0.0.2")
-    await house.write(XrefWrite(ACCOUNT, "COMMON", made.number, "BRM_01", foreign, Mode.UPDATE))
-    (finding,) = await house.examined()
+    await lone.write(XrefWrite(ACCOUNT, "COMMON", made.number, "BRM_01", foreign, Mode.UPDATE))
+    (finding,) = await lone.examined()
     assert (finding.kind, finding.proposed_value) == (pb.FINDING_KIND_WRONG_INSTANCE, made.account)
-    assert await house.repaired([finding, finding]) == ["changed", "same"]
-    assert await house.examined() == []
+    assert await lone.repaired([finding, finding]) == ["changed", "same"]
+    assert await lone.examined() == []
 
 
 async def test_instances_that_share_a_database_number_are_told_apart_by_what_they_hold(tmp_path: Path) -> None:
@@ -245,39 +254,60 @@ async def test_instances_that_share_a_database_number_are_told_apart_by_what_the
             assert await first.repaired(wrong) == ["changed"]
 
 
-async def test_what_a_flow_links_during_a_run_is_no_fault(house: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_flow_links_during_a_run_is_no_fault(lone: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     """A customer is recorded after the values were read and before BRM is: its objects are found, and looked at again."""
-    await house.customers(2)
-    made = house.create()
+    await lone.customers(2)
+    made = lone.create()
     load = DoctorStore.load
 
     async def load_and_link(self: DoctorStore, *given: Any) -> None:
         await load(self, *given)
-        await house.known(made)
+        await lone.known(made)
 
     monkeypatch.setattr(DoctorStore, "load", load_and_link)
-    assert await house.examined() == []
+    assert await lone.examined() == []
 
 
-async def test_objects_of_several_schemas_are_compared_as_one(house: Clinic) -> None:
-    """Only the configured schema is read when no other occurs; a schema that is asked for and missing is an error."""
-    await house.customers(1)
-    assert await house.examined(db_numbers=["0.0.0.1"]) == []
-    stream = house.service.maintenance.Reconcile(pb.ReconcileRequest(system="BRM_01", db_numbers=["0.0.0.1", "0.0.0.9"]))
+async def test_a_schema_that_is_asked_for_and_missing_is_an_error(lone: Clinic) -> None:
+    await lone.customers(1)
+    assert await lone.examined(db_numbers=["0.0.0.1"]) == []
+    stream = lone.service.maintenance.Reconcile(pb.ReconcileRequest(system="BRM_01", db_numbers=["0.0.0.1", "0.0.0.9"]))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         async for _ in stream:
             pass
     assert str(from_rpc_error(caught.value).violations[0].reason).startswith("BRM_")
 
 
-async def test_pages_follow_ids_however_they_are_spread(house: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_objects_of_a_second_schema_are_compared_like_those_of_the_first(
+    lone: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sandbox has one schema, so the second one is added where pages are read."""
+    ask = brm_reader.BrmReader._range
+    second = [BrmObject(at, "/account", "0.0.0.3", f"g{at}") for at in (500, 501)]
+
+    async def both(self: brm_reader.BrmReader, system: str, db: str, declared: BrmClass, *of: int) -> list[BrmObject]:
+        if db != "0.0.0.3":
+            return await ask(self, system, db, declared, *of)
+        return [each for each in second if declared.name == "/account" and of[0] <= each.id <= of[1]]
+
+    monkeypatch.setattr(brm_reader.BrmReader, "_range", both)
+    await lone.customers(2)
+    values = {"g500": "0.0.0.3 /account 500 0", "g600": "0.0.0.3 /account 600 0", "g501": "0.0.0.1 /account 999999 0"}
+    await import_rows(lone.service, [row(COMMON=key, SEBL_01=f"1-{key}", BRM_01=value) for key, value in values.items()])
+    assert seen(await lone.examined()) == {
+        ("DANGLING", ACCOUNT, values["g600"]),
+        ("STALE", ACCOUNT, "0.0.0.3 /account 501 0"),
+    }
+
+
+async def test_pages_follow_ids_however_they_are_spread(lone: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(brm_reader, "PAGE", 4)
     monkeypatch.setattr(brm_reader, "WIDTH", 8)
     planted: Report = set()
-    await house.customers(9)
-    planted |= await house.orphan()
-    planted |= await house.dangling()
-    assert seen(await house.examined()) == planted
+    await lone.customers(9)
+    planted |= await lone.orphan()
+    planted |= await lone.dangling()
+    assert seen(await lone.examined()) == planted
 
 
 @settings(max_examples=5, deadline=None)
