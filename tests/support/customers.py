@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
+from libs.brm.poid import Poid
 from libs.dvm import ValueMaps
 from libs.grpckit.enum_names import expand_enums
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
@@ -144,6 +145,8 @@ def after(plan: SyncPlan, facts: Facts | None = None) -> Facts:
         "CUSTOMERPARTY_PAYPROFILEID": "payment_records",
         "NONPAYING_BILLINFO": "nonpaying_units",
         "ACCOUNTGROUP_ID": "account_groups",
+        "PAYMENT_ID": "payments",
+        "LEGALGROUP_ID": "legal_groups",
     }
     found: dict[str, dict[str, str]] = {name: dict(getattr(known, name)) for name in tables.values()}
     number = sum(len(ids) for ids in found.values())
@@ -152,5 +155,27 @@ def after(plan: SyncPlan, facts: Facts | None = None) -> Facts:
             number += 1
             if output.link is not None:
                 found[tables[output.link.table]][output.link.crm_id] = f"0.0.0.1 /object {number} 0"
+        for each in step.gone:
+            del found[tables[each.table]][each.crm_id]
     below = {member: parenting.parent_id for parenting in plan.parentings for member in parenting.member_ids}
-    return Facts(**found, parents={**known.parents, **below})
+    legal = {change.profile_id: change for change in plan.legal_changes}
+    owners = {**known.legal_owners, **{profile_id: change.owner_id for profile_id, change in legal.items()}}
+    return Facts(
+        **found,
+        parents={**known.parents, **below},
+        posted={**known.posted, **{payment.payment_id: payment for payment in plan.payments}},
+        account_payers={**known.account_payers, **dict(plan.account_payers)},
+        legal_owners=owners,
+        legal_accounts={**known.legal_accounts, **{profile_id: change.account_id for profile_id, change in legal.items()}},
+        legal_parents={**known.legal_parents, **{parent.owner_id: parent.profile_id for parent in plan.legal_parents}},
+        legal_members=_members(owners, found["bill_units"]),
+    )
+
+
+def _members(owners: Mapping[str, str], units: Mapping[str, str]) -> dict[str, frozenset[Poid]]:
+    """Legal owner to the units in his group."""
+    members: dict[str, set[Poid]] = {}
+    for profile_id, owner_id in owners.items():
+        if owner_id:
+            members.setdefault(owner_id, set()).add(Poid.parse(units[profile_id]))
+    return {owner_id: frozenset(found) for owner_id, found in members.items()}

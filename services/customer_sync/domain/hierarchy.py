@@ -34,11 +34,10 @@ def wanted_parents(draft: Draft) -> dict[str, str | None]:
     for account_id, parent_id in draft.collation.parents.items():
         if account_id in draft.collation.corporate:
             wanted[account_id] = parent_id
-        elif not draft.facts.parents.get(account_id):
-            if _pays_or_will(draft, account_id, parent_id):
-                wanted[account_id] = parent_id
         elif account_id in draft.collation.repaid and moves_as_a_whole(draft, account_id):
             wanted[account_id] = draft.collation.repaid[account_id]
+        elif not draft.facts.parents.get(account_id) and _pays_or_will(draft, account_id, parent_id):
+            wanted[account_id] = parent_id
     return wanted
 
 
@@ -52,12 +51,10 @@ def _pays_or_will(draft: Draft, account_id: str, parent_id: str) -> bool:
 def moves_as_a_whole(draft: Draft, account_id: str) -> bool:
     """Whether the new payer pays for every service of the account once the order is done (5.3).
 
-    Without service-level balance groups it always does: there is one payer for the account as a whole. With them, services
-    stay with another payer that this order leaves to him, and those that BRM holds and the order does not move. Services of
+    Services stay with another payer that this order leaves to him, and those that BRM holds and the order does not move.
+    Without service-level balance groups BRM has one payer for the account as a whole, and nothing stays there. Services of
     other orders that are not in BRM yet do not count.
     """
-    if not draft.policy.service_level_balance_groups:
-        return True
     payer_id = draft.collation.repaid[account_id]
     here = [line for line in draft.command.lines if line.service_account_id == account_id and line.action not in _GOING]
     if any(CONTRIBUTIONS[line.kind].service_account and line.billing_account_id != payer_id for line in here):

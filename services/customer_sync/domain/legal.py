@@ -52,14 +52,20 @@ class LegalDecision:
 
 
 def ownerships(command: Command, policy: Policy) -> Iterator[Ownership]:
-    """What the contributing lines say; nothing where legal groups are off."""
+    """What the contributing lines say; nothing where legal groups are off.
+
+    The customer account stands in for an owner only where no line of the same billing account names one.
+    """
     if not policy.legal_groups:
         return
+    lines = [line for line in contributing(command, policy) if line.service_account_id]
     stand_in = command.customer_account_id if policy.owner_from_customer_account else ""
-    for line in contributing(command, policy):
-        owner_id = line.owner_account_id or stand_in
-        if line.service_account_id and owner_id:
-            yield Ownership(line, owner_id, bool(line.owner_account_id))
+    owned = {line.billing_account_id for line in lines if line.owner_account_id}
+    for line in lines:
+        if line.owner_account_id:
+            yield Ownership(line, line.owner_account_id, given=True)
+        elif stand_in and line.billing_account_id not in owned:
+            yield Ownership(line, stand_in, given=False)
 
 
 def owners_on(command: Command, policy: Policy) -> tuple[str, ...]:

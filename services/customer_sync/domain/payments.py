@@ -45,7 +45,12 @@ class _Due:
 def draw_payments(draft: Draft) -> None:
     """Judge every payment; those that are to be posted come after everything else, each with a call of its own."""
     before = [step.key for step in draft.steps]
+    named: dict[str, PostedPayment] = {}
     for payment in draft.command.payments:
+        if payment.payment_id in named:  # the same payment twice on one order is one payment
+            draft.findings.violations.extend(_changes(payment, named[payment.payment_id]))
+            continue
+        named[payment.payment_id] = PostedPayment(payment.payment_id, payment.profile_id, payment.amount, payment.currency)
         due = _judged(draft, payment)
         if due is None:
             continue
@@ -106,7 +111,7 @@ def _changes(payment: Payment, posted: PostedPayment | None) -> Iterator[Violati
         ("billing_profile_id", payment.profile_id, posted.profile_id),
     ):
         if now != was:
-            message = f"payment {payment.payment_id} was posted with {was}; it cannot become {now}"
+            message = f"payment {payment.payment_id} is of {was}; it cannot become {now}"
             yield _violation(Reason.PAYMENT_CHANGE_NOT_ALLOWED, message, payment, field)
 
 
