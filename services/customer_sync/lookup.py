@@ -62,9 +62,9 @@ class Lookup:
         if not wanted:
             return Facts()
         keys = {item: XrefKey(item[0], command.source_system, item[1]) for item in wanted}
-        rows, parents, posted = await asyncio.gather(
+        rows, (parents, corporate), posted = await asyncio.gather(
             self._xref.lookup(list(keys.values())),
-            self._memory.parents.of(command.system_id, collation.parents),
+            self._memory.parents.placed(command.system_id, collation.parents),
             self._memory.payments.of(command.system_id, [payment.payment_id for payment in command.payments]),
         )
         found = {item: rows[key] for item, key in keys.items() if rows[key]}
@@ -93,6 +93,7 @@ class Lookup:
             ),
             frequencies=await self._frequencies(surveyed(collation, accounts, units), accounts, command.system_id),
             payees=await self._payees(command, collation, units, payments),
+            corporate=corporate,
             services=await self._services(collation, accounts, parents, policy),
             assets=_assets(found, command.system_id),
         )

@@ -34,6 +34,8 @@ def wanted_parents(draft: Draft) -> dict[str, str | None]:
     for account_id, parent_id in draft.collation.parents.items():
         if account_id in draft.collation.corporate:
             wanted[account_id] = parent_id
+        elif account_id in draft.facts.corporate:
+            continue  # the order names it by id alone; who pays does not move it
         elif account_id in draft.collation.repaid and moves_as_a_whole(draft, account_id):
             wanted[account_id] = draft.collation.repaid[account_id]
         elif not draft.facts.parents.get(account_id) and _pays_or_will(draft, account_id, parent_id):
@@ -89,7 +91,8 @@ def _draw(draft: Draft, change: GroupChange, changes: tuple[GroupChange, ...]) -
         )
     if named:
         parent_id = "" if change.action is GroupAction.LEAVE else change.parent_id
-        draft.parentings.append(Parenting(change.key, parent_id, named))
+        corporate = named[0] in draft.collation.corporate
+        draft.parentings.append(Parenting(change.key, parent_id, named, corporate))
 
 
 def _earlier(change: GroupChange, changes: tuple[GroupChange, ...]) -> list[str]:

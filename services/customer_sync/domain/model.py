@@ -211,6 +211,8 @@ class Facts:
     """Account to the bill frequencies of its units that pay for themselves, in months, where the order adds to them."""
     payees: Mapping[str, Payee] = field(default_factory=dict)
     """Bill units of payments whose profile is on no line of the order."""
+    corporate: frozenset[str] = frozenset()
+    """Accounts that an earlier order or edit put into a corporate hierarchy: who pays does not move them."""
     services: Mapping[str, tuple[Service, ...]] = field(default_factory=dict)
     """Services of the accounts whose payer the order changes, where that decides about their parent (5.3)."""
     assets: Mapping[str, frozenset[Poid]] = field(default_factory=dict)
@@ -300,6 +302,8 @@ class Parenting:
     step_key: str
     parent_id: str
     member_ids: tuple[str, ...]
+    corporate: bool = False
+    """Whether they stand there because the CRM's hierarchy says so."""
 
 
 @dataclass(frozen=True, slots=True)

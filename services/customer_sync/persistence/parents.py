@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from sqlalchemy import BigInteger, Text
+from sqlalchemy import BigInteger, Boolean, Text
 from sqlmodel import Field, SQLModel
 
 from libs.db import Database, Statement, Transaction
@@ -25,20 +25,29 @@ class AccountParent(SQLModel, table=True):
     system_id: str = Field(primary_key=True, sa_type=Text)
     account_id: str = Field(primary_key=True, sa_type=Text, description="CRM id")
     parent_account_id: str = Field(sa_type=Text, description="CRM id; empty when it has none")
+    corporate: bool = Field(
+        sa_type=Boolean, description="Whether it stands in a corporate hierarchy; once it does, it stays so"
+    )
     arranged_at: int = Field(sa_type=BigInteger)
 
 
 _FIND: Final = Statement(
-    batch="SELECT p.account_id, p.parent_account_id FROM account_parent AS p JOIN {rows} AS k"
+    batch="SELECT p.account_id, p.parent_account_id, p.corporate FROM account_parent AS p JOIN {rows} AS k"
     " ON p.system_id = k.system_id AND p.account_id = k.account_id",
     columns={"system_id": "text", "account_id": "text"},
 )
 _KEEP: Final = Statement(
-    batch="INSERT INTO account_parent (system_id, account_id, parent_account_id, arranged_at)"
-    " SELECT system_id, account_id, parent_account_id, arranged_at FROM {rows} AS r WHERE true"
+    batch="INSERT INTO account_parent (system_id, account_id, parent_account_id, corporate, arranged_at)"
+    " SELECT system_id, account_id, parent_account_id, corporate, arranged_at FROM {rows} AS r WHERE true"
     " ON CONFLICT (system_id, account_id) DO UPDATE SET parent_account_id = excluded.parent_account_id,"
-    " arranged_at = excluded.arranged_at",
-    columns={"system_id": "text", "account_id": "text", "parent_account_id": "text", "arranged_at": "bigint"},
+    " corporate = account_parent.corporate OR excluded.corporate, arranged_at = excluded.arranged_at",
+    columns={
+        "system_id": "text",
+        "account_id": "text",
+        "parent_account_id": "text",
+        "corporate": "boolean",
+        "arranged_at": "bigint",
+    },
 )
 
 
@@ -56,15 +65,20 @@ class AccountParents:
 
     async def of(self, system_id: str, account_ids: Iterable[str]) -> dict[str, str]:
         """Account to its parent, empty for one that is known to have none; absent when nobody here knows."""
+        return (await self.placed(system_id, account_ids))[0]
+
+    async def placed(self, system_id: str, account_ids: Iterable[str]) -> tuple[dict[str, str], frozenset[str]]:
+        """The same, and which of the accounts stand in a corporate hierarchy."""
         rows = [(system_id, account_id) for account_id in sorted(set(account_ids))]
-        return {row[0]: row[1] for row in await self._db.all(_FIND, rows=rows)} if rows else {}
+        found = await self._db.all(_FIND, rows=rows) if rows else []
+        return {row[0]: row[1] for row in found}, frozenset(row[0] for row in found if row[2])
 
     @staticmethod
     def keeping(system_id: str, parentings: Iterable[Parenting]) -> Callable[[Transaction], Awaitable[None]] | None:
         """Writes, inside a transaction, who was put below whom; later parentings of an account win."""
         now = time.time_ns() // 1000
-        parents = {member: each.parent_id for each in parentings for member in each.member_ids}
-        rows = sorted((system_id, member, parent_id, now) for member, parent_id in parents.items())
+        latest = {member: each for each in parentings for member in each.member_ids}
+        rows = sorted((system_id, member, each.parent_id, each.corporate, now) for member, each in latest.items())
         if not rows:
             return None
 

@@ -58,8 +58,13 @@ CHANGES = {
     "payer_changed": customers.planned(customers.order([customers.bundle(1, "SA1", "BA2", "BP2", **MOVING)]), AFTER_BASE),
     "payments": customers.planned(
         customers.order(
-            [customers.bundle(1, "ANN", "ANN", "BP")],
-            payments=[paid("PAY-1", "CASH"), paid("PAY-2", "CHECK", reference="CHK-77")],
+            [customers.bundle(1, "ANN", "ANN", "BP"), customers.bundle(2, "CARLA", "CARLA", "BP-CARD")],
+            profiles=[customers.profile("BP", "ANN"), CARD],
+            payments=[
+                paid("PAY-1", "CASH"),
+                paid("PAY-2", "CHECK", reference="CHK-77"),
+                paid("PAY-3", "CREDIT_CARD", billing_profile_id="BP-CARD"),
+            ],
         )
     ),
     "legal_owner": customers.planned(

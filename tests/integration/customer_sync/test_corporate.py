@@ -89,6 +89,19 @@ async def test_a_new_account_below_an_employee_comes_with_the_order_that_include
     assert (view.linked("LILY"), view.linked("JENNIFER")) == (("JENNIFER", set()), ("IT", {"CHARLES", "LILY"}))
 
 
+async def test_a_new_payer_does_not_move_an_account_that_stands_in_a_corporate_hierarchy(suite: Suite) -> None:
+    """Though the order names everybody by id alone and so does not say that they are companies."""
+    await amelia_is_there(suite)
+    other = [{"account_id": "AMELIA"}, {"account_id": "ACME"}]
+    prior = {"billing_account_id": "ACCOUNTING", "billing_profile_id": "AccBP"}
+    line = bundle(1, "AMELIA", "ACME", "AcmeBP", action="UPDATE", prior=prior)
+    profiles = [profile("AcmeBP", "ACME", bill_frequency="Quarterly")]
+    assert (await suite.sync(request(order([line], other, profiles, order_id="ORD-2"), "R2"))).outcome == OK
+    view = await brm_view.look(suite)
+    assert "AMELIA|ACME|AcmeBP -> AcmeBP" in view.units["AMELIA"]
+    assert view.linked("AMELIA") == ("MARKETING", set())
+
+
 @pytest.mark.spec("customer-sync:C17")
 async def test_the_same_order_again_writes_nothing_and_asks_each_system_once(suite: Suite) -> None:
     await amelia_is_there(suite)

@@ -49,13 +49,13 @@ class UpdateDraft(Sheet):
     def _arranged(self) -> tuple[Parenting, ...]:
         if self.survey.parent_id is None:
             return ()
-        return (Parenting("", self.survey.parent_id, (self.survey.account.account_id,)),)
+        return (Parenting("", self.survey.parent_id, (self.survey.account.account_id,), corporate=True),)
 
     def _stood(self) -> tuple[Parenting, ...]:
         account_id, before = self.survey.account.account_id, self.state.parent_id
         if account_id in self.known.links.parents or self.survey.parent_id in (None, before):
             return ()
-        return (Parenting("", before, (account_id,)),)
+        return (Parenting("", before, (account_id,), corporate=True),)
 
     def step(self, key: str, title: str, drawn: tuple[BrmCall, tuple[Yield, ...]], lane: str) -> None:
         """Add a call, to be made once those before it have succeeded. ``lane`` is the account written to."""
