@@ -142,7 +142,8 @@ _NEWS: Final = frozenset((EntityOutcome.CREATED, EntityOutcome.LINKED, EntityOut
 
 def _outcome(sync: SyncPlan, result: RunResult) -> Outcome:
     fates = {key: fate_of(step) for key, step in result.steps.items()}
-    return executed(sync, fates, result.bindings, dict(result.errors))
+    unknown = {key for key, step in result.steps.items() if step.state is StepState.UNKNOWN}
+    return executed(sync, fates, result.bindings, dict(result.errors), unknown)
 
 
 def fate_of(step: StepResult) -> StepFate:

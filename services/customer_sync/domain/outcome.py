@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -60,26 +60,34 @@ def planned(sync: SyncPlan) -> Outcome:
 
 
 def executed(
-    sync: SyncPlan, fates: Mapping[str, StepFate], bindings: Mapping[str, Any], errors: Mapping[str, O2CError]
+    sync: SyncPlan,
+    fates: Mapping[str, StepFate],
+    bindings: Mapping[str, Any],
+    errors: Mapping[str, O2CError],
+    unknown: Set[str] = frozenset(),
 ) -> Outcome:
-    """The outcome of execution: names become ids, objects of failed steps are skipped. ``errors`` go by step."""
+    """The outcome of execution: names become ids, objects of failed steps are skipped. ``errors`` go by step; ``unknown`` are
+    the steps that may have happened all the same."""
     entities = tuple(_entity(entity, fates, bindings) for entity in sync.entities)
     payments = {payment.step_key: payment for payment in sync.payments}
-    told = tuple(_error(error, payments.get(key)) for key, error in errors.items())
+    told = tuple(_error(error, payments.get(key), is_unknown=key in unknown) for key, error in errors.items())
     return Outcome(sync.plan.system_id, entities, sync.warnings, told)
 
 
-def _error(error: O2CError, payment: PostedPayment | None) -> O2CError:
-    """A payment that BRM refused is declined, whatever BRM calls it; all errors of a payment name it."""
+def _error(error: O2CError, payment: PostedPayment | None, *, is_unknown: bool) -> O2CError:
+    """A payment that BRM refused is declined, whatever BRM calls it; one that BRM cannot be asked about is of unknown outcome,
+    whatever the question failed with. All errors of a payment name it."""
     if payment is None:
         return error
     metadata = {"payment_id": payment.payment_id, "billing_profile_id": payment.profile_id}
-    return O2CError(*(_of_payment(each, metadata) for each in error.violations), retry_after=error.retry_after)
+    if is_unknown:
+        return O2CError(*(_of_payment(each, Reason.PAYMENT_OUTCOME_UNKNOWN, metadata) for each in error.violations))
+    named = {Reason.BRM_REJECTED: Reason.PAYMENT_DECLINED}
+    told = (_of_payment(each, named.get(each.reason, each.reason), metadata) for each in error.violations)
+    return O2CError(*told, retry_after=error.retry_after)
 
 
-def _of_payment(violation: Violation, metadata: Mapping[str, str]) -> Violation:
-    declined = violation.reason is Reason.BRM_REJECTED
-    reason = Reason.PAYMENT_DECLINED if declined else violation.reason
+def _of_payment(violation: Violation, reason: Reason, metadata: Mapping[str, str]) -> Violation:
     message = f"payment {metadata['payment_id']}: {violation.message}"
     return replace(violation, reason=reason, message=message, metadata={**violation.metadata, **metadata})
 

@@ -143,3 +143,20 @@ async def test_no_payment_is_posted_while_a_customer_of_the_order_is_missing(sui
     await suite.brm.remove_fault(fault["id"])
     assert (await suite.sync(request(document, "R1"))).outcome == pb.SYNC_OUTCOME_OK
     assert list(await posted(suite)) == ["SEBL_01:P1"]
+
+
+async def test_a_payment_of_unknown_fate_is_said_to_be_so_and_never_posted_twice(suite: Suite) -> None:
+    """The answer is lost, and BRM cannot be asked either; later it can."""
+    lost = await suite.brm.add_fault("drop_after", times=1, opcode="PCM_OP_PYMT_COLLECT")
+    blind = await suite.brm.add_fault("err:PIN_ERR_PERMISSION_DENIED", opcode="PCM_OP_READ_OBJ")
+    asked = request(denise(payment("P1", "BP-M")), "R1")
+    answer = await suite.sync(asked)
+    assert answer.outcome == pb.SYNC_OUTCOME_ACCOUNTS_OK_PAYMENT_FAILED
+    (violation,) = from_status(answer.errors[0]).violations
+    assert (violation.reason, violation.metadata["payment_id"]) == ("PAYMENT_OUTCOME_UNKNOWN", "P1")
+    for fault in (lost, blind):
+        await suite.brm.remove_fault(fault["id"])
+    again = await suite.sync(asked)
+    assert (again.outcome, again.replayed) == (pb.SYNC_OUTCOME_OK, False)
+    assert await posted(suite) == {"SEBL_01:P1": "BP-M -25.00"}
+    assert (await suite.opcodes()).count("PYMT_COLLECT") == 1
