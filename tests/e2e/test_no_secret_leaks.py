@@ -65,16 +65,30 @@ class Canaries:
     account: str = field(default_factory=lambda: digits(13))
     routing: str = field(default_factory=lambda: digits(9))
 
-    def patterns(self) -> Iterator[tuple[str, re.Pattern[bytes]]]:
+    def traces(self) -> Iterator[Trace]:
         """What must not be found: long numbers in any encoding, short ones where they stand for themselves."""
         for name, value in (("card", self.card), ("account", self.account), ("routing", self.routing)):
             for form in encodings(value.encode()):
-                yield name, re.compile(re.escape(form))
+                yield Trace(name, form)
         for name, value in (("code", self.code), ("expiry", f"{self.month:02d}{self.year % 100:02d}")):
             # Four digits occur by chance in times and ids, so: alone between quotes, or after the name of their field.
             names = "SECURITY_ID|DEBIT_EXP|security_?[cC]ode|expiry"
-            yield name, re.compile(rf"""["'>]{value}["'<]|(?:{names})\W[^\n]{{0,30}}\b{value}\b""".encode())
-        yield "year", re.compile(rf"expiry_?[yY]ear\W{{1,5}}{self.year}".encode())
+            pattern = rf"""["'>]{value}["'<]|(?:{names})\W[^\n]{{0,30}}\b{value}\b"""
+            yield Trace(name, value.encode(), re.compile(pattern.encode()))
+        yield Trace("year", str(self.year).encode(), re.compile(rf"expiry_?[yY]ear\W{{1,5}}{self.year}".encode()))
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One form in which a secret would show."""
+
+    name: str
+    form: bytes
+    where: re.Pattern[bytes] | None = None
+    """What it must stand in to count; looked at only where the form occurs at all."""
+
+    def is_in(self, content: bytes) -> bool:
+        return self.form in content and (self.where is None or self.where.search(content) is not None)
 
 
 def encodings(value: bytes) -> Iterator[bytes]:
@@ -98,7 +112,7 @@ def test_the_search_finds_a_number_however_it_is_wrapped() -> None:
         f"security_code: {kept.code}".encode(),
         kept.card.encode().hex().encode(),
     ):
-        assert any(pattern.search(wrapped) for _, pattern in kept.patterns()), wrapped
+        assert any(trace.is_in(wrapped) for trace in kept.traces()), wrapped
 
 
 def order_with(secrets: Canaries, suffix: str) -> Order:
@@ -177,8 +191,8 @@ class Witness:
 
     def leaks(self) -> set[tuple[str, str]]:
         """(secret, place) of every find."""
-        patterns = [named for secrets in self.told for named in secrets.patterns()]
-        return {(name, place) for place, content in self.places() for name, pattern in patterns if pattern.search(content)}
+        traces = [trace for secrets in self.told for trace in secrets.traces()]
+        return {(trace.name, place) for place, content in self.places() for trace in traces if trace.is_in(content)}
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +317,6 @@ def test_a_new_card_of_an_existing_profile_reaches_billing_and_nobody_else(witne
         assert answer.outcome == customer_sync_pb2.SYNC_OUTCOME_OK, answer
     records = witness.running.clients.sandbox("BRM_01").objects("/payinfo", limit=1_000)
     assert changed.billing_profiles[0].card.number[-4:] in str(records)
-    look_at(witness, order)
     assert witness.leaks() == set()
 
 
