@@ -15,9 +15,16 @@ from libs.xref.rows import Rows, StoredRow
 from services.xref.brm_reader import BrmReader
 from services.xref.doctor_scratch import Scratch
 from services.xref.doctor_store import DoctorStore, tables_with
+from services.xref.domain.diagnosis import (
+    Absent,
+    Unreferenced,
+    judge_absent,
+    judge_crossed,
+    judge_doubled,
+    judge_unreferenced,
+)
 from services.xref.domain.doctor import (
     NOWHERE,
-    Absent,
     BrmObject,
     Finding,
     FindingKind,
@@ -26,13 +33,8 @@ from services.xref.domain.doctor import (
     RowNow,
     Stage,
     Suspect,
-    Unreferenced,
     Values,
     absent,
-    judge_absent,
-    judge_crossed,
-    judge_doubled,
-    judge_unreferenced,
     key_columns,
     merge,
     poid_of,
