@@ -90,6 +90,8 @@ class Aggregator:
                     await self.run_due()
             except O2CError as error:  # the store or the cross-references are away; rows wait
                 _log.warning("updates that are due could not be made", extra={"error": str(error)})
+            except Exception:  # this loop has no caller to tell, and must not end
+                _log.exception("updates that are due could not be made")
             await asyncio.sleep(self.poll_seconds)
 
     async def _store(self, updates: Sequence[CustomerUpdate], answer: Answer, due_at: int) -> list[Pending]:
@@ -142,13 +144,17 @@ class Aggregator:
         """The account in every instance the row is for. One that fails does not hold the others."""
         changes = tuple(events[row.source_system, row.account_id].values())
         update = CustomerUpdate(row.source_system, row.account_id, changes)
-        made = await asyncio.gather(
-            *(
-                self.executor.execute(update, work.families[row.account_id], system_id, row.generation)
-                for system_id in work.targets.get(row, ())
-            )
-        )
-        return [*work.refusals.get(row, ()), *made]
+        made = (self._update_one(row, update, work, system_id) for system_id in work.targets.get(row, ()))
+        return [*work.refusals.get(row, ()), *await asyncio.gather(*made)]
+
+    async def _update_one(self, row: Pending, update: CustomerUpdate, work: _Work, system_id: str) -> UpdateOutcome:
+        family = work.families[row.account_id]
+        try:
+            return await self.executor.execute(update, family, system_id, row.generation)
+        except Exception:  # an account that nobody can handle must not hold those claimed with it
+            _log.exception("unexpected error in an update", extra={"account_id": row.account_id, "system": system_id})
+            error = O2CError.of(Reason.INTERNAL_ERROR, "unexpected error; the log has it under this account")
+            return refused(row.account_id, system_id, error)
 
     async def _settle(
         self, row: Pending, outcomes: Sequence[UpdateOutcome], events: Mapping[tuple[str, str], Mapping[str, Change]]

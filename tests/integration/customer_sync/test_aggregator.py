@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -29,6 +30,7 @@ from libs.pb.customer_sync.v1 import customer_update_pb2 as pb
 from libs.plan.journal import Answer
 from services.customer_sync.aggregator import CLAIM_SECONDS, Aggregator
 from services.customer_sync.domain.update.model import CustomerUpdate, UpdateOutcome
+from services.customer_sync.executor_update import Family, UpdateExecutor
 from services.customer_sync.mappers import to_domain_updates
 
 OK, FAILED = sync.SYNC_OUTCOME_OK, sync.SYNC_OUTCOME_FAILED
@@ -241,6 +243,29 @@ async def test_two_pods_share_what_is_due_and_nothing_is_done_twice(world: World
         first, second = await asyncio.gather(world.aggregator.run_due(), other.run_due())
     assert sorted(each.account_id for each in (*first, *second)) == sorted(names)
     assert await customers.writes(since) == ["CUST_UPDATE_CUSTOMER"] * len(names)
+
+
+class Stumbling(UpdateExecutor):
+    """Meets something nobody thought of."""
+
+    async def execute(self, update: CustomerUpdate, family: Family, system_id: str, generation: str) -> UpdateOutcome:
+        if update.account_id == "ODD":
+            raise KeyError("nobody thought of this")
+        return await super().execute(update, family, system_id, generation)
+
+
+async def test_an_account_that_nobody_can_handle_does_not_hold_the_others(world: World) -> None:
+    customers, known = world.customers, world.aggregator.executor
+    await customers.ordered([bundle(1, "ODD", "ODD", "BP-ODD")])
+    parts = {field.name: getattr(known, field.name) for field in fields(known)}
+    world.aggregator = replace(world.aggregator, executor=Stumbling(**parts))
+    customers.crm.edit_account("ANN", {"primary_contact": {"last_name": "Reed"}})
+    await world.accept(account_event("ODD"), account_event("ANN"))
+    assert len(await world.after(5)) == 3
+    assert (await customers.contact("ANN"))["LAST_NAME"] == "Reed"
+    assert [(each.account_id, list(each.reasons)) for each in await world.pending(in_fallout=True)] == [
+        ("ODD", ["INTERNAL_ERROR"])
+    ]
 
 
 async def test_an_event_during_an_update_makes_another_one(world: World) -> None:

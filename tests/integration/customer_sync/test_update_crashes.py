@@ -32,7 +32,7 @@ STEPS = (
 POINTS = [(at, when) for at in range(len(STEPS)) for when in ("before the call", "after it", "before its outcome is written")]
 
 
-class Death(Exception):
+class Death(BaseException):
     """The process ends here."""
 
 
@@ -132,7 +132,7 @@ async def test_an_update_cut_short_anywhere_is_finished_and_each_effect_is_there
         async with another_aggregator(
             customers, database_url, clock, gateway=mortal_gateway, journal_of=mortal(fate), **options
         ) as dying:
-            with contextlib.suppress(Death, ExceptionGroup):
+            with contextlib.suppress(Death, BaseExceptionGroup):
                 await dying.run_now([update])
             assert fate.over
             fate.over, fate.at = False, -1
