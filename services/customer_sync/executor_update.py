@@ -32,7 +32,7 @@ from services.customer_sync.domain.update.survey import survey_update
 from services.customer_sync.executor import MAX_PLANS, account_key, fate_of
 from services.customer_sync.lookup_update import UpdateLookup
 from services.customer_sync.metrics import BRM_CALLS, REPLANS
-from services.customer_sync.persistence import AccountParents, SentParts
+from services.customer_sync.persistence import AccountParents, AwaitedParents, SentParts
 
 Family = Mapping[str, CrmCustomer]
 """An account, those above it and those right below it, as the CRM has them."""
@@ -67,7 +67,7 @@ class UpdateExecutor:
         """
         try:
             policy = self.targets.policy_of(system_id)
-            work = partial(self._until_settled, update, family, policy, f"update/{generation}/{system_id}")
+            work = partial(self._until_settled, update, family, policy, f"update/{generation}/{update.account_id}/{system_id}")
             return await self.alone.run(_keys(update, family, policy), work)
         except O2CError as error:
             return refused(update.account_id, system_id, error)
@@ -128,6 +128,8 @@ def _closing(decided: UpdatePlan, update: CustomerUpdate, family: Family, lease:
         SentParts.keeping(system_id, marks),
         AccountParents.keeping(system_id, decided.arranged),
     ]
+    if decided.awaits is not None:
+        writes.append(AwaitedParents.keeping(system_id, update.account_id, update.source_system, decided.awaits))
     if not any(writes):
         return None
 

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from libs.db import Database, Transaction
-from services.customer_sync.domain.model import SyncPlan
+from services.customer_sync.domain.model import Entity, EntityKind, EntityOutcome, SyncPlan
+from services.customer_sync.persistence.awaited import AwaitedParents
 from services.customer_sync.persistence.legal import LegalOwners
 from services.customer_sync.persistence.parents import AccountParents
 from services.customer_sync.persistence.payers import AccountPayers
@@ -26,6 +27,7 @@ class Memory:
     parents: AccountParents
     payments: OrderPayments
     sent: SentParts
+    awaited: AwaitedParents
     legal: LegalOwners
     payers: AccountPayers
 
@@ -37,6 +39,7 @@ class Memory:
             await AccountParents.open(db),
             await OrderPayments.open(db),
             await SentParts.open(db),
+            await AwaitedParents.open(db),
             await LegalOwners.open(db),
             await AccountPayers.open(db),
         )
@@ -55,6 +58,7 @@ class Memory:
         parts = (
             AccountParents.keeping(system_id, [each for each in sync.parentings if each.step_key in done]),
             OrderPayments.keeping(system_id, [each for each in sync.payments if each.step_key in done]),
+            AwaitedParents.arrived(system_id, {each.crm_id for each in sync.entities if _arrives(each, done)}),
             SentParts.keeping(system_id, {each.part: each.mark for each in sync.sent if each.step_key in made}),
             AccountPayers.keeping(system_id, sync.account_payers if len(done) == len(sync.plan.steps) else ()),
             LegalOwners.keeping(
@@ -70,3 +74,9 @@ class Memory:
                     await part(tx)
 
         return keep
+
+
+def _arrives(entity: Entity, done: Collection[str]) -> bool:
+    """Whether the object is an account that is in billing from now on."""
+    is_new = entity.kind is EntityKind.ACCOUNT and entity.outcome is EntityOutcome.CREATED
+    return is_new and entity.step_key in done

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
-from customer_edits import Customers, account_event, fields, open_customers, reasons, warnings
+from customer_edits import Customers, account_event, another_aggregator, fields, open_customers, reasons, warnings
 from customers import account, bundle, profile
 
 from libs.brm.poid import Poid
+from libs.clock import SystemClock
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
 
 OK, WARNED, FAILED = sync.SYNC_OUTCOME_OK, sync.SYNC_OUTCOME_OK_WITH_WARNINGS, sync.SYNC_OUTCOME_FAILED
@@ -178,6 +179,23 @@ async def test_a_parent_that_is_not_in_billing_leaves_the_account_alone_and_is_t
     response = await customers.edit("JENNIFER", parent_account_id="NEWDEPT")
     assert (response.outcome, warnings(response)) == (WARNED, {"HIERARCHY_PARENT_NOT_SYNCED"})
     assert await tree(customers, "JENNIFER", "IT") == {"JENNIFER": ("", set()), "IT": ("", set())}
+
+
+async def test_the_order_that_brings_the_parent_to_billing_has_the_waiting_account_linked(
+    database_url: str,
+) -> None:
+    async with open_customers(database_url=database_url) as customers:
+        await in_billing(customers, "JENNIFER")
+        customers.crm.load({"accounts": [employee("IT")]})
+        response = await customers.edit("JENNIFER", parent_account_id="IT")
+        assert warnings(response) == {"HIERARCHY_PARENT_NOT_SYNCED"}
+        await in_billing(customers, "IT")
+        async with another_aggregator(customers, database_url, SystemClock()) as pod:
+            (outcome,) = await pod.run_due()
+            assert (outcome.account_id, outcome.errors) == ("JENNIFER", ())
+            assert await tree(customers, "JENNIFER", "IT") == {"JENNIFER": ("IT", set()), "IT": ("", {"JENNIFER"})}
+            await customers.ordered([bundle(1, "LILY", "LILY", "BP-LILY")], accounts=[employee("LILY")])
+            assert await pod.run_due() == []
 
 
 async def test_a_cycle_in_the_crm_is_refused_and_nothing_is_applied(customers: Customers) -> None:

@@ -43,6 +43,7 @@ class UpdateDraft(Sheet):
             marks=self.survey.marks,
             arranged=self._arranged(),
             relinks=tuple(self.relinks),
+            awaits=self.survey.awaits or (None if self.survey.parent_id is None else ""),
             stood=self._stood(),
         )
 

@@ -83,6 +83,8 @@ class Survey:
     """Those that differ from what was sent."""
     parent_id: str | None = None
     """The account to be below, empty for none; ``None`` when it is so already, or parents do not matter."""
+    awaits: str = ""
+    """The account to be above that is not in billing yet."""
     status: int | None = None
     """BRM's code of the status to come; ``None`` when it is so already, or the status is not synchronised."""
     marks: Mapping[PartKey, str] = field(default_factory=dict)
@@ -156,6 +158,8 @@ class UpdatePlan:
     arranged: tuple[Parenting, ...] = ()
     """Where the account stands in the hierarchy then."""
     relinks: tuple[Relink, ...] = ()
+    awaits: str | None = None
+    """The parent that is not in billing yet, empty for none; ``None`` when that has not changed."""
     stood: tuple[Parenting, ...] = ()
     """Where the account stood before, if that was not written down yet: a move that is cut short must be known for one."""
 

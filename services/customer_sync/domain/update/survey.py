@@ -71,6 +71,7 @@ class _Surveyor:
         name, business_type, currency = self._account_part(account)
         parts = tuple(part for profile in profiles if (part := self._profile_part(profile, account)) is not None)
         parent_id = wanted_parent(account, self.family, self.known, self.policy, self.findings)
+        awaits = account.parent_account_id if parent_id == "" else ""
         if parent_id == self.known.links.parents.get(account.account_id):
             parent_id = None
         status = wanted_status(account, self.update.source_system, self.policy, self.findings)
@@ -84,6 +85,7 @@ class _Surveyor:
             currency=currency,
             profiles=parts,
             parent_id=parent_id,
+            awaits=awaits,
             status=status,
             marks=self.marks,
             notices=(*self.findings.notices, *_deletions(self.update)),
