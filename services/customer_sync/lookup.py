@@ -173,7 +173,8 @@ class Lookup:
         self, collation: Collation, accounts: Mapping[str, str], groups: Mapping[str, str], system_id: str
     ) -> dict[str, str]:
         """Hierarchy groups in BRM, by owner, of those parents that have none in the cross-references."""
-        owners = [each for each in dict.fromkeys(collation.parents.values()) if each in accounts and each not in groups]
+        parents = dict.fromkeys((*collation.parents.values(), *collation.repaid.values()))
+        owners = [each for each in parents if each in accounts and each not in groups]
         searches = [self._gateway.call(system_id, brm.find_group_by_owner(accounts[each])) for each in owners]
         found = [get(answer, "RESULTS[0].POID") for answer in await asyncio.gather(*searches)]
         return {owner: str(poid) for owner, poid in zip(owners, found, strict=True) if poid}
