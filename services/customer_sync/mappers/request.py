@@ -40,6 +40,7 @@ _KINDS: Final = {
     order_pb2.BILLING_TYPE_SPONSORSHIP: LineKind.SPONSORSHIP,
 }
 _ACCOUNT_LEVEL: Final = "/account"
+_PRIOR: Final = ("service_account_id", "billing_account_id", "billing_profile_id", "owner_account_id")
 LONGEST_ID: Final = 240
 """Bytes of an id. Cross-references take 256 characters, BRM's names 255 bytes with a word in front of the id."""
 _NANO: Final = Decimal(1_000_000_000)
@@ -99,6 +100,7 @@ def _unusable_ids(
         yield from _unusable(getattr(order, name), "order", name)
     for account, path in accounts:
         yield from _unusable(account.account_id, path, "account_id")
+        yield from _unusable(account.parent_account_id, path, "parent_account_id")
         yield from _unusable(account.primary_contact.contact_id, path, "primary_contact.contact_id")
         yield from _unusable(account.primary_address.address_id, path, "primary_address.address_id")
     for profile, path in profiles:
@@ -108,6 +110,12 @@ def _unusable_ids(
     for index, line in enumerate(order.lines):
         parts = (line.service_account.account_id, line.billing_account.account_id, line.billing_profile.billing_profile_id)
         yield from _unusable("|".join(parts), "order", f"lines[{index}]")
+        yield from _unusable(line.asset_integration_id, "order", f"lines[{index}].asset_integration_id")
+        for name in _PRIOR:
+            yield from _unusable(getattr(line.prior, name), "order", f"lines[{index}].prior.{name}")
+    for index, payment in enumerate(order.payments):
+        yield from _unusable(payment.payment_id, "order", f"payments[{index}].payment_id")
+        yield from _unusable(payment.billing_profile_id, "order", f"payments[{index}].billing_profile_id")
 
 
 def _unusable(value: str, path: str, field: str) -> Iterator[Violation]:
