@@ -10,7 +10,7 @@ from cli.commands import customer_update
 from cli.connection import CALL_SECONDS, connected
 from cli.customer_views import customer, sync_table
 from cli.output import JsonFlag, errors_by_name, out, show
-from libs.pb.customer_sync.v1 import inspection_pb2
+from libs.pb.customer_sync.v1 import customer_sync_pb2, inspection_pb2
 
 app = typer.Typer(no_args_is_help=True, help="What CRM and billing know of customers; have billing follow the CRM.")
 customer_update.add_to(app)
@@ -34,6 +34,7 @@ def show_customer(account: Account, as_json: JsonFlag = False) -> None:
 def syncs(
     account: Annotated[str, typer.Option(help="Only those that named this CRM account.")] = "",
     about: Annotated[str, typer.Option(help="Only those about this order, account or list.")] = "",
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that failed, told to their callers or not.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many.")] = 50,
     as_json: JsonFlag = False,
 ) -> None:
@@ -42,6 +43,7 @@ def syncs(
     Example: o2c customer syncs --account 1-DENISE
     """
     with errors_by_name(), connected() as clients:
-        asked = inspection_pb2.ListSyncsRequest(page_size=limit, account_id=account, subject_id=about)
+        outcomes = [customer_sync_pb2.SYNC_OUTCOME_FAILED] if failed else []
+        asked = inspection_pb2.ListSyncsRequest(page_size=limit, account_id=account, subject_id=about, outcomes=outcomes)
         answer = clients.inspection.ListSyncs(asked, timeout=CALL_SECONDS)
         show(answer, as_json, lambda: out.print(sync_table(answer.syncs)))

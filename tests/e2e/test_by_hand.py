@@ -188,6 +188,17 @@ def test_the_sandbox_shows_its_objects_events_calls_time_and_invariants(billed: 
     assert "BRM_REJECTED" in billed.run("sandbox", "jobs", "no-such-job", code=1)
 
 
+def test_a_customer_is_shown_from_all_sides_and_what_was_done_about_it(billed: Terminal) -> None:
+    shown = billed.run("customer", "show", "1-MICHELLE")
+    assert "└── 1-MICHELLE" in shown or "├── 1-MICHELLE" in shown, "below Denise, in CRM and billing"
+    (unit,) = billed.json("customer", "show", "1-MICHELLE")["brms"][0]["bill_units"]
+    assert unit["payer_billing_profile_id"] == "BP-DENISE-MICHELLE"
+    (sync,) = billed.json("customer", "syncs", "--account", "1-MICHELLE", "--about", "ORD-1001")["syncs"]
+    assert (sync["outcome"], sync["method"]) == ("SYNC_OUTCOME_OK", "SyncOrderCustomers")
+    assert billed.json("customer", "syncs", "--account", "1-MICHELLE", "--failed") == {}
+    assert "ACCOUNT_NOT_FOUND" in billed.run("customer", "show", "NOBODY", code=1)
+
+
 def test_billing_follows_an_edit_in_the_crm(billed: Terminal) -> None:
     assert "1-DENISE" in billed.run("crm", "accounts")
     assert "o2c customer update 1-DENISE" in billed.run("crm", "edit", "1-DENISE", "primary_contact.last_name=Reed")
