@@ -123,7 +123,7 @@ def plan(
 
     Example: o2c plan examples/order-1-denise-family.json
     """
-    from cli.catalogue import load_products
+    from cli.catalogue import load_customers, load_products
     from cli.connection import CALL_SECONDS, connected_or_throw_away
     from cli.documents import read_order
     from cli.suite import terminate_means_interrupt
@@ -135,6 +135,7 @@ def plan(
         with connected_or_throw_away(lambda text: err.print(f"[dim]{text}[/dim]")) as (clients, throw_away):
             if throw_away:
                 load_products(clients.xref, EXAMPLES / "products.json")
+                load_customers(clients.crm(), EXAMPLES)
             request = oo.SubmitOrderRequest(order=order, validate_only=True)
             answer = clients.intake.SubmitOrder(request, timeout=CALL_SECONDS)
     if as_json:

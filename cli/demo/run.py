@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import grpc
 
-from cli.catalogue import load_products
+from cli.catalogue import load_customers, load_products
 from cli.connection import CALL_SECONDS, Clients
 from cli.demo.checks import Checks
 from cli.demo.expectations import ACCOUNT_TOTALS, BILLS, CHANGE_ORDER_WRITES, FIRST_BILLING, NONPAYING, ORDERS, ExampleOrder
@@ -65,6 +65,7 @@ class Story:
 
     def tell(self) -> None:
         loaded = load_products(self.clients.xref, self.examples / "products.json")
+        load_customers(self.clients.crm(), self.examples)
         self.report(f"{loaded} products cross-referenced")
         for example in ORDERS:
             self.attempt(f"order {example.number}", partial(self.submit, example))

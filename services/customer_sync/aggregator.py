@@ -30,8 +30,13 @@ from services.customer_sync.persistence.pending import EVERYWHERE
 CLAIM_SECONDS: Final = 60.0
 """How long claimed rows are left alone by others. Longer work is safe, too: one writer per account, and plans that find
 nothing left to do."""
+AT_ONCE: Final = 8
+"""Accounts worked on side by side; each asks an instance four things at once at most, and a pool of connections is small."""
 BATCH: Final = 100
 """Accounts worked on at a time, which is one call to the CRM."""
+
+Events = Mapping[tuple[str, str], Mapping[str, Change]]
+"""By (CRM instance, account), each by its id."""
 
 _log = logging.getLogger("o2c.customer_sync")
 
@@ -106,13 +111,13 @@ class Aggregator:
         return rows
 
     async def _work_on(self, rows: Sequence[Pending]) -> list[UpdateOutcome]:
-        events = await self.pending.events(rows)
+        events, slots = await self.pending.events(rows), asyncio.Semaphore(AT_ONCE)
         outcomes: list[UpdateOutcome] = []
         for source_system in dict.fromkeys(row.source_system for row in rows):
             mine = [row for row in rows if row.source_system == source_system]
             work = await self._read(source_system, mine)
             for level in work.levels():
-                made = await asyncio.gather(*(self._update(row, work, events) for row in level))
+                made = await asyncio.gather(*(self._update(row, work, events, slots) for row in level))
                 for row, results in zip(level, made, strict=True):
                     outcomes += results
                     await self._settle(row, results, events)
@@ -138,14 +143,13 @@ class Aggregator:
         refusals = {row: (refused(row.account_id, row.system_id, _unknown(row.account_id)),) for row in gone}
         return _Work(rows, families, {row: each for row, each in targets.items() if row not in gone}, refusals)
 
-    async def _update(
-        self, row: Pending, work: _Work, events: Mapping[tuple[str, str], Mapping[str, Change]]
-    ) -> list[UpdateOutcome]:
+    async def _update(self, row: Pending, work: _Work, events: Events, slots: asyncio.Semaphore) -> list[UpdateOutcome]:
         """The account in every instance the row is for. One that fails does not hold the others."""
         changes = tuple(events[row.source_system, row.account_id].values())
         update = CustomerUpdate(row.source_system, row.account_id, changes)
-        made = (self._update_one(row, update, work, system_id) for system_id in work.targets.get(row, ()))
-        return [*work.refusals.get(row, ()), *await asyncio.gather(*made)]
+        async with slots:
+            made = (self._update_one(row, update, work, system_id) for system_id in work.targets.get(row, ()))
+            return [*work.refusals.get(row, ()), *await asyncio.gather(*made)]
 
     async def _update_one(self, row: Pending, update: CustomerUpdate, work: _Work, system_id: str) -> UpdateOutcome:
         family = work.families[row.account_id]
@@ -156,9 +160,7 @@ class Aggregator:
             error = O2CError.of(Reason.INTERNAL_ERROR, "unexpected error; the log has it under this account")
             return refused(row.account_id, system_id, error)
 
-    async def _settle(
-        self, row: Pending, outcomes: Sequence[UpdateOutcome], events: Mapping[tuple[str, str], Mapping[str, Change]]
-    ) -> None:
+    async def _settle(self, row: Pending, outcomes: Sequence[UpdateOutcome], events: Events) -> None:
         """Keep what failed, forget the rest."""
         later = [self._later(row, each) for each in outcomes if each.errors]
         for each in outcomes:
