@@ -112,10 +112,13 @@ def payer_violations(command: Command, facts: Facts, policy: Policy) -> Iterator
     """V26: all account-level products of an account are paid by the same account, for its life."""
     if not policy.account_level_payer_lock:
         return
-    payers = dict(facts.account_payers)
+    named: dict[str, str] = {}
     for line in account_level_lines(command, policy):
+        first = named.setdefault(line.service_account_id, line.billing_account_id)
         was = line.prior.billing_account_id if line.action in CHANGING else None
-        payer_id = payers.setdefault(line.service_account_id, was or line.billing_account_id)
+        known = facts.account_payers.get(line.service_account_id)
+        others = (each for each in ((known,) if known else (was, first)) if each and each != line.billing_account_id)
+        payer_id = next(others, line.billing_account_id)
         if payer_id != line.billing_account_id:
             message = (
                 f"line {line.line_id} has account {line.billing_account_id} pay for an account-level product of "

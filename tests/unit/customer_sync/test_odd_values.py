@@ -71,3 +71,14 @@ def test_a_group_without_cross_reference_gets_it_once_though_some_join_it_and_ot
     waves(plan)
     keys = [step.key for step in plan.steps if step.key.startswith("accountgroup")]
     assert sorted(keys) == ["accountgroup-members:PA", "accountgroup-moved:PA"]
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["the change first", "the new line first"])
+def test_a_change_of_who_pays_for_account_level_products_is_refused_wherever_it_stands(first: int) -> None:
+    values = {"billing_type": "SUBSCRIPTION", "billing_service_type": "/account"}
+    lines = [
+        bundle(1, "ANN", "ANN", "BP", action="UPDATE", prior={"billing_account_id": "PA"}, **values),
+        bundle(2, "ANN", "ANN", "BP", **values),
+    ]
+    place = f"order.lines[{first}].billing_account"
+    assert refused(order(lines[first:] + lines[:first])) == [(Reason.ACCOUNT_PRODUCT_PAYER_CHANGED, place)]
