@@ -206,6 +206,10 @@ def add_column(
         if like:
             known = clients.xref.ListTables(pb.ListTablesRequest(), timeout=CALL_SECONDS).tables
             wanted |= {each.name: like in each.one_to_many_columns for each in known if like in each.columns}
+        if not wanted:
+            raise typer.BadParameter(
+                f"no table has a column {like}" if like else "say --like or --table", param_hint="'--like'"
+            )
         for name, many in wanted.items():
             request = pb.AddColumnRequest(
                 table=name, column=column, one_to_many=many, validate_only=validate_only, origin=_origin(reason)

@@ -18,14 +18,17 @@ Session::
 Columns are Text, Integer, BigInteger or Boolean; times are epoch microseconds in a BigInteger, JSON is Text. Errors:
 ``O2CError`` STORE_UNAVAILABLE when the database cannot be reached, LOCK_TIMEOUT on contention (both with
 ``retry_after``), :class:`UniqueViolation` when a unique constraint refuses a row.
+
+A new column of an existing table says with ``sa_column_kwargs={"server_default": ...}`` what stands in rows of earlier
+versions; ``create_tables`` adds it. Without that it raises :class:`SchemaError`, and the service does not start.
 """
 
 from libs.db.database import Database, Row, Snapshot, Transaction
-from libs.db.errors import UniqueViolation
+from libs.db.errors import SchemaError, UniqueViolation
 from libs.db.postgresql import PostgresqlDatabase
 from libs.db.sqlite import SqliteDatabase
 from libs.db.statement import Statement, upsert
 
 Database.adapters.update(sqlite=SqliteDatabase, postgresql=PostgresqlDatabase, postgres=PostgresqlDatabase)
 
-__all__ = ["Database", "Row", "Snapshot", "Statement", "Transaction", "UniqueViolation", "upsert"]
+__all__ = ["Database", "Row", "SchemaError", "Snapshot", "Statement", "Transaction", "UniqueViolation", "upsert"]

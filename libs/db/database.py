@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import Table
-from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.schema import CreateIndex, CreateTable, sort_tables
 from sqlmodel import SQLModel
 
 from libs.db.statement import Statement
@@ -110,7 +107,11 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     async def create_tables(self, models: Iterable[type[SQLModel]]) -> None:
-        """Create the tables and indexes that are missing. Idempotent; several processes may do it at once."""
+        """Create the tables, columns and indexes that are missing. Idempotent; several processes may do it at once.
+
+        A table of an earlier version gets the columns it lacks if their models say what stands in old rows
+        (``server_default``); raises :class:`SchemaError`, and changes nothing, if they do not.
+        """
 
     @abc.abstractmethod
     async def close(self) -> None:
@@ -119,14 +120,3 @@ class Database(abc.ABC):
     async def answers(self) -> bool:
         """Whether the database can be asked right now: what a service's readiness depends on. Raises as any read does."""
         return await self.one(PROBE) is not None
-
-
-def ddl(models: Iterable[type[SQLModel]], dialect: Dialect) -> list[str]:
-    """``CREATE … IF NOT EXISTS`` texts, parents before children."""
-    tables: list[Table] = [model.__table__ for model in models]  # type: ignore[attr-defined]
-    texts: list[str] = []
-    for table in sort_tables(tables):
-        texts.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)))
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            texts.append(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)))
-    return texts

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from libs.config.errors import SettingsError
 from libs.errors import O2CError, Reason
 
 RETRY_SECONDS = 1.0
 """When a caller may try again after the store was away or a lock was held too long."""
+
+
+class SchemaError(SettingsError):
+    """The database was made by a version whose tables cannot be brought up to those of this one."""
 
 
 class UniqueViolation(Exception):

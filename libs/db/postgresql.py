@@ -11,7 +11,8 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from sqlmodel import SQLModel
 
-from libs.db.database import PROBE, Database, Row, Snapshot, Transaction, ddl
+from libs.db import schema
+from libs.db.database import PROBE, Database, Row, Snapshot, Transaction
 from libs.db.errors import UniqueViolation, lock_timeout, store_unavailable
 from libs.db.statement import POSTGRESQL, Statement
 
@@ -113,7 +114,11 @@ class PostgresqlDatabase(Database):
             with _translated():
                 async with connection.transaction():
                     await connection.execute("SELECT pg_advisory_xact_lock($1)", DDL_LOCK)
-                    for text in ddl(models, POSTGRESQL):
+                    tables = schema.tables_of(models)
+                    for text in schema.create_texts(tables, POSTGRESQL):
+                        await connection.execute(text)
+                    there = [(row[0], row[1]) for row in await connection.fetch(schema.COLUMNS.postgresql.sql)]
+                    for text in schema.column_texts(tables, there, POSTGRESQL) + schema.index_texts(tables, POSTGRESQL):
                         await connection.execute(text)
 
     async def close(self) -> None:

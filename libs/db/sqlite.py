@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from sqlmodel import SQLModel
 
-from libs.db.database import Database, Row, Snapshot, Transaction, ddl
+from libs.db import schema
+from libs.db.database import Database, Row, Snapshot, Transaction
 from libs.db.errors import UniqueViolation, lock_timeout, store_unavailable
 from libs.db.statement import SQLITE, Statement, as_rows
 from libs.db.writer import Writer
@@ -111,10 +112,17 @@ class SqliteDatabase(Database):
             connection.close()
 
     async def create_tables(self, models: Iterable[type[SQLModel]]) -> None:
-        texts = ddl(models, SQLITE)
+        tables = schema.tables_of(models)
         async with self.begin() as transaction:
-            for text in texts:
-                await transaction.run(Statement(sqlite=text, postgresql=text))
+            await self._change(transaction, schema.create_texts(tables, SQLITE))
+            there = [(table, column) for table, column in await transaction.all(schema.COLUMNS)]
+            await self._change(transaction, schema.column_texts(tables, there, SQLITE))
+            await self._change(transaction, schema.index_texts(tables, SQLITE))
+
+    @staticmethod
+    async def _change(transaction: Transaction, texts: Iterable[str]) -> None:
+        for text in texts:
+            await transaction.run(Statement(sqlite=text, postgresql=text))
 
     async def close(self) -> None:
         await self._writer.close()

@@ -39,6 +39,7 @@ from services.xref.routing_site import RoutingSite, SystemRecord
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
 from services.xref.transfer_store import TransferStore
+from services.xref.upgrade import take_over_changes
 from services.xref.value_map_handlers import ValueMapHandlers
 from services.xref.value_map_store import ValueMapStore, ValueMapVersionRecord
 
@@ -73,6 +74,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         stack.push_async_callback(db.close)
         await db.create_tables([*MODELS, ValueMapVersionRecord, SystemRecord])
         registry, ledger = Registry(db), Ledger(db)
+        await take_over_changes(db, ledger)
         await registry.load()
         if settings.standard_tables:
             codes = [system.code for system in billing_systems if system.kind == "BRM"]

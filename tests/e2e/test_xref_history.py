@@ -70,3 +70,5 @@ def test_a_column_is_added_to_every_table_that_has_another_like_it(terminal: Xre
     assert "BRM_03" in tables[ASSET]["one_to_many_columns"]
     assert "BRM_03" in terminal.run("add-column", "BRM_03", "--table", ACCOUNT)
     assert terminal.run("add-column", "brm_04", "--table", ACCOUNT, code=1).startswith("XREF_VALUE_INVALID column: ")
+    assert "say --like or --table" in terminal.run("add-column", "BRM_04", code=2)
+    assert "no table has a column BRM_09" in terminal.run("add-column", "BRM_04", "--like", "BRM_09", code=2)

@@ -67,7 +67,7 @@ class OrderLineRow(SQLModel, table=True):
     systems: str = Field(sa_type=Text)
     """Space-separated instance codes."""
     decided_by: str = Field(sa_type=Text)
-    evidence: str = Field(sa_type=Text)
+    evidence: str = Field(sa_type=Text, sa_column_kwargs={"server_default": "[[],[]]"})
     """JSON: the instances that were open, and the evidence that was weighed."""
     objects: str = Field(sa_type=Text)
     """JSON list of BRM objects."""
