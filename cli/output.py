@@ -18,7 +18,7 @@ from google.type.money_pb2 import Money
 from rich.console import Console
 from rich.table import Table
 
-from libs.errors import O2CError
+from libs.errors import O2CError, Reason
 from libs.grpckit.status import from_rpc_error
 
 PIPE_WIDTH = 120
@@ -101,6 +101,10 @@ def errors_by_name() -> Iterator[None]:
         raise typer.Exit(1) from error
     except O2CError as error:
         print_error(error)
+        raise typer.Exit(1) from error
+    except UnicodeDecodeError as error:  # text of a file that is being read; messages are decoded by their libraries
+        message = f"the file is not UTF-8 at byte {error.start + 1}"
+        print_error(O2CError.of(Reason.JSON_MALFORMED, message, field="file", line=""))
         raise typer.Exit(1) from error
 
 

@@ -38,13 +38,19 @@ def check(
     """
     from libs.brm.conformance import RULES, Outcome
     from libs.brm.conformance import check as examine
+    from libs.brm.http import split
     from libs.brm.poid import Poid
     from libs.brm.site import load_site
     from libs.brm.transport import Instance
 
-    bought = Poid.parse(product, db) if product else None
-    options = load_site(dialect_file) if dialect_file else {}
-    report = asyncio.run(examine(Instance.of(system, url, db, **options), write=write, product=bought))
+    try:
+        bought = Poid.parse(product, db) if product else None
+        options = load_site(dialect_file) if dialect_file else {}
+        split(url)
+        instance = Instance.of(system, url, db, **options)
+    except ValueError as error:  # of each of these: the message says what is wrong with which
+        raise typer.BadParameter(str(error)) from error
+    report = asyncio.run(examine(instance, write=write, product=bought))
     passed, asked = report.score
     if as_json:
         findings = [asdict(finding) for finding in report.findings]
