@@ -12,7 +12,7 @@ from typing import Any
 from click.testing import Result
 from typer.testing import CliRunner
 
-from cli import main
+from cli import main, output
 from cli.suite import SERVICES, Suite, Supervisor
 
 if not main.app.registered_groups:
@@ -34,8 +34,7 @@ class XrefTerminal:
 
     def command(self, *arguments: str, code: int = 0) -> Result:
         """Any command, which must end with ``code``."""
-        environment = {"O2C_SUITE_FILE": str(self.state_file), "COLUMNS": "200"}
-        done = CliRunner().invoke(main.app, list(arguments), env=environment)
+        done = self._invoke(*arguments)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert done.exit_code == code, done.output
@@ -43,10 +42,18 @@ class XrefTerminal:
 
     def fails(self, *arguments: str) -> str:
         """What a command prints on standard output that says no with exit code 1."""
-        environment = {"O2C_SUITE_FILE": str(self.state_file), "COLUMNS": "200"}
-        done = CliRunner().invoke(main.app, ["xref", *arguments], env=environment)
+        done = self._invoke("xref", *arguments)
         assert done.exit_code == 1, done.output
         return done.stdout
+
+    def _invoke(self, *arguments: str) -> Result:
+        """Run a command in this process, with room for whole tables: the console measured itself when it was imported."""
+        before = output.out.width
+        output.out.width = 200
+        try:
+            return CliRunner().invoke(main.app, list(arguments), env={"O2C_SUITE_FILE": str(self.state_file)})
+        finally:
+            output.out.width = before
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json"))
