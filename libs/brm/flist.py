@@ -34,11 +34,11 @@ def get(flist: Mapping[str, Any], path: str, default: Any = None) -> Any:
     """The value at ``path``, such as ``ACCTINFO[0].POID``; ``default`` where any part is absent."""
     value: Any = flist
     for name, element in _parts(path):
-        if not isinstance(value, Mapping) or name not in value:
+        if not isinstance(value, dict) or name not in value:
             return default
         value = value[name]
         if element is not None:
-            if not isinstance(value, Mapping) or element not in value:
+            if not isinstance(value, dict) or element not in value:
                 return default
             value = value[element]
     return value

@@ -102,7 +102,7 @@ class Writer:
             raise error if error.path.startswith(f"{name}[") else error.within(name) from None
 
     def _array(self, field: _Field, value: Any, out: list[str]) -> None:
-        if not isinstance(value, Mapping) or not all(map(_is_element_id, value)):
+        if not isinstance(value, dict) or not all(map(_is_element_id, value)):
             raise CodecError(f"an array (element id to flist) is expected, not {type(value).__name__}")
         if field.required and not value:
             raise CodecError("required array has no element")
@@ -116,7 +116,7 @@ class Writer:
         if value is None or value == {}:
             out.append(f"{field.opening}{attribute}/>")
             return
-        if not isinstance(value, Mapping) or isinstance(value, Array):
+        if not isinstance(value, dict) or isinstance(value, Array):
             raise CodecError(f"an flist is expected, not {type(value).__name__}")
         assert field.members is not None
         out.append(f"{field.opening}{attribute}>")

@@ -58,7 +58,11 @@ class PostgresqlDatabase(Database):
                 reset=_reset,
                 timeout=ACQUIRE_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
-                server_settings={"lock_timeout": str(LOCK_TIMEOUT_MS), "application_name": "o2c"},
+                server_settings={
+                    "lock_timeout": str(LOCK_TIMEOUT_MS),
+                    "plan_cache_mode": "force_generic_plan",
+                    "application_name": "o2c",
+                },
             )
         return cls(pool)
 

@@ -154,6 +154,7 @@ class _Ready:
 
     step: Step
     bindings: Mapping[str, Any]
+    """Values of references; empty when its call has none, which most calls of a large order have not."""
     _call: BrmCall | None = None
     _mark: str = ""
 
@@ -161,7 +162,7 @@ class _Ready:
     def call(self) -> BrmCall:
         if self._call is None:
             call = self.step.call
-            self._call = BrmCall(call.opcode, bind(call.input, self.bindings), call.flags)
+            self._call = BrmCall(call.opcode, bind(call.input, self.bindings), call.flags) if self.bindings else call
         return self._call
 
     @property
@@ -233,7 +234,7 @@ class _Runner:
         for step in wave:
             made = all(self.results[key].state in (StepState.DONE, StepState.PARTIAL) for key in self.graph[step.key])
             if made and self.needs[step.key] <= bound:
-                ready.append(_Ready(step, self.bindings))
+                ready.append(_Ready(step, self.bindings if self.needs[step.key] else {}))
             else:
                 self.results[step.key] = StepResult(step.key, StepState.SKIPPED)
         return ready

@@ -10,7 +10,7 @@ import asyncio
 import random
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -24,12 +24,12 @@ from services.xref.domain.model import Audit, Obtained, WriteItem, WritePlan, Wr
 from services.xref.domain.planner import plan_writes
 from services.xref.ledger import Entry, Ledger
 from services.xref.metrics import CELLS_ADDED, CELLS_REMOVED, CELLS_REPLACED, COMMON_IDS_CREATED, RACES_LOST
+from services.xref.points import Point, PointReads
 from services.xref.queries import (
     ADD_BESIDE,
     ADD_CELLS,
     CELLS_OF,
     COLUMN_VALUES,
-    POINT,
     READ_ROWS,
     REMOVE,
     REPLACE,
@@ -87,16 +87,18 @@ class XrefRepository:
     row_ids: RowIds
     ledger: Ledger
     _writers: asyncio.Semaphore = field(init=False)
+    _points: PointReads = field(init=False)
 
     def __post_init__(self) -> None:
         # SQLite has one writer with a connection of its own, and the more wait for it the more share its commits.
         self._writers = asyncio.Semaphore(WRITERS if self.db.dialect == "postgresql" else sys.maxsize)
+        self._points = PointReads(self.db)
 
     async def cells(self, key: XrefKey, column: str) -> list[XrefCell]:
         """The cells of one column of one row, in insertion order."""
         ids = self.registry.ids
         ref_column, wanted = ids[key.table, key.ref_column], ids[key.table, column]
-        rows = await self.db.all(POINT, ref_column=ref_column, ref_value=key.ref_value, wanted=wanted)
+        rows = await self._points.read(Point(ref_column, key.ref_value, wanted))
         return [XrefCell(column, value, kind) for value, kind in rows]
 
     async def rows(self, keys: Iterable[XrefKey], *, versions: bool = False) -> Rows:
@@ -287,8 +289,7 @@ class XrefRepository:
             await self._verify(tx, plan)
             versions = await self.ledger.record(tx, [self._entry(change) for change in plan.changes], audit)
             outcomes = tuple(
-                replace(outcome, version=versions[outcome.row_id]) if outcome.row_id in versions else outcome
-                for outcome in plan.outcomes
+                outcome.at(versions[outcome.row_id]) if outcome.row_id in versions else outcome for outcome in plan.outcomes
             )
             if answer_key is not None:
                 await keep_answer(tx, answer_key, outcomes)

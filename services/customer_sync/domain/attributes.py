@@ -43,8 +43,10 @@ _UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 """Characters that no web service carries, and controls that no CRM means."""
 
 
-def _too_long(text: str) -> bool:
-    return len(text) * 4 > LONGEST_TEXT and len(text.encode()) > LONGEST_TEXT
+def _is_sendable(text: str) -> bool:
+    if len(text) * 4 <= LONGEST_TEXT and text.isprintable():  # nearly every text; the rest needs a closer look
+        return True
+    return len(text.encode()) <= LONGEST_TEXT and not _UNSENDABLE.search(text)
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ class Translator:
                     self._untranslated(row, value, f"{path}.{row.crm}", entity, crm_id)
                     continue
                 value = found
-            if _too_long(value) or _UNSENDABLE.search(value):
+            if not _is_sendable(value):
                 self._unsendable(f"{path}.{row.crm}", entity, crm_id)
             filled[row.target] = int(value) if row.number else value
         return filled

@@ -96,33 +96,45 @@ def _unusable_ids(
     order: order_pb2.Order, accounts: Named[order_pb2.AccountRef], profiles: Named[order_pb2.BillingProfileRef]
 ) -> Iterator[Violation]:
     """Ids that neither cross-references nor BRM can hold; also who uses, who pays and with what, which are one key together."""
-    for name in ("order_id", "source_system"):
-        yield from _unusable(getattr(order, name), "order", name)
-    for account, path in accounts:
-        yield from _unusable(account.account_id, path, "account_id")
-        yield from _unusable(account.parent_account_id, path, "parent_account_id")
-        yield from _unusable(account.primary_contact.contact_id, path, "primary_contact.contact_id")
-        yield from _unusable(account.primary_address.address_id, path, "primary_address.address_id")
-    for profile, path in profiles:
-        yield from _unusable(profile.billing_profile_id, path, "billing_profile_id")
-        yield from _unusable(profile.contact.contact_id, path, "contact.contact_id")
-        yield from _unusable(profile.address.address_id, path, "address.address_id")
-    for index, line in enumerate(order.lines):
-        parts = (line.service_account.account_id, line.billing_account.account_id, line.billing_profile.billing_profile_id)
-        yield from _unusable("|".join(parts), "order", f"lines[{index}]")
-        yield from _unusable(line.asset_integration_id, "order", f"lines[{index}].asset_integration_id")
-        for name in _PRIOR:
-            yield from _unusable(getattr(line.prior, name), "order", f"lines[{index}].prior.{name}")
-    for index, payment in enumerate(order.payments):
-        yield from _unusable(payment.payment_id, "order", f"payments[{index}].payment_id")
-        yield from _unusable(payment.billing_profile_id, "order", f"payments[{index}].billing_profile_id")
-
-
-def _unusable(value: str, path: str, field: str) -> Iterator[Violation]:
-    if len(value.encode()) > LONGEST_ID or not value.strip().isprintable():
+    sound: set[str] = set()  # most ids stand in several places
+    for value, path, field in _ids(order, accounts, profiles):
+        if value in sound:
+            continue
+        if len(value.encode()) <= LONGEST_ID and value.strip().isprintable():
+            sound.add(value)
+            continue
         where = f"{path}.{field}"
         message = f"{where} has control characters, or more than {LONGEST_ID} bytes"
         yield Violation(Reason.XREF_VALUE_INVALID, message, where, {"field": where})
+
+
+def _ids(
+    order: order_pb2.Order, accounts: Named[order_pb2.AccountRef], profiles: Named[order_pb2.BillingProfileRef]
+) -> Iterator[tuple[str, str, str]]:
+    """Every id, with the path of what it is a field of."""
+    for name in ("order_id", "source_system"):
+        yield getattr(order, name), "order", name
+    for account, path in accounts:
+        yield account.account_id, path, "account_id"
+        yield account.parent_account_id, path, "parent_account_id"
+        yield account.primary_contact.contact_id, path, "primary_contact.contact_id"
+        yield account.primary_address.address_id, path, "primary_address.address_id"
+    for profile, path in profiles:
+        yield profile.billing_profile_id, path, "billing_profile_id"
+        yield profile.contact.contact_id, path, "contact.contact_id"
+        yield profile.address.address_id, path, "address.address_id"
+    for index, line in enumerate(order.lines):
+        path = f"order.lines[{index}]"
+        parts = (line.service_account.account_id, line.billing_account.account_id, line.billing_profile.billing_profile_id)
+        yield "|".join(parts), "order", f"lines[{index}]"
+        yield line.asset_integration_id, path, "asset_integration_id"
+        if line.HasField("prior"):
+            for name in _PRIOR:
+                yield getattr(line.prior, name), path, f"prior.{name}"
+    for index, payment in enumerate(order.payments):
+        path = f"order.payments[{index}]"
+        yield payment.payment_id, path, "payment_id"
+        yield payment.billing_profile_id, path, "billing_profile_id"
 
 
 def _lines_astray(order: order_pb2.Order, system_id: str) -> Iterator[Violation]:

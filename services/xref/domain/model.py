@@ -46,6 +46,11 @@ class Written:
     row_id: int = 0
     """The row changed."""
 
+    def at(self, version: int) -> Written:
+        """The same with the version it made. Thousands of these in a batch: ``dataclasses.replace`` would take eight times as
+        long."""
+        return Written(self.value, self.changed, self.refusal, version, self.removed, self.row_id)
+
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from libs.errors import O2CError, Reason
+from libs.xref import rules
 from libs.xref.model import Mode, XrefCell, XrefKey, XrefTable, XrefWrite
 from libs.xref.rows import Rows, StoredRow
 from libs.xref.rules import decide, value_violations, write_violations
@@ -138,6 +141,29 @@ def test_all_faults_of_a_write_are_reported_together() -> None:
     item = XrefWrite("T", "NO", "", "NOR", "\n", None)
     found = {wrong.field for wrong in write_violations(TABLES, item)}
     assert found == {"ref_column", "ref_value", "column", "value", "mode"}
+
+
+_columns = st.sampled_from(["COMMON", "SEBL_01", "BRM_01", "BRM_02", "NO", ""])
+_values = st.sampled_from(["p1", " p 1 ", "", "x" * 256, "x" * 257, "a\tb", "\x7f", "\u00a0", "\u2028", "Zürich", "\ue000"])
+_writes = st.builds(
+    XrefWrite,
+    st.sampled_from(["T", "NO"]),
+    _columns,
+    _values,
+    _columns,
+    _values,
+    st.sampled_from([None, *Mode]),
+    kind=st.sampled_from(["", "SERVICE"]),
+    one_to_many=st.booleans(),
+)
+
+
+@given(_writes)
+def test_what_a_glance_finds_right_has_no_fault(item: XrefWrite) -> None:
+    seen = write_violations(TABLES, item)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "_write_surely_right", lambda tables, write: False)
+        assert seen == write_violations(TABLES, item)
 
 
 def test_later_items_of_a_batch_see_earlier_ones_and_a_refused_one_undoes_nothing() -> None:
