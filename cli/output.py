@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import grpc
@@ -16,11 +19,13 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.type.money_pb2 import Money
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from libs.errors import O2CError, Reason
+from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.status import from_rpc_error
 
+_INDEX = re.compile(r"\[\d+\]")
 PIPE_WIDTH = 120
 """Columns of tables that nobody sees on a terminal; ``COLUMNS`` in the environment says otherwise."""
 
@@ -32,6 +37,9 @@ def console_width() -> int | None:
 
 out = Console(highlight=False, soft_wrap=True, width=console_width())
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Typed = Mapping[str, str]
+"""What people typed, by the field it went into: ``{"page_size": "--page-size", "keys[].ref_value": "VALUES"}``."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -92,15 +100,18 @@ def job_text(report: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def errors_by_name() -> Iterator[None]:
-    """Turn refusals into lines ``REASON field: message`` on stderr and exit code 1."""
+def errors_by_name(typed: Typed = MappingProxyType({})) -> Iterator[None]:
+    """Turn refusals into lines ``REASON field: message`` on stderr and exit code 1.
+
+    A field that the person gave as an argument or option is called so; others keep their path in the request.
+    """
     try:
         yield
     except grpc.RpcError as error:
-        print_error(from_rpc_error(error))
+        print_error(from_rpc_error(error), typed)
         raise typer.Exit(1) from error
     except O2CError as error:
-        print_error(error)
+        print_error(error, typed)
         raise typer.Exit(1) from error
     except UnicodeDecodeError as error:  # text of a file that is being read; messages are decoded by their libraries
         message = f"the file is not UTF-8 at byte {error.start + 1}"
@@ -108,7 +119,24 @@ def errors_by_name() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def print_error(error: O2CError) -> None:
-    for violation in error.violations:
-        where = f" [cyan]{violation.field}[/cyan]" if violation.field else ""
-        err.print(f"[bold red]{violation.reason}[/bold red]{where}: {violation.message}")
+def print_error(error: O2CError, typed: Typed = MappingProxyType({})) -> None:
+    for violation in (as_typed(each, typed) for each in error.violations):
+        where = f" [cyan]{escape(violation.field)}[/cyan]" if violation.field else ""
+        err.print(f"[bold red]{violation.reason}[/bold red]{where}: {escape(violation.message)}{where_to_look(violation)}")
+
+
+def as_typed(violation: Violation, typed: Typed) -> Violation:
+    """The violation with its field as the person called it, in the message, too, where it opens with the field."""
+    name = typed.get(_INDEX.sub("[]", violation.field))
+    if name is None:
+        return violation
+    message = violation.message
+    if message.startswith(f"{violation.field} "):
+        message = name + message.removeprefix(violation.field)
+    return replace(violation, field=name, message=message)
+
+
+def where_to_look(violation: Violation) -> str:
+    """The request id of what was not to happen, by which the service's log has it; refusals say all there is themselves."""
+    request_id = violation.metadata.get("request_id")
+    return f" (request id {request_id})" if request_id and violation.code == "INTERNAL" else ""

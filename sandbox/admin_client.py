@@ -6,16 +6,19 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
+
+from libs.errors import Reason, Violation
 
 
 class AdminError(Exception):
     """The sandbox refused a request or could not be reached."""
 
-    def __init__(self, message: str, reason: str = "") -> None:
+    def __init__(self, message: str, violations: Sequence[Violation]) -> None:
         super().__init__(message)
-        self.reason = reason
-        """What the sandbox itself said, without the request; empty when it said nothing."""
+        self.violations = tuple(violations)
+        """What is wrong, by reason and field of the request; SERVICE_UNAVAILABLE when nobody answered."""
 
 
 class AdminClient:
@@ -32,7 +35,7 @@ class AdminClient:
     def reset(self) -> None:
         self._request("POST", "reset")
 
-    def objects(self, class_: str, limit: int = 1000, **where: str) -> list[dict[str, Any]]:
+    def objects(self, class_: str, /, limit: int = 1000, **where: str) -> list[dict[str, Any]]:
         """Objects of a class whose fields read as given: ``objects("/account", ACCOUNT_NO="1-ABC")``."""
         query = [("class", class_), ("limit", str(limit)), *(("where", f"{name}={value}") for name, value in where.items())]
         return self._list("objects", "objects", query)
@@ -88,7 +91,7 @@ class AdminClient:
         """The switches of the instance."""
         return self._request("GET", "settings")
 
-    def change_settings(self, **changes: Any) -> dict[str, Any]:
+    def change_settings(self, /, **changes: Any) -> dict[str, Any]:
         """Change switches: ``change_settings(strict_xsd=True)``."""
         return self._request("PUT", "settings", changes)
 
@@ -119,17 +122,25 @@ def request_json(method: str, url: str, content: dict[str, Any] | None, timeout:
             return answer
     except urllib.error.HTTPError as error:
         body = error.read().decode(errors="replace")
-        raise AdminError(f"{method} {url}: {error.code} {body}", _reason(body)) from error
+        raise AdminError(f"{method} {url}: {error.code} {body}", _violations(body)) from error
     except (urllib.error.URLError, OSError) as error:
-        raise AdminError(f"{method} {url}: {error}") from error
+        message, address = f"{method} {url}: {error}", urllib.parse.urlsplit(url).netloc
+        wrong = Violation(Reason.SERVICE_UNAVAILABLE, f"no sandbox answers at {address}", "", {"service": "sandbox"})
+        raise AdminError(message, [wrong]) from error
+    except ValueError as error:  # an answer that is no JSON
+        message = f"{method} {url}: what answers there is no sandbox"
+        raise AdminError(message, [Violation(Reason.SERVICE_UNAVAILABLE, message, "", {"service": "sandbox"})]) from error
 
 
-def _reason(body: str) -> str:
+def _violations(body: str) -> list[Violation]:
     """What an answer says went wrong."""
     try:
-        return str(json.loads(body)["error"])
+        return [
+            Violation(Reason(each["reason"]), each["message"], each["field"], {"field": each["field"]})
+            for each in json.loads(body)["violations"]
+        ]
     except (ValueError, KeyError, TypeError):
-        return body
+        return [Violation(Reason.BRM_REJECTED, body)]
 
 
 def instances_at(address: str, timeout: float = 60.0) -> list[str]:

@@ -41,7 +41,11 @@ _KEPT_FIRINGS: Final = 1000
 
 
 class FaultSpecError(ValueError):
-    """A fault description that cannot be understood."""
+    """A fault description that cannot be understood; ``field`` is the part at fault."""
+
+    def __init__(self, message: str, field: str = "action") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,20 @@ class Action:
             return cls(kind, error=name.removeprefix("PIN_ERR_").upper(), error_class=_error_class(class_name))
         if kind == "unexposed" and rest:
             return cls(kind, opcode=rest)
-        raise FaultSpecError(f"unknown action {text!r}")
+        if kind in KINDS:
+            raise FaultSpecError(f"{text!r} is no action: {_form_of(kind)}")
+        raise FaultSpecError(f"unknown action {text!r}; there are {', '.join(sorted(KINDS))}")
 
     def fault(self) -> BrmFault:
         return BrmFault(self.error, "", "injected fault", error_class=self.error_class)
+
+
+def _form_of(kind: str) -> str:
+    if kind in _WITH_ERROR:
+        return f"{kind} takes an error, such as {kind}:STORAGE"
+    if kind == "unexposed":
+        return "unexposed takes an opcode, such as unexposed:PCM_OP_CUST_SET_STATUS"
+    return f"{kind} takes a number, such as {kind}:1" if kind not in _PLAIN else f"{kind} takes nothing"
 
 
 def _error_class(text: str) -> ErrorClass | None:
@@ -83,7 +97,8 @@ def _error_class(text: str) -> ErrorClass | None:
     for error_class in ErrorClass:
         if name in (error_class.value, error_class.value.removeprefix("SYSTEM_")):
             return error_class
-    raise FaultSpecError(f"unknown error class {text!r}")
+    known = ", ".join(each.value.removeprefix("SYSTEM_") for each in ErrorClass)
+    raise FaultSpecError(f"unknown error class {text!r}; there are {known}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +188,24 @@ class Fault:
 def _checked_window(text: str) -> str:
     if text:
         start, _, end = text.partition("/")
-        if parse_moment(start) >= parse_moment(end):
-            raise FaultSpecError(f"window {text!r} is empty")
+        try:
+            is_empty = parse_moment(start) >= parse_moment(end)
+        except ValueError:
+            form = "2027-01-01T00:00:00Z/2027-02-01T00:00:00Z"
+            raise FaultSpecError(f"a window is two times, such as {form}, not {text!r}", "match.window") from None
+        if is_empty:
+            raise FaultSpecError(f"window {text!r} is empty", "match.window")
     return text
+
+
+def _number(name: str, given: Any) -> float:
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number < float("inf"):
+        raise FaultSpecError(f"a number from 0 is expected, not {given!r}", name)
+    return number
 
 
 def _real_time() -> str:
@@ -197,29 +227,26 @@ class FaultInjector:
         Raises :class:`FaultSpecError`.
         """
         unknown = set(spec) - {"action", "match", "times"}
+        if not isinstance(spec.get("match") or {}, Mapping):
+            raise FaultSpecError("a match is an object", "match")
         match = dict(spec.get("match") or {})
         unknown |= set(match) - _MATCH_KEYS
         if unknown:
-            raise FaultSpecError(f"unknown keys: {', '.join(sorted(unknown))}")
+            raise FaultSpecError(f"unknown keys: {', '.join(sorted(unknown))}", min(unknown))
         text = str(spec.get("action", ""))
-        try:
-            fault = Fault(
-                id=self._next_id,
-                action=self._parsed(text),
-                text=text,
-                opcode=str(match.get("opcode") or "*"),
-                account_no=str(match.get("account_no") or ""),
-                poid=str(match.get("poid") or ""),
-                nth=int(match.get("nth") or 0),
-                probability=float(match.get("probability", 1.0)),
-                window=_checked_window(str(match.get("window") or "")),
-                times=int(spec.get("times") or 0),
-                dice=random.Random(f"{self._seed}:{self._next_id}"),
-            )
-        except FaultSpecError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise FaultSpecError(str(error)) from error
+        fault = Fault(
+            id=self._next_id,
+            action=self._parsed(text),
+            text=text,
+            opcode=str(match.get("opcode") or "*"),
+            account_no=str(match.get("account_no") or ""),
+            poid=str(match.get("poid") or ""),
+            nth=int(_number("match.nth", match.get("nth") or 0)),
+            probability=_number("match.probability", match.get("probability", 1.0)),
+            window=_checked_window(str(match.get("window") or "")),
+            times=int(_number("times", spec.get("times") or 0)),
+            dice=random.Random(f"{self._seed}:{self._next_id}"),
+        )
         self._next_id += 1
         self.faults.append(fault)
         return fault

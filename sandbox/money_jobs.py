@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import Poid
+from libs.errors import O2CError, Reason, Violation
 from sandbox.billing.cycles import catch_up
 from sandbox.billing.invoices import make_invoice
 from sandbox.billing.payments import credits_of
@@ -81,16 +83,63 @@ def invoice(instance: Instance, poid: Poid) -> int:
     return 1
 
 
+class _Given:
+    """Reads the values of a request, and remembers what is wrong with them."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self._content = content
+        known = ("service", "start", "quantity", "amount", "resource", "descr")
+        self._wrong = [
+            Violation(Reason.JSON_MALFORMED, f"there is no {name}; there are {', '.join(known)}", name)
+            for name in content
+            if name not in known
+        ]
+        if not content.get("service"):
+            self._wrong.append(Violation(Reason.FIELD_MISSING, "the login or POID of a service is missing", "service"))
+
+    def number(self, name: str, default: int) -> Decimal:
+        given = self._content.get(name, default)
+        try:
+            number = Decimal(str(given))
+        except ArithmeticError:
+            number = Decimal("NaN")
+        if not number.is_finite():
+            self.check(False, name, f"is a number, not {given!r}")
+            return Decimal(default)
+        return number
+
+    def moment(self, name: str, default: datetime) -> datetime:
+        given = self._content.get(name)
+        try:
+            return parse_moment(str(given)) if given else default
+        except ValueError:
+            self.check(False, name, f"is a time such as 2027-02-01T00:00:00Z, not {given!r}")
+            return default
+
+    def check(self, holds: bool, name: str, what: str) -> None:
+        if not holds:
+            self._wrong.append(Violation(Reason.RANGE_INVALID, f"{name} {what}", name))
+
+    def finish(self) -> None:
+        O2CError.raise_all(self._wrong)
+
+
 def inject_usage(instance: Instance, content: Mapping[str, Any]) -> Flist:
     """Rate usage of a service given as JSON values; the event.
 
-    Raises NOT_FOUND for an unknown service, BAD_VALUE for one that is not active or an unknown resource, and
-    :class:`ValueError` or :class:`ArithmeticError` for values that cannot be read.
+    Raises NOT_FOUND for an unknown service, BAD_VALUE for one that is not active or an unknown resource, and O2CError with
+    everything that cannot be read or is not asked for.
     """
-    quantity, amount = Decimal(str(content.get("quantity", 1))), Decimal(str(content.get("amount", 0)))
-    if not (quantity.is_finite() and amount.is_finite()) or quantity <= 0 or amount < 0:
-        raise ValueError("quantity must be above zero, amount not below")
-    start = parse_moment(str(content["start"])) if content.get("start") else instance.clock.now()
+    given = _Given(content)
+    quantity, amount, start = (
+        given.number("quantity", 1),
+        given.number("amount", 0),
+        given.moment("start", instance.clock.now()),
+    )
+    wanted = int(given.number("resource", 0))
+    given.check(quantity > 0, "quantity", "is above zero")
+    given.check(amount >= 0, "amount", "is not below zero")
+    given.finish()
 
     def work(tx: Tx) -> Flist:
         service = service_named(tx, str(content["service"]))
@@ -100,7 +149,7 @@ def inject_usage(instance: Instance, content: Mapping[str, Any]) -> Flist:
             raise BrmFault("BAD_VALUE", "SERVICE_OBJ", "the service is not active")
         catch_up(tx, tx.get(service["BAL_GRP_OBJ"])["BILLINFO_OBJ"])
         currency = tx.get(service["ACCOUNT_OBJ"])["CURRENCY"]
-        resource = int(content.get("resource") or currency)
+        resource = wanted or currency
         if resource not in RESOURCES or (is_currency(resource) and resource != currency):
             raise BrmFault("BAD_VALUE", "RESOURCE_ID", f"{resource} cannot be used by this service")
         return rate(tx, service, Usage(start, quantity, amount, resource, str(content.get("descr") or "Usage")))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from libs.errors import Reason, Violation
 from sandbox.timeline import Calendar, zone_named
 
 
@@ -57,14 +58,29 @@ class SandboxSettings:
         return Calendar(zone_named(self.time_zone))
 
 
+class SettingsError(ValueError):
+    """Switches that there are not, and values they do not take: all of them, each with its name."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(each.message for each in violations))
+        self.violations = tuple(violations)
+
+
 def changed_settings(settings: SandboxSettings, changes: Mapping[str, Any]) -> SandboxSettings:
-    """The settings with some changed; values may be given as text. Raises :class:`ValueError`."""
+    """The settings with some changed; values may be given as text. Raises :class:`SettingsError`."""
     values: dict[str, Any] = {}
+    wrong: list[Violation] = []
     for name, given in changes.items():
         if name not in SandboxSettings.__dataclass_fields__:
-            raise ValueError(f"no setting {name!r}; there are {', '.join(SandboxSettings.__dataclass_fields__)}")
-        values[name] = _converted(name, given, type(getattr(settings, name)))
-    zone_named(values.get("time_zone", settings.time_zone))
+            message = f"no setting {name!r}; there are {', '.join(SandboxSettings.__dataclass_fields__)}"
+            wrong.append(Violation(Reason.ENUM_UNKNOWN, message, name, {"field": name, "value": str(given)}))
+            continue
+        try:
+            values[name] = _converted(name, given, type(getattr(settings, name)))
+        except ValueError as error:
+            wrong.append(Violation(Reason.RANGE_INVALID, str(error), name, {"field": name}))
+    if wrong:
+        raise SettingsError(wrong)
     return replace(settings, **values)
 
 
@@ -76,6 +92,7 @@ def _transitions(given: Mapping[str, Any]) -> dict[int, tuple[int, ...]]:
     return {int(old): tuple(int(new) for new in allowed) for old, allowed in given.items()}
 
 
+_EXAMPLES: Final = {"tax_rates": '{"service": "0.19"}', "transitions": '{"20201": [21001]}'}
 _MAPPINGS: Final[Mapping[str, Callable[[Mapping[str, Any]], Mapping[Any, Any]]]] = {
     "tax_rates": _rates,
     "transitions": _transitions,
@@ -89,16 +106,23 @@ def _converted(name: str, given: Any, kind: type) -> Any:
             raise ValueError(f"{name} is true or false, not {given!r}")
         return known[str(given).lower()]
     if kind is dict:
-        rates = json.loads(given) if isinstance(given, str) else given
-        if not isinstance(rates, dict):
-            raise ValueError(f"{name} is an object, not {given!r}")
         try:
-            return _MAPPINGS[name](rates)
-        except (TypeError, ValueError, ArithmeticError) as error:
-            raise ValueError(f"{name}: {error}") from error
+            pairs = json.loads(given) if isinstance(given, str) else given
+            return _MAPPINGS[name](dict(pairs.items()))
+        except (AttributeError, TypeError, ValueError, ArithmeticError):
+            raise ValueError(f"{name} is an object such as {_EXAMPLES[name]}, not {given!r}") from None
+    if kind is str:
+        text = str(given)
+        if name == "time_zone":
+            zone_named(text)
+        return text
+    what = f"{name} is a {'whole number' if kind is int else 'number'} from 0, not {given!r}"
     if isinstance(given, bool):
-        raise ValueError(f"{name} is a number, not {given!r}")
+        raise ValueError(what)
     try:
-        return kind(given)
-    except (TypeError, ArithmeticError) as error:
-        raise ValueError(f"{name}: {error}") from error
+        number = kind(given)
+    except (TypeError, ValueError, ArithmeticError):
+        raise ValueError(what) from None
+    if not 0 <= number < float("inf"):
+        raise ValueError(what)
+    return number

@@ -13,6 +13,8 @@ from libs.pb.billing_care.v1 import billing_care_pb2 as care
 
 app = typer.Typer(no_args_is_help=True, help="Balances and invoices, as a billing agent sees them.")
 
+TYPED = {"scope": "ACCOUNT", "scope.account_id": "ACCOUNT", "scope.billing_profile_id": "--profile", "bill_id": "--bill"}
+
 Account = Annotated[str, typer.Argument(help="CRM account, such as 1-DENISE.")]
 Profile = Annotated[str, typer.Option("--profile", help="CRM billing profile; without it every profile of the account.")]
 
@@ -23,7 +25,7 @@ def balance(account: Account, profile: Profile = "", as_json: JsonFlag = False) 
 
     Example: o2c care balance 1-DENISE
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name(TYPED), connected() as clients:
         scope = care.CareScope(account_id=account, billing_profile_id=profile)
         answer = clients.care.GetBalanceSummary(care.GetBalanceSummaryRequest(scope=scope), timeout=CALL_SECONDS)
         show(answer, as_json, lambda: out.print(balance_table(answer)))
@@ -40,7 +42,7 @@ def invoices(
 
     Example: o2c care invoices 1-DENISE --profile BP-DENISE-DENISE
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name(TYPED), connected() as clients:
         scope = care.CareScope(account_id=account, billing_profile_id=profile)
         if bill:
             one = clients.care.GetInvoice(care.GetInvoiceRequest(scope=scope, bill_id=bill), timeout=CALL_SECONDS)

@@ -53,7 +53,7 @@ def load(
     file: Annotated[Path, typer.Argument(help="JSON with accounts and billing_profiles; an order is one.", exists=True)],
     as_json: JsonFlag = False,
 ) -> None:
-    """Add or replace customers.
+    """Add or replace customers: all that a file holds, or none when anything is wrong with one.
 
     Example: o2c crm load examples/order-1-denise-family.json
     """
@@ -69,11 +69,11 @@ def load(
 def edit(
     account: Annotated[str, typer.Argument(help="Account, such as 1-DENISE.")], changes: Changes, as_json: JsonFlag = False
 ) -> None:
-    """Edit an account; billing follows by `o2c customer update`.
+    """Edit an account that is there; billing follows by `o2c customer update`.
 
     Example: o2c crm edit 1-DENISE primary_contact.last_name=Reed primary_address.city=Ogden
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"account_id": "ACCOUNT"}), connected() as clients:
         patch = patch_of(changes)
         record = refused(lambda: clients.crm().edit_account(account, **patch))
         said(record, f"account {account} is edited; have billing follow: o2c customer update {account}", as_json=as_json)
@@ -85,11 +85,11 @@ def edit_profile(
     changes: Changes,
     as_json: JsonFlag = False,
 ) -> None:
-    """Edit a billing profile; billing follows by `o2c customer update`.
+    """Edit a billing profile that is there; billing follows by `o2c customer update`.
 
     Example: o2c crm edit-profile BP-DENISE-DENISE bill_media=Email email_bill_to=denise@example.com
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"billing_profile_id": "PROFILE"}), connected() as clients:
         patch = patch_of(changes)
         record = refused(lambda: clients.crm().edit_billing_profile(profile, **patch))
         said(
@@ -127,9 +127,9 @@ def document(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise O2CError.of(Reason.JSON_MALFORMED, f"{file}: {error}", field="", line="") from error
+        raise O2CError.of(Reason.JSON_MALFORMED, f"{file}: {error}", field="FILE", line="") from error
     if not isinstance(found, dict):
-        raise O2CError.of(Reason.JSON_MALFORMED, f"{file}: a JSON object is expected", field="", line="1")
+        raise O2CError.of(Reason.JSON_MALFORMED, f"{file}: a JSON object is expected", field="FILE", line="1")
     return found
 
 

@@ -24,7 +24,7 @@ def show_customer(account: Account, as_json: JsonFlag = False) -> None:
 
     Example: o2c customer show 1-DENISE
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"account_id": "ACCOUNT"}), connected() as clients:
         asked = inspection_pb2.GetCustomerRequest(account_id=account)
         answer = clients.inspection.GetCustomer(asked, timeout=CALL_SECONDS)
         show(answer.customer, as_json, lambda: out.print(customer(answer.customer)))
@@ -42,7 +42,8 @@ def syncs(
 
     Example: o2c customer syncs --account 1-DENISE
     """
-    with errors_by_name(), connected() as clients:
+    typed = {"account_id": "--account", "subject_id": "--about", "page_size": "--limit"}
+    with errors_by_name(typed), connected() as clients:
         outcomes = [customer_sync_pb2.SYNC_OUTCOME_FAILED] if failed else []
         asked = inspection_pb2.ListSyncsRequest(page_size=limit, account_id=account, subject_id=about, outcomes=outcomes)
         answer = clients.inspection.ListSyncs(asked, timeout=CALL_SECONDS)

@@ -28,7 +28,7 @@ def update(
     validate_only: ValidateOnly = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Have billing follow an edit in the CRM, in every instance the account lives in.
+    """Have billing follow an edit in the CRM, in every instance the account lives in; that is none before its first order.
 
     Example: o2c customer update 1-DENISE --validate-only
     """
@@ -39,9 +39,10 @@ def update(
     for profile_id in profile or ():
         event = request.events.add(account_id=account)
         event.billing_profile.billing_profile_id = profile_id
-    with errors_by_name(), connected() as clients:
+    typed = {"events[].account_id": "ACCOUNT", "events[].billing_profile.billing_profile_id": "--profile"}
+    with errors_by_name(typed), connected() as clients:
         answer = clients.updates.SyncCustomerUpdate(request, timeout=CALL_SECONDS)
-        show(answer, as_json, lambda: _print(answer))
+        show(answer, as_json, lambda: _print_update(answer))
     raise typer.Exit(1 if answer.outcome == sync.SYNC_OUTCOME_FAILED else 0)
 
 
@@ -54,7 +55,7 @@ def events(
 
     Example: o2c customer events --fallout
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"page_size": "--limit"}), connected() as clients:
         asked = customer_update_pb2.ListCustomerUpdatesRequest(page_size=limit, in_fallout=fallout)
         answer = clients.updates.ListCustomerUpdates(asked, timeout=CALL_SECONDS)
         rows = [
@@ -91,10 +92,19 @@ def special_rating(
         asset_integration_ids=asset or (),
         validate_only=validate_only,
     )
-    with errors_by_name(), connected() as clients:
+    typed = {"list_id": "LIST", "items[].value": "--number", "asset_integration_ids[]": "--asset"}
+    with errors_by_name(typed), connected() as clients:
         answer = clients.lists.SyncSpecialRatingList(request, timeout=CALL_SECONDS)
         show(answer, as_json, lambda: _print(answer))
     raise typer.Exit(1 if answer.outcome == sync.SYNC_OUTCOME_FAILED else 0)
+
+
+def _print_update(answer: customer_update_pb2.SyncCustomerUpdateResponse) -> None:
+    for account_id in answer.unsynchronised_account_ids:
+        where = f"account {account_id} is in no BRM instance, because no order has brought it there"
+        out.print(f"{where}: nothing to update; o2c customer show {account_id} tells who knows it")
+    if not answer.unsynchronised_account_ids:
+        _print(answer)
 
 
 def _print(answer: Answer) -> None:

@@ -17,6 +17,18 @@ from libs.pb.xref.v1.value_maps_pb2_grpc import ValueMapServiceStub
 
 app = typer.Typer(no_args_is_help=True, help="See, translate and edit value maps: what each system calls a coded value.")
 
+TYPED = {
+    "name": "NAME",
+    "map": "NAME",
+    "version": "--version",
+    "values": "VALUES",
+    "values[]": "VALUES",
+    "system_from": "--from",
+    "system_to": "--to",
+    "documents": "FILES",
+    "comment": "--comment",
+}
+
 MapName = Annotated[str, typer.Argument(help="Name or alias of the map, such as CURRENCY_CODE.")]
 Version = Annotated[int, typer.Option(help="Version; 0 for the newest.")]
 Comment = Annotated[str, typer.Option(help="Why; kept with the version.")]
@@ -24,7 +36,7 @@ Comment = Annotated[str, typer.Option(help="Why; kept with the version.")]
 
 @contextmanager
 def _maps() -> Iterator[ValueMapServiceStub]:
-    with errors_by_name(), connected() as clients:
+    with errors_by_name(TYPED), connected() as clients:
         yield ValueMapServiceStub(clients.channels["xref"])
 
 

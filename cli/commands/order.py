@@ -30,7 +30,7 @@ def submit(
 
     Example: o2c order submit examples/order-1-denise-family.json --watch
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"request_id": "--request-id"}), connected() as clients:
         request = oo.SubmitOrderRequest(request_id=request_id, order=read_order(file))
         receipt = clients.intake.SubmitOrder(request, timeout=CALL_SECONDS)
 
@@ -51,7 +51,7 @@ def get(order_id: OrderId, as_json: JsonFlag = False) -> None:
 
     Example: o2c order get ORD-1001
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"order_id": "ORDER_ID"}), connected() as clients:
         answer = clients.orders.GetOrder(oo.GetOrderRequest(order_id=order_id), timeout=CALL_SECONDS)
         show(answer.order, as_json, lambda: out.print(order_detail(answer.order)))
 
@@ -68,7 +68,7 @@ def watch(
 
     Example: o2c order watch ORD-1001 --after 12
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"order_id": "ORDER_ID", "after_sequence": "--after"}), connected() as clients:
         for change in clients.orders.WatchOrder(oo.WatchOrderRequest(order_id=order_id, after_sequence=after)):
             if as_json:
                 print_json(to_dict(change), one_line=True)
@@ -86,7 +86,7 @@ def list_orders(
 
     Example: o2c order list --page-size 10
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"page_size": "--page-size", "page_token": "--page-token"}), connected() as clients:
         request = oo.ListOrdersRequest(page_size=page_size, page_token=page_token)
         answer = clients.orders.ListOrders(request, timeout=CALL_SECONDS)
 

@@ -87,7 +87,7 @@ def validate(
 
     Example: o2c route validate BRM_02
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"system_id": "SYSTEM"}), connected() as clients:
         stub = RoutingServiceStub(clients.channels["xref"])
         request = pb.ValidateSystemRequest(system_id=system, validate_only=dry_run)
         answer = stub.ValidateSystem(request, timeout=CALL_SECONDS)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
 from cli.connection import connected
-from cli.output import JsonFlag, errors_by_name, job_text, out, print_json, short_poid, table
-from libs.errors import O2CError, Reason
+from cli.output import JsonFlag, Typed, errors_by_name, job_text, out, print_json, short_poid, table
+from libs.errors import O2CError, Reason, Violation
 from sandbox.admin_client import AdminClient, AdminError, instances_at
 
 app = typer.Typer(no_args_is_help=True, help="Look inside the BRM stand-in, move its clock, run its jobs.")
@@ -38,10 +39,14 @@ def choose(url: Url = "") -> None:
     _address = url.rstrip("/")
 
 
+TYPED = {"system": "--system", "since": "--since", "limit": "--limit", "after": "--after"}
+"""What many commands take, by the field it goes to."""
+
+
 @contextmanager
-def looking_at(system: str) -> Iterator[AdminClient]:
-    """The admin side of one instance."""
-    with errors_by_name():
+def looking_at(system: str, typed: Typed = MappingProxyType({})) -> Iterator[AdminClient]:
+    """The admin side of one instance; ``typed`` as for :func:`errors_by_name`."""
+    with errors_by_name({**TYPED, **typed}):
         if _address:
             yield AdminClient(_address, system)
         else:
@@ -50,9 +55,9 @@ def looking_at(system: str) -> Iterator[AdminClient]:
 
 
 @contextmanager
-def looking_at_all(system: str) -> Iterator[dict[str, AdminClient]]:
-    """The admin sides of one named instance, or of all, by code."""
-    with errors_by_name():
+def looking_at_all(system: str, typed: Typed = MappingProxyType({})) -> Iterator[dict[str, AdminClient]]:
+    """The admin sides of one named instance, or of all, by code; ``typed`` as for :func:`errors_by_name`."""
+    with errors_by_name({**TYPED, **typed}):
         if _address:
             codes = [system] if system else refused(lambda: instances_at(_address))
             yield {code: AdminClient(_address, code) for code in codes}
@@ -77,8 +82,8 @@ def objects(
 
     Example: o2c sandbox objects /billinfo -w BILLINFO_ID=BP-1 -s BRM_01
     """
-    with looking_at(system) as admin:
-        conditions = dict(text.partition("=")[::2] for text in where or ())
+    with looking_at(system, {"class": "CLASS", "poid": "POID", "where": "--where"}) as admin:
+        conditions = {name.upper(): value for name, value in assignments(where or (), "FIELD=value", "--where").items()}
         if " " in class_.strip():
             found = [refused(lambda: admin.object(class_.strip()))]
         else:
@@ -150,7 +155,7 @@ def clock(
 
     Example: o2c sandbox clock 2027-02-01T00:00:00Z
     """
-    with looking_at_all(system) as admins:
+    with looking_at_all(system, {"at": "AT", "force": "--force"}) as admins:
         if at:
             for admin in admins.values():
                 refused(lambda admin=admin: admin.set_clock(at, force=force))
@@ -172,7 +177,7 @@ def jobs(
 
     Example: o2c sandbox jobs bill
     """
-    with looking_at_all(system) as admins:
+    with looking_at_all(system, {"name": "NAME"}) as admins:
         if not name:
             names = {code: refused(admin.capabilities)["jobs"] for code, admin in admins.items()}
             if as_json:
@@ -207,7 +212,8 @@ def faults(
 
     Example: o2c sandbox faults drop_after --opcode 'PCM_OP_CUST_*'
     """
-    with looking_at(system) as admin:
+    typed = {"action": "ACTION", "match.nth": "--nth", "match.probability": "--probability", "times": "--times"}
+    with looking_at(system, typed) as admin:
         if clear:
             refused(admin.clear_faults)
         if action:
@@ -271,7 +277,7 @@ def fixture(
 
     Example: o2c sandbox fixture family
     """
-    with looking_at(system) as admin:
+    with looking_at(system, {"name": "NAME"}) as admin:
         made = refused(lambda: admin.load_fixture(name))
         if as_json:
             print_json(made)
@@ -291,8 +297,9 @@ def settings(
     Example: o2c sandbox settings strict_xsd=true
     """
     with looking_at(system) as admin:
-        wanted = dict(text.partition("=")[::2] for text in changes or ())
-        now = refused(lambda: admin.change_settings(**wanted) if wanted else admin.settings())
+        now = refused(admin.settings)
+        if wanted := assignments(changes or (), "NAME=VALUE", "NAME=VALUE", now):
+            now = refused(lambda: admin.change_settings(**wanted))
         if as_json:
             print_json(now)
         else:
@@ -315,7 +322,8 @@ def usage(
 
     Example: o2c sandbox usage 5550001 --quantity 120 --amount 6.00 --resource 1000101
     """
-    with looking_at(system) as admin:
+    typed = {"service": "SERVICE", "quantity": "--quantity", "amount": "--amount", "resource": "--resource"}
+    with looking_at(system, typed) as admin:
         about = {"quantity": quantity, "amount": amount} | ({"resource": resource} if resource else {})
         event = refused(lambda: admin.add_usage(service, **about))
         if as_json:
@@ -340,12 +348,25 @@ def fault_text(call: dict[str, Any]) -> str:
     return f"{fault['name']}{place}: {fault['descr']}"
 
 
+def assignments(texts: Iterable[str], form: str, field: str, names: Iterable[str] = ()) -> dict[str, str]:
+    """Names and values. Raises FIELD_MISSING for every text that is not ``form``, with the names there are."""
+    pairs = {text: text.partition("=") for text in texts}
+    known = ", ".join(names)
+    hint = f"; names are {known}" if known else ""
+    O2CError.raise_all(
+        Violation(Reason.FIELD_MISSING, f"{form} is expected, not {text!r}{hint}", field)
+        for text, (name, sign, _) in pairs.items()
+        if not (name and sign)
+    )
+    return {name: value for name, _, value in pairs.values()}
+
+
 def refused(ask: Any) -> Any:
     """What the sandbox answers; its refusals become named errors."""
     try:
         return ask()
     except AdminError as error:
-        raise O2CError.of(Reason.BRM_REJECTED, error.reason or str(error)) from error
+        raise O2CError(*error.violations) from error
 
 
 def impact(event: dict[str, Any]) -> str:

@@ -28,7 +28,8 @@ def lookup(
 
     Example: o2c xref lookup CUSTOMERPARTY_ACCOUNTID 1-DENISE 1-MICHELLE
     """
-    with errors_by_name(), connected() as clients:
+    typed = {"keys[].table": "TABLE", "keys[].ref_column": "--column", "keys[].ref_value": "VALUES"}
+    with errors_by_name(typed), connected() as clients:
         keys = [xref_pb2.Key(table=table, ref_column=column, ref_value=value) for value in values]
         answer = clients.xref.BatchLookup(xref_pb2.BatchLookupRequest(keys=keys), timeout=CALL_SECONDS)
         show(answer, as_json, lambda: out.print(xref_rows(dict(zip(values, answer.rows, strict=True)), table)))

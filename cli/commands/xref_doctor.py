@@ -38,7 +38,8 @@ def doctor(
     """
     findings: list[pb.Finding] = []
     last = cursor
-    with errors_by_name(), connected() as clients:
+    typed = {"system": "--system", "tables": "--table", "tables[]": "--table", "cursor": "--cursor"}
+    with errors_by_name(typed), connected() as clients:
         try:
             for answer in _examined(clients, pb.ReconcileRequest(system=system, tables=of or (), cursor=cursor)):
                 last = answer.cursor or last
@@ -98,7 +99,7 @@ def repair(
 
     Example: o2c xref repair findings.jsonl --kind STALE --dry-run
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"kind": "--kind", "findings": "FILE"}), connected() as clients:
         wanted = {pb.FindingKind.Value(full_enum_name(each.upper(), KINDS, "kind")) for each in kind or ()}
         findings = [each for each in _read(file) if each.repair and (not wanted or each.kind in wanted)]
         findings.sort(key=_pairs_first)

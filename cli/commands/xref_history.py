@@ -23,6 +23,21 @@ _VERBS = {
     pb.CHANGE_OPERATION_COLUMN_ADDED: "column added",
 }
 
+POPULATE = {
+    "table": "TABLE",
+    "ref_column": "REF_COLUMN",
+    "ref_value": "REF_VALUE",
+    "column": "COLUMN",
+    "value": "VALUE",
+    "mode": "--mode",
+    "one_to_many": "--one-to-many",
+    "kind": "--kind",
+}
+HISTORY = {"table": "TABLE", "value": "VALUE", "column": "--column", "as_of": "--as-of"}
+ADD_COLUMN = {"table": "--table", "column": "COLUMN", "one_to_many": "--one-to-many"}
+WATCH = {"tables[]": "TABLES", "from_seq": "--from-seq"}
+"""What people typed, by the field it goes to."""
+
 TableArgument = Annotated[str, typer.Argument(help="Table, such as CUSTOMERPARTY_ACCOUNTID.")]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the history of changes.")]
 CheckFlag = Annotated[bool, typer.Option("--validate-only", help="Check everything, write nothing.")]
@@ -45,7 +60,7 @@ def populate(
 
     Example: o2c xref populate CUSTOMERPARTY_ACCOUNTID SEBL_01 1-DENISE BRM_01 "0.0.0.1 /account 10001 0" --mode UPDATE
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name(POPULATE), connected() as clients:
         request = pb.PopulateRequest(
             table=table,
             ref_column=ref_column,
@@ -75,7 +90,8 @@ def delete(
 
     Example: o2c xref delete INSTALLEDPRODUCT_ID BRM_01 "0.0.0.1 /service 7 0" --one-of-many --reason "entered twice"
     """
-    with errors_by_name(), connected() as clients:
+    typed = {"items[].table": "TABLE", "items[].column": "COLUMN", "items[].value": "VALUES"}
+    with errors_by_name(typed), connected() as clients:
         items = [pb.MarkForDeleteRequest(table=table, column=column, value=each, one_of_many=one_of_many) for each in values]
         request = pb.BatchMarkForDeleteRequest(items=items, validate_only=validate_only, origin=_origin(reason))
         answer = clients.xref.BatchMarkForDelete(request, timeout=CALL_SECONDS)
@@ -101,7 +117,7 @@ def history(
 
     Example: o2c xref history CUSTOMERPARTY_ACCOUNTID 1-DENISE
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name(HISTORY), connected() as clients:
         if as_of:
             _show_row_then(clients, table, column, value, as_of, as_json)
             return
@@ -165,7 +181,7 @@ def watch(
     """
     request = pb.WatchRequest(tables=tables or [], from_seq=None if from_seq < 0 else from_seq)
     left = count or -1
-    with errors_by_name(), connected() as clients:
+    with errors_by_name(WATCH), connected() as clients:
         call = clients.xref.Watch(request)
         try:
             for answer in call:
@@ -201,7 +217,7 @@ def add_column(
 
     Example: o2c xref add-column BRM_03 --like BRM_01 --reason "third billing system"
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name(ADD_COLUMN), connected() as clients:
         wanted = dict.fromkeys(tables or (), one_to_many)
         if like:
             known = clients.xref.ListTables(pb.ListTablesRequest(), timeout=CALL_SECONDS).tables

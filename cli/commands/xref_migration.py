@@ -29,7 +29,7 @@ def remap(
 
     Example: o2c xref remap migrated_objects.csv --system BRM_01 --dry-run
     """
-    with errors_by_name(), connected() as clients, file.open(encoding="utf-8-sig", newline="") as source:
+    with errors_by_name({"system": "--system"}), connected() as clients, file.open(encoding="utf-8-sig", newline="") as source:
         for name, moved in read_batches(source):
             if batch and name != batch:
                 continue

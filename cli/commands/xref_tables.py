@@ -49,7 +49,7 @@ def export(
 
     Example: o2c xref export CUSTOMERPARTY_ACCOUNTID --to accounts.csv
     """
-    with errors_by_name(), connected() as clients:
+    with errors_by_name({"table": "TABLES", "tables": "TABLES"}), connected() as clients:
         if form is Format.CSV and len(tables) > 1:
             raise O2CError.of(
                 Reason.XREF_IMPORT_INVALID, "a CSV file holds one table; --format aia holds several", field="tables"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
-from libs.errors import O2CError
+from libs.errors import Reason
 from sandbox.crm.faults import CrmState
 from sandbox.crm.store import CrmStore
-from sandbox.http.replies import body_of, json_response, problem
+from sandbox.http.replies import body_of, json_response, refusal
 
 BASE: Final = "/crm/sandbox/v1"
 
@@ -46,11 +45,11 @@ class CrmAdmin:
 
     async def edit_account(self, request: web.Request) -> web.Response:
         changes = await body_of(request)
-        return _edited(lambda: self._store.edit_account(request.match_info["id"], changes))
+        return json_response(self._store.edit_account(request.match_info["id"], changes))
 
     async def edit_billing_profile(self, request: web.Request) -> web.Response:
         changes = await body_of(request)
-        return _edited(lambda: self._store.edit_billing_profile(request.match_info["id"], changes))
+        return json_response(self._store.edit_billing_profile(request.match_info["id"], changes))
 
     async def remove_account(self, request: web.Request) -> web.Response:
         return _removed(self._store.remove_account(request.match_info["id"]))
@@ -60,13 +59,9 @@ class CrmAdmin:
 
     async def load(self, request: web.Request) -> web.Response:
         """Add or replace the accounts and billing profiles of a document; the rest of an order is not looked at."""
-        document = await body_of(request)
-
-        def load() -> dict[str, Any]:
-            self._store.load(document)
-            return {"accounts": len(self._store.accounts), "billing_profiles": len(self._store.billing_profiles)}
-
-        return _edited(load)
+        self._store.load(await body_of(request))
+        known = {"accounts": len(self._store.accounts), "billing_profiles": len(self._store.billing_profiles)}
+        return json_response(known)
 
     async def reset(self, _: web.Request) -> web.Response:
         self._store.reset()
@@ -79,18 +74,10 @@ class CrmAdmin:
         return json_response(asdict(self._state.faults))
 
     async def change_faults(self, request: web.Request) -> web.Response:
-        try:
-            return json_response(asdict(self._state.change(await body_of(request))))
-        except ValueError as error:
-            return problem(400, str(error))
-
-
-def _edited(edit: Callable[[], dict[str, Any]]) -> web.Response:
-    try:
-        return json_response(edit())
-    except O2CError as error:
-        return problem(400, "; ".join(f"{each.field}: {each.message}".removeprefix(": ") for each in error.violations))
+        return json_response(asdict(self._state.change(await body_of(request))))
 
 
 def _removed(there_was_one: bool) -> web.Response:
-    return json_response({}) if there_was_one else problem(404, "there is none")
+    if not there_was_one:
+        return refusal(404, Reason.CRM_ACCOUNT_NOT_FOUND, "there is none", "id")
+    return json_response({})

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from libs.errors import O2CError, Reason
+from libs.errors import O2CError, Reason, Violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,21 @@ class CrmState:
     calls: Counter[str] = field(default_factory=Counter)
 
     def change(self, changes: Mapping[str, Any]) -> CrmFaults:
-        """Set the switches named; the others are off. Raises ``ValueError``."""
-        wanted = CrmFaults()
+        """Set the switches named; the others are off. Raises ENUM_UNKNOWN for another name, RANGE_INVALID for its value."""
+        wanted, known = CrmFaults(), CrmFaults.__dataclass_fields__
+        wrong = [
+            Violation(Reason.ENUM_UNKNOWN, f"no fault {name!r}; there are {', '.join(known)}", name)
+            for name in changes
+            if name not in known
+        ]
         for name, value in changes.items():
-            if name not in CrmFaults.__dataclass_fields__:
-                raise ValueError(f"no fault {name!r}; there are {', '.join(CrmFaults.__dataclass_fields__)}")
-            kind = type(getattr(wanted, name))
+            kind = type(getattr(wanted, name, value))
             if type(value) is not kind or (kind is int and value < 0):
-                raise ValueError(f"{name} is {'true or false' if kind is bool else 'a number from 0'}, not {value!r}")
-            wanted = replace(wanted, **{name: value})
+                what = "true or false" if kind is bool else "a number from 0"
+                wrong.append(Violation(Reason.RANGE_INVALID, f"{name} is {what}, not {value!r}", name))
+            elif name in known:
+                wanted = replace(wanted, **{name: value})
+        O2CError.raise_all(wrong)
         self.faults = wanted
         return wanted
 

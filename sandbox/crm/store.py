@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from libs.errors import O2CError, Reason
+from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.enum_names import expand_enums
 from libs.grpckit.wire import json_to_message
 from libs.pb.crm.v1 import crm_pb2
@@ -27,6 +28,9 @@ OWN_PARTS: Final[dict[str, tuple[type[order_pb2.Contact] | type[order_pb2.Addres
     "addresses": (order_pb2.Address, "address_id"),
 }
 """What an account has here and not in the order model: message and key of the elements."""
+Fitted = order_pb2.AccountRef | order_pb2.BillingProfileRef | order_pb2.Contact | order_pb2.Address
+LOADED: Final = ("accounts", "billing_profiles")
+ORDER_FIELDS: Final = frozenset(name for field in order_pb2.Order.DESCRIPTOR.fields for name in (field.name, field.json_name))
 
 
 def _system_time() -> datetime:
@@ -49,9 +53,14 @@ class CrmStore:
             self._modified = stored["modified"]
 
     def load(self, document: Mapping[str, Any]) -> None:
-        """Add or replace the ``accounts`` and ``billing_profiles`` of a document; an order is one. All of it, or O2CError."""
-        accounts = [_account_record(record) for record in _records(document, "accounts")]
-        profiles = [_profile_record(record) for record in _records(document, "billing_profiles")]
+        """Add or replace the ``accounts`` and ``billing_profiles`` of a document; an order is one.
+
+        All of it, or O2CError with what is wrong in every record: FIELD_MISSING, JSON_MALFORMED, ENUM_UNKNOWN.
+        """
+        wrong = list(_not_of_an_order(document))
+        accounts = _checked(document, "accounts", _account_record, wrong)
+        profiles = _checked(document, "billing_profiles", _profile_record, wrong)
+        O2CError.raise_all(wrong)
         for record in accounts:
             self.accounts[record["account_id"]] = record
             self._touch(record["account_id"])
@@ -61,20 +70,28 @@ class CrmStore:
         self._save()
 
     def edit_account(self, account_id: str, changes: Mapping[str, Any]) -> Record:
-        """Merge ``changes`` into an account (JSON merge patch, RFC 7396: ``null`` removes), making it if it is not there.
+        """Merge ``changes`` into an account (JSON merge patch, RFC 7396: ``null`` removes).
 
-        Raises O2CError: JSON_MALFORMED or ENUM_UNKNOWN; then nothing has changed.
+        Raises O2CError: CRM_ACCOUNT_NOT_FOUND, FIELD_IMMUTABLE for another id, FIELD_MISSING, JSON_MALFORMED or ENUM_UNKNOWN;
+        then nothing has changed.
         """
-        record = _account_record(_merged(self.accounts.get(account_id, {}), {**changes, "account_id": account_id}))
+        if account_id not in self.accounts:
+            message = f"the CRM has no account {account_id}"
+            raise O2CError.of(Reason.CRM_ACCOUNT_NOT_FOUND, message, field="account_id", kind="account", id=account_id)
+        _keeps(changes, "account_id", account_id)
+        record = _account_record(_merged(self.accounts[account_id], changes), "")
         self.accounts[account_id] = record
         self._touch(account_id)
         self._save()
         return record
 
     def edit_billing_profile(self, profile_id: str, changes: Mapping[str, Any]) -> Record:
-        """The same for a billing profile."""
-        known = self.billing_profiles.get(profile_id, {})
-        record = _profile_record(_merged(known, {**changes, "billing_profile_id": profile_id}))
+        """The same for a billing profile, BILLING_PROFILE_NOT_FOUND."""
+        if profile_id not in self.billing_profiles:
+            message, name = f"the CRM has no billing profile {profile_id}", "billing_profile_id"
+            raise O2CError.of(Reason.BILLING_PROFILE_NOT_FOUND, message, field=name, kind="billing_profile", id=profile_id)
+        _keeps(changes, "billing_profile_id", profile_id)
+        record = _profile_record(_merged(self.billing_profiles[profile_id], changes), "")
         self.billing_profiles[profile_id] = record
         self._touch(record["account_id"])
         self._save()
@@ -137,37 +154,86 @@ class CrmStore:
         partial.replace(self._path)
 
 
-def _records(document: Mapping[str, Any], name: str) -> Iterable[Record]:
-    found = document.get(name, [])
-    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
-        raise O2CError.of(Reason.JSON_MALFORMED, f"{name} is a list of objects", field=name)
+def _not_of_an_order(document: Mapping[str, Any]) -> Iterator[Violation]:
+    """What no order has, such as a name misspelt; and whether there is anything to load."""
+    if not any(name in document for name in LOADED):
+        yield Violation(Reason.FIELD_MISSING, f"neither {' nor '.join(LOADED)} is there", LOADED[0], {"field": LOADED[0]})
+    for name in document:
+        if name not in ORDER_FIELDS:
+            message = f"there is no field {name}; what is loaded is {' and '.join(LOADED)}, and an order may be around them"
+            yield Violation(Reason.JSON_MALFORMED, message, name, {"field": name})
+
+
+def _checked(
+    document: Mapping[str, Any], name: str, read: Callable[[Record, str], Record], wrong: list[Violation]
+) -> list[Record]:
+    """The records of a list that fit; what is wrong with the others goes to ``wrong``."""
+    found = []
+    try:
+        for at, given in enumerate(_records(document, name, "")):
+            try:
+                found.append(read(given, f"{name}[{at}]."))
+            except O2CError as error:
+                wrong += error.violations
+    except O2CError as error:
+        wrong += error.violations
     return found
 
 
-def _account_record(given: Mapping[str, Any]) -> Record:
-    """The record with enum names written out, if it fits the contract."""
-    record: Record = expand_enums(dict(given), order_pb2.AccountRef.DESCRIPTOR, "account")
+def _records(document: Mapping[str, Any], name: str, path: str) -> list[Record]:
+    found = document.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+        raise _wrong(Reason.JSON_MALFORMED, f"{name} is a list of objects", path + name)
+    return found
+
+
+def _account_record(given: Mapping[str, Any], path: str) -> Record:
+    """The record with enum names written out, if it fits the contract; ``path`` is before its fields in errors."""
+    own = {name: value for name, value in given.items() if name not in OWN_PARTS}
+    record = _fitting(own, order_pb2.AccountRef, path)
+    _required(record, "account_id", path)
     for name, (kind, key) in OWN_PARTS.items():
-        for part in _records(record, name):
-            json_to_message(expand_enums(part, kind.DESCRIPTOR, name), kind)
-            _required(part, key)
-        record[name] = [expand_enums(part, kind.DESCRIPTOR, name) for part in record.get(name, [])]
-    json_to_message({key: value for key, value in record.items() if key not in OWN_PARTS}, order_pb2.AccountRef)
-    _required(record, "account_id")
+        record[name] = []
+        for at, part in enumerate(_records(given, name, path)):
+            record[name].append(_fitting(part, kind, f"{path}{name}[{at}]."))
+            _required(part, key, f"{path}{name}[{at}].")
     return record
 
 
-def _profile_record(given: Mapping[str, Any]) -> Record:
-    record: Record = expand_enums(dict(given), order_pb2.BillingProfileRef.DESCRIPTOR, "billing_profile")
-    json_to_message(record, order_pb2.BillingProfileRef)
-    _required(record, "billing_profile_id")
-    _required(record, "account_id")
+def _profile_record(given: Mapping[str, Any], path: str) -> Record:
+    record = _fitting(given, order_pb2.BillingProfileRef, path)
+    _required(record, "billing_profile_id", path)
+    _required(record, "account_id", path)
     return record
 
 
-def _required(record: Mapping[str, Any], name: str) -> None:
+def _fitting(given: Mapping[str, Any], kind: type[Fitted], path: str) -> Record:
+    """The record with enum names written out. Raises O2CError when it does not fit the message."""
+    try:
+        record: Record = expand_enums(dict(given), kind.DESCRIPTOR, "")
+        json_to_message(record, kind)
+    except O2CError as error:
+        raise O2CError(*(_below(each, path) for each in error.violations)) from error
+    return record
+
+
+def _below(violation: Violation, path: str) -> Violation:
+    field = (path + violation.field.lstrip(".")).removesuffix(".")
+    return replace(violation, field=field, metadata={**violation.metadata, "field": field})
+
+
+def _required(record: Mapping[str, Any], name: str, path: str) -> None:
     if not record.get(name):
-        raise O2CError.of(Reason.JSON_MALFORMED, f"{name} is missing", field=name)
+        raise _wrong(Reason.FIELD_MISSING, f"{name} is missing", path + name)
+
+
+def _keeps(changes: Mapping[str, Any], name: str, value: str) -> None:
+    if changes.get(name, value) != value:
+        raise _wrong(Reason.FIELD_IMMUTABLE, f"{name} stays {value}: it names the record", name)
+
+
+def _wrong(reason: Reason, message: str, field: str) -> O2CError:
+    return O2CError.of(reason, message, field=field)
 
 
 def _merged(known: Any, changes: Mapping[str, Any]) -> Record:

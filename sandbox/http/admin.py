@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
@@ -14,21 +15,24 @@ from aiohttp import web
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid, PoidError
 from libs.brm.specs import OPCODES
+from libs.errors import O2CError, Reason
 from sandbox.clock import ClockMode, ClockMovedBack, parse_moment
 from sandbox.errors import BrmFault
 from sandbox.faults import FaultSpecError
 from sandbox.fixtures import FIXTURES, load
-from sandbox.http.replies import body_of, json_response, problem
+from sandbox.http.replies import body_of, json_response, problem, refusal
 from sandbox.instance import Instance
 from sandbox.jobs import JOBS, run_job
 from sandbox.money_jobs import inject_usage
 from sandbox.opcodes.base import visible
 from sandbox.opcodes.search import Condition, candidates
 from sandbox.outbox import messages_after
-from sandbox.settings import changed_settings
+from sandbox.settings import SettingsError, changed_settings
 from sandbox.store.keys import key_text
 
 _LIMIT: Final = 1000
+_USAGE_FIELDS: Final = {"SERVICE_OBJ": "service", "RESOURCE_ID": "resource"}
+"""What a field at fault is called in a request to rate usage."""
 _WHERE: Final = re.compile(r"\s*([A-Z0-9_.\[\]]+)\s*=\s*(.*?)\s*")
 
 
@@ -59,8 +63,23 @@ def _number(request: web.Request, name: str, default: int) -> int:
     if not text:
         return default
     if not text.isdigit():
-        raise web.HTTPBadRequest(text=f"{name} must be a number")
+        raise O2CError.of(Reason.RANGE_INVALID, f"a number from 0 is expected, not {text!r}", field=name)
     return int(text)
+
+
+def _moment(given: Any) -> datetime | None:
+    """The moment a request names, if it names one. Raises RANGE_INVALID."""
+    if not given:
+        return None
+    try:
+        return parse_moment(str(given))
+    except ValueError:
+        message = f"a time such as 2027-02-01T00:00:00Z is expected, not {given!r}"
+        raise O2CError.of(Reason.RANGE_INVALID, message, field="at") from None
+
+
+def _unknown(what: str, name: Any, known: Iterable[str], status: int = 404, field: str = "name") -> web.Response:
+    return refusal(status, Reason.ENUM_UNKNOWN, f"no {what} {name!r}; there are {', '.join(sorted(known))}", field)
 
 
 class Admin:
@@ -115,7 +134,7 @@ class Admin:
         """Reset, then make one of the ready-made sets of customers."""
         name = request.match_info["name"]
         if name not in FIXTURES:
-            return problem(404, f"no fixture {name}; there are {', '.join(sorted(FIXTURES))}")
+            return _unknown("fixture", name, FIXTURES)
         return json_response({"fixture": name, "made": load(self._instance, name)})
 
     async def outbox(self, request: web.Request) -> web.Response:
@@ -127,23 +146,26 @@ class Admin:
         return json_response(plain(asdict(self._instance.settings)))
 
     async def change_settings(self, request: web.Request) -> web.Response:
-        """Change switches: ``{"strict_xsd": true}``; 400 for an unknown name or a value of another type."""
+        """Change switches: ``{"strict_xsd": true}``; 400 for unknown names and values that do not fit, 409 for what stays."""
         try:
-            self._instance.change_settings(changed_settings(self._instance.settings, await body_of(request)))
+            wanted = changed_settings(self._instance.settings, await body_of(request))
+            self._instance.change_settings(wanted)
+        except SettingsError as error:
+            return problem(400, *error.violations)
         except ValueError as error:
-            return problem(400, str(error))
+            return refusal(409, Reason.FIELD_IMMUTABLE, str(error), "time_zone")
         return json_response(plain(asdict(self._instance.settings)))
 
     async def objects(self, request: web.Request) -> web.Response:
         """Objects of a class (and its subclasses) with ``where=FIELD=value`` (repeatable, all must hold)."""
         type_ = request.query.get("class", "")
         if not type_.startswith("/"):
-            return problem(400, "class is required, such as /account")
+            return refusal(400, Reason.RANGE_INVALID, f"a class is a name such as /account, not {type_!r}", "class")
         wanted: list[tuple[tuple[str, ...], str]] = []
         for text in request.query.getall("where", []):
             match = _WHERE.fullmatch(text)
             if match is None:
-                return problem(400, f"where must be FIELD=value, not {text!r}")
+                return refusal(400, Reason.RANGE_INVALID, f"FIELD=value is expected, not {text!r}", "where")
             wanted.append((tuple(match[1].split(".")), match[2]))
         tx = self._instance.reader()
         exact = [Condition(path, "=", self._keyed(value)) for path, value in wanted if len(path) == 1]
@@ -164,10 +186,12 @@ class Admin:
         text = request.match_info["poid"]
         poid = _poid(text, self._instance.db)
         if poid is None and not text.isdigit():
-            return problem(400, f"not a POID: {text!r}")
+            return refusal(400, Reason.RANGE_INVALID, f"a POID or an id is expected, not {text!r}", "poid")
         tx = self._instance.reader()
         flist = tx.find(poid) if poid is not None else self._instance.store.read(int(text))
-        return json_response(plain(visible(flist))) if flist is not None else problem(404, f"{text} is not stored")
+        if flist is None:
+            return refusal(404, Reason.BRM_REJECTED, f"{text} is not stored", "poid")
+        return json_response(plain(visible(flist)))
 
     async def events(self, request: web.Request) -> web.Response:
         """Events in commit order after number ``since``."""
@@ -189,20 +213,20 @@ class Admin:
     async def set_clock(self, request: web.Request) -> web.Response:
         """``{"mode": "frozen", "at": "2027-02-01T00:00:00Z", "force": false}``; 409 when time would go back."""
         content = await body_of(request)
+        mode = content.get("mode", ClockMode.FROZEN)
+        if mode not in list(ClockMode):
+            return _unknown("mode", mode, ClockMode, 400, "mode")
         try:
-            mode = ClockMode(content.get("mode", ClockMode.FROZEN))
-            at = parse_moment(str(content["at"])) if content.get("at") else None
-            self._instance.set_clock(mode, at, force=bool(content.get("force", False)))
+            at = _moment(content.get("at"))
+            self._instance.set_clock(ClockMode(mode), at, force=bool(content.get("force", False)))
         except ClockMovedBack as error:
-            return problem(409, str(error))
-        except ValueError as error:
-            return problem(400, str(error))
+            return refusal(409, Reason.RANGE_INVALID, str(error), "at")
         return json_response(self._instance.clock.to_json())
 
     async def run_job(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in JOBS:
-            return problem(404, f"no job {name}; there are {', '.join(sorted(JOBS))}")
+            return _unknown("job", name, JOBS)
         return json_response((await run_job(self._instance, name)).to_json())
 
     async def faults(self, _: web.Request) -> web.Response:
@@ -212,7 +236,7 @@ class Admin:
         try:
             fault = self._instance.faults.add(await body_of(request))
         except FaultSpecError as error:
-            return problem(400, str(error))
+            return refusal(400, Reason.RANGE_INVALID, str(error), error.field)
         return json_response(fault.to_json(), 201)
 
     async def clear_faults(self, _: web.Request) -> web.Response:
@@ -221,20 +245,17 @@ class Admin:
 
     async def remove_fault(self, request: web.Request) -> web.Response:
         removed = self._instance.faults.remove(int(request.match_info["id"]))
-        return json_response({"removed": True}) if removed else problem(404, "no such fault")
+        if not removed:
+            return refusal(404, Reason.RANGE_INVALID, f"no fault {request.match_info['id']}", "id")
+        return json_response({"removed": True})
 
     async def usage(self, request: web.Request) -> web.Response:
         """Rate usage: ``{"service": login or POID, "quantity": 120, "amount": "6.00", "resource": 1000101, "start": …}``."""
-        content = await body_of(request)
-        unknown = set(content) - {"service", "start", "quantity", "amount", "resource", "descr"}
-        if unknown or "service" not in content:
-            return problem(400, f"unknown: {', '.join(sorted(unknown))}" if unknown else "service is required")
         try:
-            event = inject_usage(self._instance, content)
-        except (ValueError, ArithmeticError) as error:
-            return problem(400, f"not a usage: {error}")
+            event = inject_usage(self._instance, await body_of(request))
         except BrmFault as fault:
-            return problem(409 if fault.name != "NOT_FOUND" else 404, str(fault))
+            status, field = 409 if fault.name != "NOT_FOUND" else 404, _USAGE_FIELDS.get(fault.field, "")
+            return refusal(status, Reason.BRM_REJECTED, str(fault), field)
         return json_response(plain(visible(event)), 201)
 
     async def check_invariants(self, _: web.Request) -> web.Response:

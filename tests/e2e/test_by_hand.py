@@ -144,7 +144,7 @@ def test_an_order_is_watched_from_any_point_on(billed: Terminal) -> None:
 
 
 def test_an_order_nobody_knows_is_refused_by_name(billed: Terminal) -> None:
-    assert "ORDER_NOT_FOUND order_id: " in billed.run("order", "get", "ORD-NONE", code=1)
+    assert "ORDER_NOT_FOUND ORDER_ID: " in billed.run("order", "get", "ORD-NONE", code=1)
 
 
 def test_cross_references_are_looked_up(billed: Terminal) -> None:
@@ -185,7 +185,7 @@ def test_the_sandbox_shows_its_objects_events_calls_time_and_invariants(billed: 
     assert "BRM_02  2027-02-01T00:00:00Z (frozen)" in billed.run("sandbox", "clock")
     assert "all invariants hold" in billed.run("sandbox", "invariants")
     assert "BRM_01  bill: 0 of 0 done, 0 failed" in billed.run("sandbox", "jobs", "bill")
-    assert "BRM_REJECTED" in billed.run("sandbox", "jobs", "no-such-job", code=1)
+    assert "ENUM_UNKNOWN" in billed.run("sandbox", "jobs", "no-such-job", code=1)
 
 
 def test_a_customer_is_shown_from_all_sides_and_what_was_done_about_it(billed: Terminal) -> None:
@@ -213,6 +213,45 @@ def test_billing_follows_an_edit_in_the_crm(billed: Terminal) -> None:
     billed.run("crm", "edit", "1-DENISE", "currency=USD")
     billed.run("customer", "update", "1-DENISE")
     assert billed.json("customer", "events") == {}
+
+
+def test_updating_an_account_that_is_not_in_billing_says_so(billed: Terminal) -> None:
+    said = billed.run("customer", "update", "NOBODY")
+    assert "account NOBODY is in no BRM instance" in said and "nothing to update" in said
+    assert billed.json("customer", "update", "NOBODY")["unsynchronised_account_ids"] == ["NOBODY"]
+
+
+def test_what_is_refused_is_named_as_it_was_typed(billed: Terminal) -> None:
+    for words, said in (
+        (("care", "balance", "NOBODY"), "ACCOUNT_NOT_FOUND ACCOUNT: "),
+        (("care", "invoices", "1-DENISE", "--bill", "1"), "FIELD_MISSING --profile: "),
+        (("order", "list", "--page-token", "none"), "PAGE_TOKEN_INVALID --page-token: "),
+        (("order", "get", "NONE"), "ORDER_NOT_FOUND ORDER_ID: "),
+        (("xref", "lookup", "NONE", "1-DENISE"), "XREF_TABLE_UNKNOWN TABLE: "),
+        (("xref", "history", "CUSTOMERPARTY_ACCOUNTID", "1-DENISE", "--column", "NONE"), "XREF_COLUMN_UNKNOWN --column: "),
+        (("maps", "show", "NONE"), "XREF_TABLE_UNKNOWN NAME: "),
+        (("route", "validate", "BRM_99"), "ROUTE_SYSTEM_UNKNOWN SYSTEM: "),
+        (("crm", "edit", "NOBODY", "name=X"), "CRM_ACCOUNT_NOT_FOUND ACCOUNT: the CRM has no account NOBODY"),
+        (("crm", "edit", "1-DENISE", "type=ALIEN"), "ENUM_UNKNOWN type: 'ALIEN' is none of "),
+        (("sandbox", "events", "-s", "BRM_99"), "ROUTE_SYSTEM_UNKNOWN --system: no instance 'BRM_99' is served here"),
+    ):
+        assert said in billed.run(*words, code=1)
+
+
+def test_customers_are_loaded_all_or_not_at_all(billed: Terminal, tmp_path: Path) -> None:
+    before = billed.json("crm", "accounts")
+    file = tmp_path / "customers.json"
+    for document, said in (
+        ({"colour": "red"}, ("FIELD_MISSING accounts: ", "JSON_MALFORMED colour: ")),
+        (
+            {"accounts": [{"account_id": "NEW"}, {"name": "X"}, {"account_id": "Y", "type": "ALIEN"}]},
+            ("FIELD_MISSING accounts[1].account_id: ", "ENUM_UNKNOWN accounts[2].type: "),
+        ),
+    ):
+        file.write_text(json.dumps(document))
+        errors = billed.run("crm", "load", str(file), code=1)
+        assert all(each in errors for each in said), errors
+    assert billed.json("crm", "accounts") == before
 
 
 def test_a_plan_asks_the_running_suite(billed: Terminal) -> None:

@@ -119,6 +119,64 @@ async def test_a_record_that_does_not_fit_the_order_model_is_refused_and_nothing
     assert sandbox.crm.store.accounts == before
 
 
+@pytest.mark.parametrize(
+    ("document", "wrong"),
+    [
+        ({}, {("FIELD_MISSING", "accounts")}),
+        (
+            {"accounts": {}, "billing_profiles": ["BP"]},
+            {("JSON_MALFORMED", "accounts"), ("JSON_MALFORMED", "billing_profiles")},
+        ),
+        (
+            {
+                "acounts": [],
+                "accounts": [{"account_id": "NEW"}, {"account_id": "X", "contacts": [{"contact_id": "C", "colour": 1}]}],
+            },
+            {("JSON_MALFORMED", "acounts"), ("JSON_MALFORMED", "accounts[1].contacts[0].colour")},
+        ),
+        (
+            {"accounts": [{"account_id": 7}, {"class": "X"}], "billing_profiles": [{"billing_profile_id": "BP-2"}]},
+            {
+                ("JSON_MALFORMED", "accounts[0].account_id"),
+                ("ENUM_UNKNOWN", "accounts[1].class"),
+                ("FIELD_MISSING", "billing_profiles[0].account_id"),
+            },
+        ),
+    ],
+)
+async def test_a_document_with_anything_wrong_is_refused_field_by_field_and_nothing_is_loaded(
+    sandbox: RunningSandbox, document: dict[str, object], wrong: set[tuple[str, str]]
+) -> None:
+    store = sandbox.crm.store
+    before = dict(store.accounts), dict(store.billing_profiles)
+    with pytest.raises(AdminError, match="400") as caught:
+        await asyncio.to_thread(CrmAdminClient(sandbox.address).load, document)
+    assert {(str(each.reason), each.field) for each in caught.value.violations} == wrong
+    assert (store.accounts, store.billing_profiles) == before
+
+
+async def test_the_rest_of_an_order_is_not_looked_at(sandbox: RunningSandbox) -> None:
+    order = {"order_number": "1", "lines": [{"anything": 1}], "accounts": [{"account_id": "NEW"}]}
+    assert (await asyncio.to_thread(CrmAdminClient(sandbox.address).load, order))["accounts"] == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("account", Reason.CRM_ACCOUNT_NOT_FOUND), ("billing_profile", Reason.BILLING_PROFILE_NOT_FOUND)]
+)
+async def test_only_records_that_are_there_are_edited_and_they_keep_their_ids(
+    sandbox: RunningSandbox, kind: str, reason: Reason
+) -> None:
+    admin, known = CrmAdminClient(sandbox.address), {"account": "AMY", "billing_profile": "BP-1"}[kind]
+    edit = getattr(admin, f"edit_{kind}")
+    with pytest.raises(AdminError, match="404") as unknown:
+        await asyncio.to_thread(edit, "NOBODY", account_id="AMY")
+    with pytest.raises(AdminError, match="409") as renamed:
+        await asyncio.to_thread(edit, known, **{f"{kind}_id": "OTHER"})
+    found = [(each.reason, each.field) for error in (unknown, renamed) for each in error.value.violations]
+    assert found == [(reason, f"{kind}_id"), (Reason.FIELD_IMMUTABLE, f"{kind}_id")]
+    assert {"NOBODY", "OTHER"}.isdisjoint({*sandbox.crm.store.accounts, *sandbox.crm.store.billing_profiles})
+
+
 async def test_a_crm_that_stays_down_is_asked_three_times(sandbox: RunningSandbox, crm: CrmPort[CrmAccount]) -> None:
     await asyncio.to_thread(CrmAdminClient(sandbox.address).change_faults, down=True)
     with retry.testing(attempts=3), pytest.raises(O2CError) as caught:

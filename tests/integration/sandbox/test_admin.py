@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox.admin_client import AdminClient, AdminError
+from sandbox.admin_client import AdminClient, AdminError, request_json
 from sandbox.testing import running_sandbox
 
 CUST, READ = "BRMCUSTServices_v2", "BRMReadServices_v2"
@@ -87,6 +87,40 @@ async def test_unknown_job_and_bad_fault_are_refused(sandbox: Any) -> None:
             await admin.add_fault(action)
     with pytest.raises(AdminError, match="400"):
         await admin.add_fault("drop_after", colour="red")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "wrong"),
+    [
+        ("POST", "usage", {"quantity": "many", "amount": -1, "colour": 1}, {"service", "quantity", "amount", "colour"}),
+        ("PUT", "settings", {"nonsense": 1, "strict_rev": "maybe"}, {"nonsense", "strict_rev"}),
+        ("PUT", "settings", {"time_zone": "Nowhere", "tax_rates": []}, {"time_zone", "tax_rates"}),
+        ("PUT", "settings", {"transitions": {"a": 1}, "collections_minimum": "x"}, {"transitions", "collections_minimum"}),
+        ("PUT", "clock", {"mode": "stopped"}, {"mode"}),
+        ("PUT", "clock", {"at": "yesterday"}, {"at"}),
+        ("POST", "faults", {"action": "mask", "match": {"nth": "x"}}, {"match.nth"}),
+        ("POST", "faults", {"action": "mask", "match": {"window": "tomorrow"}}, {"match.window"}),
+        ("GET", "events?since=x", None, {"since"}),
+        ("GET", "objects?class=/account&where=x", None, {"where"}),
+        ("GET", "objects/nothing", None, {"poid"}),
+        ("DELETE", "faults/77", None, {"id"}),
+    ],
+)  # fmt: skip
+async def test_what_is_wrong_with_a_request_is_named_field_by_field(
+    sandbox: Any, method: str, path: str, content: dict[str, Any] | None, wrong: set[str]
+) -> None:
+    before = await sandbox.admin().settings()
+    with pytest.raises(AdminError) as caught:
+        await asyncio.to_thread(request_json, method, f"{sandbox.url('BRM_01')}/sandbox/v1/{path}", content, 10)
+    assert {each.field for each in caught.value.violations} == wrong
+    assert "Error" not in str(caught.value) and "class '" not in str(caught.value)
+    assert await sandbox.admin().settings() == before
+
+
+async def test_an_instance_that_is_not_served_is_named(sandbox: Any) -> None:
+    with pytest.raises(AdminError, match=r"404.*BRM_01, BRM_02") as caught:
+        await sandbox.admin("BRM_99").events()
+    assert [(str(each.reason), each.field) for each in caught.value.violations] == [("ROUTE_SYSTEM_UNKNOWN", "system")]
 
 
 async def test_reset_leaves_the_catalogue(wire: Any, commit_customer: Any) -> None:

@@ -38,7 +38,7 @@ def test_a_new_user_makes_customers_bills_them_and_looks_inside(ask: Any, served
     assert ask("clock", "2027-02-01T00:00:00Z").count("2027-02-01T00:00:00Z (frozen)") == 2
     assert "BRM_01  bill: 3 of 3 done, 0 failed" in ask("jobs", "bill")
     assert "BRM_02  bill, collect, collections, deferred, expire, invoice" in ask("jobs")
-    (unit,) = json.loads(ask("objects", "/billinfo", "-w", "BILLINFO_ID=BP-DENISE", "--json"))
+    (unit,) = json.loads(ask("objects", "/billinfo", "-w", "billinfo_id=BP-DENISE", "--json"))
     one = ask("objects", unit["POID"].rsplit(" ", 1)[0])
     assert "BP-DENISE" in one and "BP-MICHELLE" not in one
     assert "nothing of /nothing in BRM_02" in ask("objects", "/nothing", "-s", "BRM_02")
@@ -74,12 +74,30 @@ def test_calls_show_how_they_failed_and_faults_whom_they_hit(ask: Any, served: S
 def test_what_is_refused_is_said_in_words(ask: Any) -> None:
     assert "strict_rev                 True" in ask("settings", "strict_rev=true")
     for words, why in (
-        (("settings", "nonsense=1"), "BRM_REJECTED: no setting 'nonsense'"),
-        (("usage", "nobody"), "BRM_REJECTED: NOT_FOUND @SERVICE_OBJ: no service nobody"),
-        (("jobs", "polish"), "BRM_REJECTED: no job polish; there are bill"),
-        (("fixture", "nobody"), "BRM_REJECTED: no fixture nobody"),
+        (("settings", "nonsense=1"), "ENUM_UNKNOWN nonsense: no setting 'nonsense'; there are free_login_on_close, "),
+        (("settings", "strict_rev=maybe"), "RANGE_INVALID strict_rev: strict_rev is true or false, not 'maybe'"),
+        (("settings", "foo"), "FIELD_MISSING NAME=VALUE: NAME=VALUE is expected, not 'foo'; names are free_login_on_close, "),
+        (("objects", "/account", "-w", "foo"), "FIELD_MISSING --where: FIELD=value is expected, not 'foo'"),
+        (("objects", "account"), "RANGE_INVALID CLASS: a class is a name such as /account, not 'account'"),
+        (
+            ("events", "-s", "BRM_99"),
+            "ROUTE_SYSTEM_UNKNOWN --system: no instance 'BRM_99' is served here; there are BRM_01, BRM_02",
+        ),
+        (("usage", "nobody"), "BRM_REJECTED SERVICE: NOT_FOUND @SERVICE_OBJ: no service nobody"),
+        (("usage", "nobody", "--amount", "lots"), "RANGE_INVALID --amount: --amount is a number, not 'lots'"),
+        (("jobs", "polish"), "ENUM_UNKNOWN NAME: no job 'polish'; there are bill"),
+        (("fixture", "nobody"), "ENUM_UNKNOWN NAME: no fixture 'nobody'; there are business"),
         (("clock", "2020-01-01T00:00:00Z"), "is earlier; use force to go back"),
-        (("faults", "explode"), "BRM_REJECTED: unknown action 'explode'"),
+        (("clock", "yesterday"), "RANGE_INVALID AT: a time such as 2027-02-01T00:00:00Z is expected, not 'yesterday'"),
+        (("faults", "explode"), "RANGE_INVALID ACTION: unknown action 'explode'; there are billinfo_noop, "),
+        (("faults", "err"), "RANGE_INVALID ACTION: 'err' is no action: err takes an error, such as err:STORAGE"),
+        (("faults", "mask", "--nth", "-1"), "RANGE_INVALID --nth: a number from 0 is expected"),
     ):
         assert why in ask(*words, code=1)
     assert "2020-01-01T00:00:00Z (frozen)" in ask("clock", "2020-01-01T00:00:00Z", "--force", "-s", "BRM_02")
+
+
+def test_where_nothing_listens_there_is_no_sandbox(capsys: pytest.CaptureFixture[str]) -> None:
+    result = CliRunner().invoke(sandbox.app, ["events"], env={"O2C_SANDBOX_URL": "http://127.0.0.1:9"})
+    assert result.exit_code == 1
+    assert "SERVICE_UNAVAILABLE: no sandbox answers at 127.0.0.1:9" in result.output + capsys.readouterr().err

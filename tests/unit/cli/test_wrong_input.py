@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from cli.catalogue import load_products
 from cli.commands.brm import app
-from cli.output import errors_by_name
-from libs.errors import O2CError, Reason
+from cli.output import errors_by_name, print_error
+from libs.errors import O2CError, Reason, Violation
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,33 @@ def test_a_file_in_another_encoding_is_named_as_such(tmp_path: Path, capsys: pyt
         source.read()
     assert getattr(caught.value, "exit_code", None) == 1
     assert capsys.readouterr().err.startswith("JSON_MALFORMED file: the file is not UTF-8")
+
+
+def test_a_failure_of_a_service_is_printed_with_the_request_id_and_a_refusal_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(
+        O2CError(
+            Violation(Reason.INTERNAL_ERROR, "unexpected error", "", {"request_id": "R-1"}),
+            Violation(Reason.FIELD_MISSING, "name is missing", "name", {"request_id": "R-2"}),
+        )
+    )
+    printed = capsys.readouterr().err
+    assert printed == "INTERNAL_ERROR: unexpected error (request id R-1)\nFIELD_MISSING name: name is missing\n"
+
+
+def test_a_field_is_called_as_it_was_typed_and_others_keep_their_path(capsys: pytest.CaptureFixture[str]) -> None:
+    typed = {"items[].value": "--number", "list_id": "LIST"}
+    with pytest.raises(Exception) as caught, errors_by_name(typed):
+        raise O2CError(
+            Violation(Reason.FIELD_MISSING, "items[12].value is missing", "items[12].value"),
+            Violation(Reason.FIELD_MISSING, "the list has no name, list_id", "list_id"),
+            Violation(Reason.ENUM_UNKNOWN, "no such [type]", "items[3].kind"),
+        )
+    assert getattr(caught.value, "exit_code", None) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "FIELD_MISSING --number: --number is missing",
+        "FIELD_MISSING LIST: the list has no name, list_id",
+        "ENUM_UNKNOWN items[3].kind: no such [type]",
+    ]
 
 
 @pytest.mark.parametrize(

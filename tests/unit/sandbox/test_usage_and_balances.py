@@ -58,10 +58,11 @@ def test_usage_without_allowance_costs_its_price(brm: Any, voip: Any) -> None:
     "content", [{"service": "nobody"}, {"service": "voip-1", "resource": 978}, {"service": "voip-1", "quantity": 0}]
 )
 def test_usage_that_makes_no_sense_is_refused(brm: Any, voip: Any, content: dict[str, Any]) -> None:
+    from libs.errors import O2CError
     from sandbox.errors import BrmFault
 
     before = brm.count()
-    with pytest.raises((BrmFault, ValueError)):
+    with pytest.raises((BrmFault, O2CError)):
         inject_usage(brm.instance, content)
     assert brm.count() == before
 
