@@ -98,7 +98,10 @@ async def measure_connector(address: str) -> None:
             spent.setdefault(name, []).append((time.process_time() - began) / COUNT * 1e6)
             return rate
 
-        sides = {"bare aiohttp, the same bytes": bare, "connector": partial(gateway.call, SYSTEM, call)}
+        sides: dict[str, Callable[[], Awaitable[object]]] = {
+            "bare aiohttp, the same bytes": bare,
+            "connector": partial(gateway.call, SYSTEM, call),
+        }
         found = await interleaved([(name, partial(measured, name, one)) for name, one in sides.items()])
     report.heading(f"Connector against a null server, {CONCURRENCY} at a time")
     report.rates(found, "calls/s")

@@ -10,13 +10,14 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import uvloop
 from aiohttp import web
 
 from bench import report
-from bench.harness import CLIENT_CPU, Tell, interleaved, pin, ratio, server
+from bench.harness import CLIENT_CPU, Rate, Tell, interleaved, pin, ratio, server
 from libs.brm.codec import encode_response
 from libs.brm.dialect import Dialect
 from libs.brm.flist import Array
@@ -32,6 +33,9 @@ from services.customer_sync.config import Settings
 from services.customer_sync.server import running_customer_sync
 from services.xref.config import Settings as XrefSettings
 from services.xref.server import running_xref
+
+if TYPE_CHECKING:
+    from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import CustomerSyncServiceAsyncStub
 
 SIZES = (10, 100, 1_000)
 REPEATS = {10: 20, 100: 4, 1_000: 1}
@@ -128,7 +132,7 @@ def order_of(accounts: int) -> order_pb2.Order:
 
 
 @asynccontextmanager
-async def customer_sync(billing: str, xref: str) -> AsyncIterator[CustomerSyncServiceStub]:
+async def customer_sync(billing: str, xref: str) -> AsyncIterator[CustomerSyncServiceAsyncStub]:
     """The service in this process, over neighbours in others. Its connections bound the calls in flight; more calls may be at
     work, so that drawing up and reading happens while others are on their way."""
     with tempfile.TemporaryDirectory() as folder:
@@ -141,7 +145,7 @@ async def customer_sync(billing: str, xref: str) -> AsyncIterator[CustomerSyncSe
             yield CustomerSyncServiceStub(channel)
 
 
-async def synchronised(stub: CustomerSyncServiceStub, accounts: int) -> float:
+async def synchronised(stub: CustomerSyncServiceAsyncStub, accounts: int) -> float:
     """Seconds that an order of new accounts takes."""
     request = pb.SyncOrderCustomersRequest(request_id=f"R-{next(_numbers)}", order=order_of(accounts))
     began = time.perf_counter()
@@ -199,7 +203,7 @@ async def measure(billing: str, xref: str) -> None:
     _report(per_account, found)
 
 
-def _report(per_account: dict[int, list[float]], found: Sequence[report.Rate]) -> None:
+def _report(per_account: dict[int, list[float]], found: Sequence[Rate]) -> None:
     report.heading(f"New accounts on one order; BRM answers after {DELAY_SECONDS * 1000:.0f} ms, {IN_FLIGHT} calls in flight")
     rows = [
         (f"{size:,}", f"{statistics.median(times) * 1000:.2f}", f"{min(times) * 1000:.2f}, {max(times) * 1000:.2f}")

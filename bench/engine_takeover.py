@@ -46,7 +46,7 @@ async def takeover(database_url: str, count: int) -> dict[str, Any]:
     ledger = orchestration.Ledger(CALL_SECONDS)
     async with contextlib.AsyncExitStack() as stack:
         near = await stack.enter_async_context(orchestration.neighbours())
-        near.sync.before = near.billing.before = ledger.before  # type: ignore[method-assign]
+        near.sync.before = near.billing.before = ledger.before
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = {**near.targets, "heartbeat_seconds": HEARTBEAT, "stalled_seconds": STALLED, "workers": 8}
         victim, victim_address = await stack.enter_async_context(orchestration.pod(folder, "victim", database_url, settings))

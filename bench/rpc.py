@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import grpc
@@ -24,13 +24,16 @@ import uvloop
 
 from bench import report
 from bench.harness import CLIENT_CPU, Tell, at_a_time, calls_per_second, cpu_seconds, interleaved, pin, ratio, server
-from libs.config import BillingSystem, local_settings
+from libs.config import BillingSystem, ServiceSettings, local_settings
 from libs.grpckit.server import calm_garbage_collector, running_server
 from libs.pb.xref.v1 import xref_pb2
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceServicer, XrefServiceStub, add_XrefServiceServicer_to_server
 from services.xref.config import Settings
 from services.xref.queries import COLUMN_VALUES, READ_ROWS
 from services.xref.server import running_xref
+
+if TYPE_CHECKING:
+    from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceAsyncStub
 
 CONCURRENCY = 64
 CALLS = 500
@@ -75,13 +78,13 @@ class Store:
 class Noop(XrefServiceServicer):
     """Answers at once."""
 
-    async def Lookup(self, request: xref_pb2.LookupRequest, context: object) -> xref_pb2.LookupResponse:  # type: ignore[override]
+    async def Lookup(self, request: xref_pb2.LookupRequest, context: object) -> xref_pb2.LookupResponse:
         return xref_pb2.LookupResponse(value=request.ref_value)
 
 
 async def bare(tell: Tell) -> None:
     running = grpc.aio.server()
-    add_XrefServiceServicer_to_server(Noop(), running)
+    add_XrefServiceServicer_to_server(Noop(), running)  # type: ignore[abstract]
     port = running.add_insecure_port("127.0.0.1:0")
     await running.start()
     tell(f"127.0.0.1:{port}")
@@ -92,8 +95,8 @@ async def bare(tell: Tell) -> None:
 
 
 async def kit(tell: Tell) -> None:
-    settings = local_settings(access_log=True)
-    servicers = [(add_XrefServiceServicer_to_server, Noop())]
+    settings = local_settings(ServiceSettings, access_log=True)
+    servicers = [(add_XrefServiceServicer_to_server, Noop())]  # type: ignore[abstract]
     async with running_server(settings, name="noop", servicers=servicers, service_names=[SERVICE]) as address:
         tell(address)
         await asyncio.Event().wait()
@@ -132,7 +135,7 @@ async def fill(address: str) -> None:
             await stub.BatchPopulate(xref_pb2.BatchPopulateRequest(items=items))
 
 
-def lookup(stub: XrefServiceStub) -> Callable[[], Awaitable[object]]:
+def lookup(stub: XrefServiceAsyncStub) -> Callable[[], Awaitable[object]]:
     async def call() -> object:
         key = f"1-{random.randrange(ROWS)}"
         request = xref_pb2.LookupRequest(table=TABLE, ref_column="SEBL_01", ref_value=key, column="BRM_01")
@@ -163,7 +166,7 @@ async def measure(bare_address: str, kit_address: str, stores: Sequence[Store]) 
         await channel.close()
 
 
-async def measure_batches(store: Store, stub: XrefServiceStub, clock: Callable[[], float], of: str) -> None:
+async def measure_batches(store: Store, stub: XrefServiceAsyncStub, clock: Callable[[], float], of: str) -> None:
     """A thousand keys per call, as single values and as whole rows, against the same statements on a connection of our own,
     and against single calls.
 
@@ -179,8 +182,8 @@ async def measure_batches(store: Store, stub: XrefServiceStub, clock: Callable[[
         return count * keys / (clock() - began)
 
     async with store.connection() as raw:
-        values, columns = sample(), {"table": TABLE, "ref_column": "SEBL_01", "column": "BRM_01"}
-        one_value = xref_pb2.BatchLookupValuesRequest(ref_values=values, **columns)
+        values = sample()
+        one_value = xref_pb2.BatchLookupValuesRequest(table=TABLE, ref_column="SEBL_01", column="BRM_01", ref_values=values)
         whole_row = xref_pb2.BatchLookupRequest(keys=[crm_key(value) for value in values])
         sides: list[tuple[str, Callable[[], Awaitable[float]]]] = [
             ("values over RPC", lambda: rate(lambda: stub.BatchLookupValues(one_value), CONCURRENCY, BATCH)),

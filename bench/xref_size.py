@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import grpc.aio
@@ -22,6 +23,9 @@ from bench.harness import CLIENT_CPU, calls_per_second, interleaved, pin, ratio,
 from bench.rpc import BATCH, CONCURRENCY, TABLE, postgresql_server, xref
 from libs.pb.xref.v1 import xref_pb2
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceStub
+
+if TYPE_CHECKING:
+    from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceAsyncStub
 
 SMALL, LARGE = 10_000, 5_000_000
 """Rows, of three cells each."""
@@ -62,7 +66,7 @@ async def fill_postgresql(url: str, rows: int) -> None:
     await raw.close()
 
 
-def lookup(stub: XrefServiceStub, rows: int) -> Callable[[], Awaitable[object]]:
+def lookup(stub: XrefServiceAsyncStub, rows: int) -> Callable[[], Awaitable[object]]:
     async def call() -> object:
         key = f"1-{random.randint(1, rows)}"
         request = xref_pb2.LookupRequest(table=TABLE, ref_column="SEBL_01", ref_value=key, column="BRM_01")
@@ -73,7 +77,7 @@ def lookup(stub: XrefServiceStub, rows: int) -> Callable[[], Awaitable[object]]:
     return call
 
 
-def values(stub: XrefServiceStub, rows: int) -> Callable[[], Awaitable[object]]:
+def values(stub: XrefServiceAsyncStub, rows: int) -> Callable[[], Awaitable[object]]:
     async def call() -> object:
         keys = [f"1-{random.randint(1, rows)}" for _ in range(BATCH)]
         request = xref_pb2.BatchLookupValuesRequest(table=TABLE, ref_column="SEBL_01", ref_values=keys, column="BRM_01")
@@ -102,7 +106,7 @@ async def measure_stream(address: str, kind: str, rows: int) -> None:
     seen = 0
     sizes: list[float] = []
 
-    async def requests() -> AsyncIterator[xref_pb2.StreamLookupRequest | xref_pb2.StreamLookupValuesRequest]:
+    async def requests() -> AsyncIterator[Any]:
         for start in range(0, STREAMED, BATCH):
             keys = [f"1-{1 + (start + at) % rows}" for at in range(BATCH)]
             if kind == "rows":
@@ -113,7 +117,7 @@ async def measure_stream(address: str, kind: str, rows: int) -> None:
 
     async with grpc.aio.insecure_channel(address) as channel:
         stub = XrefServiceStub(channel)
-        call = stub.StreamLookup(requests()) if kind == "rows" else stub.StreamLookupValues(requests())
+        call: Any = stub.StreamLookup(requests()) if kind == "rows" else stub.StreamLookupValues(requests())
         began = time.perf_counter()
         async for answer in call:
             seen += len(answer.rows if kind == "rows" else answer.values)

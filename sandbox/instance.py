@@ -23,7 +23,8 @@ from sandbox.invariants import Violation, check_all, check_touched
 from sandbox.invariants.core import check_databases, poids_in
 from sandbox.opcodes import REGISTRY, Context
 from sandbox.settings import SandboxSettings
-from sandbox.store.sqlite import Store, Tx
+from sandbox.store.database import Store
+from sandbox.store.sqlite import Tx
 from sandbox.transactions import OpenTransactions
 
 MAX_ELEMENTS: Final = 1000

@@ -12,7 +12,8 @@ from sandbox.catalogue import RATE_PLANS, RESOURCES, TERMS, USD, deal_products, 
 from sandbox.errors import BrmFault
 from sandbox.money import is_currency
 from sandbox.opcodes.registry import Context, elements, opcode, program_of, required
-from sandbox.store.sqlite import CATALOGUE_IDS, Tx
+from sandbox.store.database import CATALOGUE_IDS
+from sandbox.store.sqlite import Tx
 
 REFUNDS: Final = 1
 """FLAGS of a product: the unused part of a fee paid ahead is credited."""

@@ -1,121 +1,20 @@
-"""The runner: each effect once, whatever crashes in between; outcomes known or named unknown; commits counted."""
+"""The runner: each effect once, outcomes known or named unknown; calls, commits and links counted."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from plan_runs import ACCOUNTS, World, plan, step
 
 from libs.brm.call import BrmCall
-from libs.brm.ebuf import EBuf
-from libs.brm.errors import BrmError, BrmOutcomeUnknown
-from libs.brm.flist import Flist
-from libs.brm.poid import Poid
 from libs.db import Database
 from libs.errors import O2CError, Reason
 from libs.plan.journal import Answer, Journal
-from libs.plan.model import Claim, Plan, PlanError, Ref, Step, XrefGone, XrefLink, Yield
-from libs.plan.run import How, RunResult, StepState, run
-from libs.xref.fake import FakeXref
+from libs.plan.model import Plan, PlanError, Ref, Step, XrefGone, XrefLink, Yield
+from libs.plan.run import RunResult, StepState
 from libs.xref.model import XrefKey
-
-ACCOUNTS = "CUSTOMERPARTY_ACCOUNTID"
-
-
-class Billing:
-    """A billing system in memory: creates objects under natural keys, fails as told, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, Poid] = {}
-        self.called: list[str] = []
-        self.settled: list[str] = []
-        self.fail: dict[str, list[str]] = {}
-        """Natural key to what goes wrong, call by call: ``refuse``, ``lose`` (before), ``cut`` (after), ``crash``, ``hang``."""
-        self.blind = False
-        self.hanging = asyncio.Event()
-        self.running = 0
-        self.most = 0
-
-    async def call(self, system_id: str, call: BrmCall) -> Flist:
-        key = str(call.input["KEY"])
-        self.called.append(key)
-        self.running += 1
-        self.most = max(self.most, self.running)
-        await asyncio.sleep(0)
-        self.running -= 1
-        failing = self.fail.get(key)
-        failure = failing.pop(0) if failing else ""
-        if failure == "hang":
-            self.hanging.set()
-            await asyncio.Event().wait()
-        if failure == "refuse":
-            raise self._error("PIN_ERR_BAD_VALUE")
-        if failure == "lose":
-            raise BrmOutcomeUnknown("lost", system_id=system_id, opcode=call.opcode)
-        if key in self.objects:
-            raise self._error("PIN_ERR_DUPLICATE")
-        self.objects[key] = Poid("0.0.0.1", "/thing", 100 + len(self.objects))
-        if failure == "cut":
-            raise BrmOutcomeUnknown("cut", system_id=system_id, opcode=call.opcode)
-        if failure == "crash":
-            raise Crash
-        return {"POID": self.objects[key]}
-
-    async def settle(self, system_id: str, call: BrmCall) -> Flist | None:
-        key = str(call.input["KEY"])
-        self.settled.append(key)
-        if self.blind:
-            raise BrmError(Reason.BRM_UNAVAILABLE, "down", system_id=system_id, opcode=call.opcode)
-        return {"POID": self.objects[key]} if key in self.objects else None
-
-    @staticmethod
-    def _error(name: str) -> BrmError:
-        return BrmError(Reason.BRM_REJECTED, name, system_id="BRM_01", opcode="OP", ebuf=EBuf(error=name))
-
-
-class Crash(Exception):
-    """The process dies here."""
-
-
-def step(key: str, *needs: str, lane: str = "", link: bool = True, after: tuple[str, ...] = ()) -> Step:
-    """A step that creates ``key`` and needs the objects of other steps."""
-    fields: dict[str, Any] = {"KEY": key} | {f"NEEDS_{need}": Ref(f"thing({need})") for need in needs}
-    made = Yield(f"thing({key})", "POID", XrefLink(ACCOUNTS, key) if link else None)
-    return Step(key, f"make {key}", BrmCall("OP", fields), (made,), lane, after)
-
-
-def plan(*steps: Step, claims: bool = True) -> Plan:
-    claimed = tuple(Claim(ACCOUNTS, each.key, f"common({each.key})") for each in steps) if claims else ()
-    return Plan("BRM_01", steps, claimed)
-
-
-CHAIN = plan(step("a"), step("b", "a"), step("c", "a"), step("d", "b", "c"))
-
-
-class World:
-    """Everything around a run."""
-
-    def __init__(self, db: Database, journal: Journal) -> None:
-        self.db = db
-        self.journal = journal
-        self.billing = Billing()
-        self.xref = FakeXref()
-
-    async def run(self, made: Plan = CHAIN, **options: Any) -> RunResult:
-        return await run(made, run_key="K", journal=self.journal, gateway=self.billing, xref=self.xref, **options)
-
-    async def linked(self, *keys: str) -> dict[str, str]:
-        wanted = [XrefKey(ACCOUNTS, "SEBL_01", key) for key in keys]
-        return {key.ref_value: row.value("BRM_01") for key, row in (await self.xref.lookup(wanted)).items()}
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    db = await Database.open("sqlite://:memory:")
-    yield World(db, await Journal.open(db))
-    await db.close()
 
 
 async def test_a_plan_of_n_waves_costs_n_plus_one_commits_and_one_claim_and_one_link_batch_per_wave(world: World) -> None:
@@ -150,118 +49,6 @@ async def test_a_refused_step_fails_and_what_needs_it_is_skipped_while_the_rest_
         "d": StepState.SKIPPED,
     }
     assert [key for key, _ in result.errors] == ["b"]
-
-
-async def test_the_next_attempt_makes_only_what_is_missing(world: World) -> None:
-    world.billing.fail["b"] = ["refuse"]
-    await world.run()
-    world.billing.called.clear()
-    result = await world.run()
-    assert result.complete
-    assert world.billing.called == ["b", "d"]
-    assert result.steps["a"].how is How.REUSED
-
-
-async def test_a_write_whose_answer_is_lost_is_looked_up_and_adopted_not_repeated(world: World) -> None:
-    world.billing.fail["a"] = ["cut"]
-    result = await world.run()
-    assert result.complete
-    assert world.billing.called.count("a") == 1
-    assert result.steps["a"].how is How.ADOPTED
-
-
-async def test_a_write_that_provably_had_no_effect_is_made_once_more_and_no_more(world: World) -> None:
-    world.billing.fail["a"] = ["lose"]
-    assert (await world.run()).complete
-    world.billing.fail["x"] = ["lose", "lose"]
-    result = await world.run(plan(step("x")))
-    assert world.billing.called.count("x") == 2
-    assert result.steps["x"].state is StepState.FAILED
-    assert result.errors[0][1].violations[0].reason is Reason.BRM_UNAVAILABLE
-
-
-async def test_an_outcome_nobody_can_tell_stays_unknown_and_is_settled_by_the_next_attempt(world: World) -> None:
-    world.billing.fail["a"] = ["cut"]
-    world.billing.blind = True
-    result = await world.run()
-    assert result.steps["a"].state is StepState.UNKNOWN
-    assert result.steps["d"].state is StepState.SKIPPED
-    world.billing.blind = False
-    assert (await world.run()).complete
-    assert world.billing.called.count("a") == 1
-
-
-async def test_what_somebody_else_made_first_is_adopted(world: World) -> None:
-    world.billing.objects["a"] = Poid("0.0.0.1", "/thing", 7)
-    result = await world.run()
-    assert result.complete
-    assert result.bindings["thing(a)"] == Poid("0.0.0.1", "/thing", 7)
-
-
-async def test_an_adopted_object_that_lacks_a_part_makes_the_plan_stale(world: World) -> None:
-    world.billing.objects["a"] = Poid("0.0.0.1", "/thing", 7)
-    more = Step("a", "make a", BrmCall("OP", {"KEY": "a"}), (Yield("thing(a)", "POID"), Yield("unit(a)", "UNIT")))
-    needs = Step("b", "make b", BrmCall("OP", {"KEY": "b", "UNIT": Ref("unit(a)")}))
-    result = await world.run(Plan("BRM_01", (more, needs)))
-    assert result.stale
-    assert not result.complete
-    assert result.steps["b"].state is StepState.SKIPPED
-
-
-class DyingJournal(Journal):
-    """Dies before or after its n-th commit."""
-
-    dies_at = -1
-    after = False
-    count = 0
-
-    async def record(self, *args: Any, **kwargs: Any) -> None:
-        self.count += 1
-        if self.count == self.dies_at and not self.after:
-            raise Crash
-        await super().record(*args, **kwargs)
-        if self.count == self.dies_at and self.after:
-            raise Crash
-
-
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("dies_at", [1, 2, 3, 4])
-async def test_a_crash_around_any_commit_heals_on_the_next_attempt(world: World, dies_at: int, after: bool) -> None:
-    dying = DyingJournal(world.db)
-    dying.dies_at, dying.after = dies_at, after
-    with pytest.raises(Crash):
-        await run(CHAIN, run_key="K", journal=dying, gateway=world.billing, xref=world.xref)
-    assert (await world.run()).complete
-    assert sorted(world.billing.called) == ["a", "b", "c", "d"]
-    assert set(await world.linked("a", "b", "c", "d")) == {"a", "b", "c", "d"}
-
-
-@pytest.mark.parametrize("victim", ["a", "b", "c", "d"])
-async def test_a_crash_after_any_call_heals_on_the_next_attempt(world: World, victim: str) -> None:
-    world.billing.fail[victim] = ["crash"]
-    with pytest.raises(ExceptionGroup):
-        await world.run()
-    assert (await world.run()).complete
-    assert {key: world.billing.called.count(key) for key in "abcd"} == dict.fromkeys("abcd", 1)
-    assert all((await world.linked("a", "b", "c", "d")).values())
-
-
-async def test_a_cancelled_run_leaves_only_the_call_in_flight_to_be_settled(world: World) -> None:
-    world.billing.fail["b"] = ["hang"]
-    one_lane = plan(*(step(key, lane="account") for key in "abc"), step("d"))
-    running = asyncio.create_task(world.run(one_lane))
-    await asyncio.wait_for(world.billing.hanging.wait(), 5)
-    await asyncio.sleep(0.05)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    states = {key: entry.state for key, entry in (await world.journal.load("K")).items()}
-    assert states == {"a": "DONE", "b": "INTENDED", "c": "FAILED", "d": "DONE"}
-    result = await world.run(one_lane)
-    assert result.complete
-    assert world.billing.settled == ["b"]
-    assert {key: world.billing.called.count(key) for key in "abcd"} == {"a": 1, "b": 2, "c": 1, "d": 1}
-    assert all((await world.linked("a", "b", "c", "d")).values())
 
 
 async def test_an_id_that_moves_takes_the_place_of_the_one_cross_referenced_before(world: World) -> None:

@@ -15,8 +15,9 @@ from libs.brm.flist import Array
 from libs.brm.poid import Poid
 from sandbox.clock import ClockMode, VirtualClock
 from sandbox.faults import CallFacts, FaultInjector
+from sandbox.store.database import CATALOGUE_IDS, Store
 from sandbox.store.pack import pack, unpack
-from sandbox.store.sqlite import CATALOGUE_IDS, Store, Tx
+from sandbox.store.sqlite import Tx
 from sandbox.timeline import Calendar, zone_named
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
