@@ -184,7 +184,8 @@ async def test_contacts_and_addresses_that_billing_does_not_use_cause_no_call(cu
 async def test_a_new_profile_of_a_known_account_waits_for_an_order(customers: Customers) -> None:
     await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
     since = await customers.calls()
-    response = await customers.edit_profile("BP-2", **profile("BP-2", "ANN"))
+    customers.crm.load({"billing_profiles": [profile("BP-2", "ANN")]})
+    response = await customers.tell(profile_event("ANN", "BP-2"))
     assert (response.outcome, list(response.entities)) == (OK, [])
     assert await customers.calls() == since
 
