@@ -26,19 +26,25 @@ class Followed(Generic[T]):
         self._ask = ask
         self._what = what
         self._known: T | None = None
+        self._asking = asyncio.Lock()
 
     async def current(self) -> T:
         """The state known. Raises XREF_UNAVAILABLE while there has been none yet."""
-        return self._known if self._known is not None else await self.refresh()
+        if self._known is None:
+            async with self._asking:
+                if self._known is None:  # else somebody else has asked meanwhile
+                    self._known = await self._ask(None)
+        return self._known
 
     async def refresh(self) -> T:
         """Ask now."""
-        self._known = await self._ask(self._known)
+        async with self._asking:
+            self._known = await self._ask(self._known)
         return self._known
 
     @asynccontextmanager
     async def followed(self, every: float) -> AsyncIterator[Followed[T]]:
-        """Ask every so many seconds, for the length of the block; while nobody answers, what is known stays."""
+        """Ask at once, then every so many seconds, for the length of the block; while nobody answers, what is known stays."""
         task = asyncio.create_task(self._follow(every))
         try:
             yield self
@@ -49,8 +55,8 @@ class Followed(Generic[T]):
 
     async def _follow(self, seconds: float) -> None:
         while True:
-            await asyncio.sleep(seconds)
             try:
                 await self.refresh()
             except O2CError as error:
                 _log.warning("%s could not be asked for: %s", self._what, error)
+            await asyncio.sleep(seconds)

@@ -76,7 +76,12 @@ class Settings(ServiceSettings):
     update_attempts: int = Field(
         10, ge=1, description="How often an update that cannot be made now is tried before a person has to look."
     )
-    value_maps_file: Path | None = Field(None, description="TOML file with value maps that replace the delivered ones.")
+    value_maps_file: Path | None = Field(
+        None, description="TOML file with value maps to go by; without one, those of the cross-reference service are in force."
+    )
+    site_poll_seconds: float = Field(
+        1.0, gt=0, description="How often to ask the cross-reference service for newer value maps, in seconds."
+    )
 
     def targets(self, systems: Sequence[BillingSystem]) -> Targets:
         """The policy of every billing system."""

@@ -22,9 +22,9 @@ from services.customer_sync.domain.special_rating import (
     not_in_billing,
     plan_special_rating,
 )
-from services.customer_sync.domain.targets import Targets
 from services.customer_sync.lookup_special_rating import SpecialRatingLookup
 from services.customer_sync.metrics import BRM_CALLS
+from services.customer_sync.site import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class SpecialRatingExecutor:
     xref: XrefPort
     lookup: SpecialRatingLookup
     alone: Alone
-    targets: Targets
+    site: Site
     concurrency: int = 32
 
     async def plan(self, wanted: SpecialRatingList) -> list[ListOutcome]:
@@ -73,7 +73,7 @@ class SpecialRatingExecutor:
             return ListOutcome(system_id, errors=(error,))
 
     async def _decide(self, wanted: SpecialRatingList, lists: tuple[StoredList, ...], system_id: str) -> ListPlan:
-        policy = self.targets.policy_of(system_id)
+        policy = (await self.site.targets()).policy_of(system_id)
         stored = await self.lookup.stored(lists, system_id)
         return plan_special_rating(wanted, stored, system_id, policy.db)
 

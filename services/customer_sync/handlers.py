@@ -18,13 +18,13 @@ from libs.plan.journal import Answer
 from services.customer_sync import mappers
 from services.customer_sync.aggregator import Aggregator
 from services.customer_sync.domain.outcome import Outcome
-from services.customer_sync.domain.targets import Targets
 from services.customer_sync.executor import Executor
 from services.customer_sync.executor_special_rating import SpecialRatingExecutor
 from services.customer_sync.lookup_view import CustomerViews
 from services.customer_sync.mappers import Asked
 from services.customer_sync.persistence import Records
 from services.customer_sync.replies import Replies
+from services.customer_sync.site import Site
 
 SOURCE_SYSTEM: Final = "SEBL_01"
 """The CRM of requests that name none."""
@@ -35,24 +35,24 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class CustomerSyncServicer(CustomerSyncServiceServicer):
     """The RPCs of o2c.customer_sync.v1.CustomerSyncService."""
 
-    def __init__(self, executor: Executor, replies: Replies, targets: Targets) -> None:
+    def __init__(self, executor: Executor, replies: Replies, site: Site) -> None:
         self._executor = executor
         self._replies = replies
-        self._targets = targets
+        self._site = site
 
     async def SyncOrderCustomers(
         self, request: pb.SyncOrderCustomersRequest, context: _Context
     ) -> pb.SyncOrderCustomersResponse:
         """Create what is missing of the order's customers in one BRM instance (guide ch. 10)."""
         if request.validate_only:
-            policy = self._targets.policy_of(request.target_system_id)
+            policy = (await self._site.targets()).policy_of(request.target_system_id)
             command = mappers.to_domain_command(request, policy.system_id)
             return mappers.to_wire_answer(await self._executor.plan(command, policy), request.request_id)
         asked = mappers.to_asked_order(request)
         return await self._replies.give(asked, self._sync_order(request, asked), pb.SyncOrderCustomersResponse)
 
     async def _sync_order(self, request: pb.SyncOrderCustomersRequest, asked: Asked) -> pb.SyncOrderCustomersResponse:
-        policy = self._targets.policy_of(request.target_system_id)
+        policy = (await self._site.targets()).policy_of(request.target_system_id)
         command = mappers.to_domain_command(request, policy.system_id)
         stored = await self._replies.stored(asked, pb.SyncOrderCustomersResponse)
         if stored is not None:

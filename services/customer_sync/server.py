@@ -16,6 +16,7 @@ from libs.clock import SystemClock
 from libs.config import BillingSystem, load_billing_systems
 from libs.crm.client import open_crm
 from libs.db import Database
+from libs.dvm.client import followed_value_maps
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import add_CustomerSyncServiceServicer_to_server
@@ -44,6 +45,7 @@ from services.customer_sync.lookup_view import CustomerViews
 from services.customer_sync.mappers import to_domain_customer
 from services.customer_sync.persistence import Memory, PendingUpdates, Records
 from services.customer_sync.replies import Replies
+from services.customer_sync.site import Site
 
 NAME: Final = "customer_sync"
 SERVICE_NAMES: Final = tuple(
@@ -92,7 +94,10 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         records = await Records.open(db)
         views = CustomerViews(xref, gateway, crm, memory.legal, codes)
         replies = Replies(journal, records, settings.reply_rules())
-        targets = settings.targets(billing_systems)
+        maps = None if settings.value_maps_file else followed_value_maps(channel)
+        if maps is not None:
+            await stack.enter_async_context(maps.followed(settings.site_poll_seconds))
+        site = Site(settings.targets(billing_systems), maps)
         pending = await PendingUpdates.open(db)
         updates = UpdateExecutor(
             journal=journal,
@@ -100,21 +105,21 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             xref=xref,
             lookup=UpdateLookup(crm, xref, gateway, memory, codes),
             alone=alone,
-            targets=targets,
+            site=site,
             concurrency=settings.concurrency,
         )
         aggregator = Aggregator(
             journal, pending, updates, SystemClock(), settings.update_poll_seconds, settings.update_attempts
         )
         lists = SpecialRatingExecutor(
-            journal, gateway, xref, SpecialRatingLookup(xref, gateway, codes), alone, targets, settings.concurrency
+            journal, gateway, xref, SpecialRatingLookup(xref, gateway, codes), alone, site, settings.concurrency
         )
         stack.push_async_callback(_cancelled, asyncio.create_task(aggregator.run_forever()))
 
         yield {
             "name": NAME,
             "servicers": [
-                (add_CustomerSyncServiceServicer_to_server, CustomerSyncServicer(executor, replies, targets)),
+                (add_CustomerSyncServiceServicer_to_server, CustomerSyncServicer(executor, replies, site)),
                 (add_CustomerUpdateServiceServicer_to_server, CustomerUpdateServicer(aggregator, replies)),
                 (add_SpecialRatingServiceServicer_to_server, SpecialRatingServicer(lists, replies)),
                 (add_CustomerInspectionServiceServicer_to_server, CustomerInspectionServicer(records, views)),

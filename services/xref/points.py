@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import Context
 from typing import NamedTuple
 
 from libs.db import Database, Row
@@ -44,7 +45,7 @@ class PointReads:
         answer: asyncio.Future[list[Row]] = asyncio.get_running_loop().create_future()
         self._waiting.append((point, answer))
         if self._reader is None:
-            self._reader = asyncio.create_task(self._read_on())
+            self._reader = asyncio.create_task(self._read_on(), context=Context())  # of no call in particular
         return await answer
 
     async def _read_on(self) -> None:

@@ -34,6 +34,7 @@ from services.customer_sync.executor_update import UpdateExecutor
 from services.customer_sync.lookup_update import UpdateLookup
 from services.customer_sync.mappers import to_domain_customer
 from services.customer_sync.persistence import Memory, PendingUpdates
+from services.customer_sync.site import Site
 
 SOURCE = "SEBL_01"
 ASSETS = "INSTALLEDPRODUCT_ID"
@@ -215,6 +216,6 @@ async def another_aggregator(
             xref=suite.xref,
             lookup=UpdateLookup(crm, suite.xref, reach, await Memory.open(db), codes),
             alone=Alone(await Leases.open(db), 30.0),
-            targets=settings.targets(suite.systems),
+            site=Site(settings.targets(suite.systems)),
         )
         yield Aggregator(journal, await PendingUpdates.open(db), executor, clock, 5.0, attempts)

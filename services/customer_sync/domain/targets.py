@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from libs.dvm import ValueMaps
 from libs.errors import O2CError, Reason, quoted
 from services.customer_sync.domain.model import Policy
 
@@ -18,6 +19,11 @@ class Targets:
     policies: Mapping[str, Policy]
     disabled: frozenset[str] = frozenset()
     read_only: frozenset[str] = frozenset()
+
+    def with_maps(self, maps: ValueMaps) -> Targets:
+        """The same with other value maps."""
+        policies = {code: replace(policy, value_maps=maps) for code, policy in self.policies.items()}
+        return replace(self, policies=policies)
 
     def policy_of(self, system_id: str) -> Policy:
         """The policy of the instance named, or of the only enabled one.
