@@ -62,11 +62,13 @@ class XrefGone:
 
 @dataclass(frozen=True, slots=True)
 class Yield:
-    """An object a step creates: ``name`` is bound to the value at ``path`` of the step's output flist."""
+    """An object a step creates, or a value BRM chooses: ``name`` is bound to what the step's output flist has at ``path``."""
 
     name: str
     path: str
     link: XrefLink | None = None
+    optional: bool = False
+    """Whether BRM may leave it out of its answer: something to report, which no other step needs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,7 +247,8 @@ class _Runner:
         return True
 
     def _conclude(self, step: Step, outputs: Mapping[str, Any], how: How) -> None:
-        state = StepState.DONE if len(outputs) == len(step.yields) else StepState.PARTIAL
+        whole = all(item.optional or item.name in outputs for item in step.yields)
+        state = StepState.DONE if whole else StepState.PARTIAL
         self.results[step.key] = StepResult(step.key, state, how, outputs)
         self.bindings.update(outputs)
 

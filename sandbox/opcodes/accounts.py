@@ -124,7 +124,8 @@ def _default_unit(tx: Tx, account: Flist, links: Links, effective: datetime) -> 
 
 
 def _unit_answer(tx: Tx, poid: Poid) -> Flist:
-    return {"POID": poid, "BILLINFO_ID": tx.get(poid)["BILLINFO_ID"]}
+    unit = tx.get(poid)
+    return {"POID": poid, "BILLINFO_ID": unit["BILLINFO_ID"], "ACTG_CYCLE_DOM": unit["ACTG_CYCLE_DOM"]}
 
 
 def _attach(ctx: Context, links: Links, flist: Flist, answer: Flist, events: list[Flist], when: datetime) -> Flist:

@@ -60,7 +60,7 @@ def create_billinfo(ctx: Context, flist: Flist) -> Flist:
     links.add_groups({"BAL_INFO": flist["BAL_INFO"]} if flist.get("BAL_INFO") else {})
     links.add_default_groups(only)
     answer = done(unit["POID"], [_event(tx, account["POID"], "billinfo", f"Bill unit {unit['BILLINFO_ID']}", program)])
-    answer["BILLINFO_ID"] = unit["BILLINFO_ID"]
+    answer |= {"BILLINFO_ID": unit["BILLINFO_ID"], "ACTG_CYCLE_DOM": unit["ACTG_CYCLE_DOM"]}
     if links.payinfos:
         answer["PAYINFO"] = Array({element: {"POID": poid} for element, poid in links.payinfos.items()})
     group = tx.get(tx.get(unit["POID"])["BAL_GRP_OBJ"])

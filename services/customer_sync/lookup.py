@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from libs.brm import calls as brm
-from libs.brm.codes import PayType, Status
+from libs.brm.codes import Status
 from libs.brm.flist import get
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.crm.client import CrmPort, NoCrm
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
-from services.customer_sync.domain.changes import account_level_lines, surveyed
+from services.customer_sync.domain.changes import account_level_lines
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.draft import primary_profiles
 from services.customer_sync.domain.inquiry import answered, inquiry_of
 from services.customer_sync.domain.model import Command, CrmCustomer, Facts, Payee, Policy, Service
+from services.customer_sync.lookup_frequencies import with_frequencies
 from services.customer_sync.lookup_legal import remembered, wanted_of, with_legal
 from services.customer_sync.persistence import Memory
 
@@ -91,12 +92,12 @@ class Lookup:
             account_payers=await self._memory.payers.of(
                 command.system_id, [line.service_account_id for line in account_level_lines(command, policy)]
             ),
-            frequencies=await self._frequencies(surveyed(collation, accounts, units), accounts, command.system_id),
             payees=await self._payees(command, collation, units, payments),
             corporate=corporate,
             services=await self._services(collation, accounts, parents, policy),
             assets=_assets(found, command.system_id),
         )
+        facts = await with_frequencies(facts, command, collation, policy, self._gateway)
         legal_rows = {crm_id: row for (table, crm_id), row in found.items() if table == calls.LEGAL_GROUPS}
         return await with_legal(facts, legal, command, policy, legal_rows, self._gateway)
 
@@ -115,17 +116,6 @@ class Lookup:
         crm_ids = {Poid.parse(poid): account_id for account_id, poid in accounts.items()}
         found = {each: answer.get("PARENT") for each, answer in zip(account_ids, answers, strict=True)}
         return {each: crm_ids.get(parent) or str(parent) for each, parent in found.items() if parent}
-
-    async def _frequencies(
-        self, account_ids: Sequence[str], accounts: Mapping[str, str], system_id: str
-    ) -> dict[str, frozenset[int]]:
-        """Bill frequencies of accounts that get further units, or whose relatives do (V16): one read each."""
-        searches = [self._gateway.call(system_id, brm.find_billinfos_of_account(accounts[each])) for each in account_ids]
-        stored = [list((answer.get("RESULTS") or {}).values()) for answer in await asyncio.gather(*searches)]
-        return {
-            each: frozenset(int(unit["BILL_WHEN"]) for unit in units if unit.get("PAY_TYPE") != PayType.NONPAYING)
-            for each, units in zip(account_ids, stored, strict=True)
-        }
 
     async def _payees(
         self, command: Command, collation: Collation, units: Mapping[str, str], posted: Mapping[str, str]

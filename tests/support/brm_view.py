@@ -38,7 +38,9 @@ async def look(suite: Suite, system_id: str = "BRM_01") -> BrmView:
     for poid, unit in units.items():
         payer = unit.get("PARENT_BILLINFO_OBJ")
         shown = f"{names[poid]} -> {names[_id(payer)]}" if payer else names[poid]
-        view.units[accounts[_id(unit["ACCOUNT_OBJ"])]].add(shown)
+        of_account = view.units[accounts[_id(unit["ACCOUNT_OBJ"])]]
+        assert shown not in of_account, f"bill unit {shown} is there twice"
+        of_account.add(shown)
     for each in await brm.objects("/payinfo"):
         owner = accounts[_id(each["ACCOUNT_OBJ"])]
         view.payment_records[owner] = view.payment_records.get(owner, 0) + 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import pods
 
+from libs.brm.specs import opcode
 from libs.config import BillingSystem, local_settings
 from libs.grpckit.channel import open_channel
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
@@ -25,8 +26,6 @@ from services.customer_sync.config import Settings
 from services.customer_sync.server import running_customer_sync
 from services.xref.config import Settings as XrefSettings
 from services.xref.server import running_xref
-
-WRITES = ("COMMIT_CUSTOMER", "CREATE_BILLINFO", "GROUP_CREATE", "ADD_MEMBER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,8 @@ class Suite:
         return [call["opcode"].removeprefix("PCM_OP_") for call in calls]
 
     async def writes(self, system_id: str = "BRM_01") -> list[str]:
-        return [name for name in await self.opcodes(system_id) if name.endswith(WRITES)]
+        """Those of them that may change something."""
+        return [name for name in await self.opcodes(system_id) if not opcode(f"PCM_OP_{name}").is_read]
 
 
 @asynccontextmanager

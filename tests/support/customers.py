@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from google.protobuf.json_format import ParseDict
 
 from libs.brm.poid import Poid
-from libs.dvm import ValueMaps
+from libs.dvm import COMMON, ValueMaps
+from libs.errors import O2CError, Reason
 from libs.grpckit.enum_names import expand_enums
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.order.v1.order_pb2 import Order
@@ -19,6 +22,38 @@ from services.customer_sync.domain.planner import plan_sync_order_customers
 from services.customer_sync.mappers import to_domain_command, to_domain_customer
 
 POLICY = Policy(system_id="BRM_01", value_maps=ValueMaps.load())
+
+
+def coded(name: str, word: str, policy: Policy = POLICY) -> int:
+    """The number that the instance's value map has for a word of the suite (3.6: numbers are data)."""
+    return int(policy.value_maps.translate(name, word, COMMON, policy.system_id))
+
+
+def recoded(name: str, word: str, code: str) -> Policy:
+    """The policy of a site whose value map has another code for a word, the suite's or the CRM's."""
+    one = POLICY.value_maps.get(name)
+    assert one is not None
+    at = one.columns.index(POLICY.system_id)
+    rows = tuple((*row[:at], code, *row[at + 1 :]) if word in row[:at] else row for row in one.rows)
+    assert rows != one.rows
+    return replace(POLICY, value_maps=POLICY.value_maps.replaced_by(ValueMaps([replace(one, rows=rows, _indexes={})])))
+
+
+def keys(plan: SyncPlan) -> list[str]:
+    """Its steps."""
+    return [step.key for step in plan.plan.steps]
+
+
+def call_of(plan: SyncPlan, key: str) -> dict[str, Any]:
+    """What a step of the plan asks BRM."""
+    return next(step.call.input for step in plan.plan.steps if step.key == key)
+
+
+def refused(document: Order, facts: Facts | None = None, policy: Policy = POLICY) -> list[tuple[Reason, str]]:
+    """Reason and field of everything that is wrong with an order."""
+    with pytest.raises(O2CError) as caught:
+        planned(document, facts, policy)
+    return [(violation.reason, violation.field) for violation in caught.value.violations]
 
 
 def account(account_id: str, **values: Any) -> dict[str, Any]:
@@ -152,8 +187,8 @@ def after(plan: SyncPlan, facts: Facts | None = None) -> Facts:
     number = sum(len(ids) for ids in found.values())
     for step in plan.plan.steps:
         for output in step.yields:
-            number += 1
             if output.link is not None:
+                number += 1
                 found[tables[output.link.table]][output.link.crm_id] = f"0.0.0.1 /object {number} 0"
         for each in step.gone:
             del found[tables[each.table]][each.crm_id]

@@ -29,7 +29,7 @@ async def _commit_customer(scene: Scene, call: BrmCall) -> Flist | None:
         match = _unit_of(stored, unit)
         if match is None:
             continue
-        units[element] = {"POID": match["POID"], "BILLINFO_ID": match.get("BILLINFO_ID") or ""}
+        units[element] = {"POID": match["POID"], "BILLINFO_ID": match.get("BILLINFO_ID") or "", **_day(match)}
         for link in unit.get("PAYINFO") or ():
             if match.get("PAYINFO_OBJ"):
                 payinfos[link] = {"POID": match["PAYINFO_OBJ"]}
@@ -42,6 +42,11 @@ async def _commit_customer(scene: Scene, call: BrmCall) -> Flist | None:
             output[name] = array
     await add_purchases(scene, call, account, output)
     return output
+
+
+def _day(unit: Flist) -> Flist:
+    """The day of month it is billed on, as the call itself would tell."""
+    return {"ACTG_CYCLE_DOM": unit["ACTG_CYCLE_DOM"]} if unit.get("ACTG_CYCLE_DOM") else {}
 
 
 def _unit_of(stored: list[Flist], unit: Flist) -> Flist | None:
@@ -110,7 +115,7 @@ async def _create_billinfo(scene: Scene, call: BrmCall) -> Flist | None:
     if not found:
         return None
     unit = found[0]
-    output: Flist = {"POID": unit["POID"], "BILLINFO_ID": call.input["BILLINFO_ID"]}
+    output: Flist = {"POID": unit["POID"], "BILLINFO_ID": call.input["BILLINFO_ID"], **_day(unit)}
     for element in call.input.get("PAYINFO") or ():
         if unit.get("PAYINFO_OBJ"):
             output["PAYINFO"] = Array({element: {"POID": unit["PAYINFO_OBJ"]}})

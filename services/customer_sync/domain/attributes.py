@@ -30,6 +30,8 @@ class Attribute(Generic[T]):
     """Place below the object in the request."""
     value_map: str = ""
     """Empty: sent as it is."""
+    else_map: str = ""
+    """A second map, for values that the first does not list."""
     mandatory: bool = False
     """Whether an untranslatable value is an error instead of being left out."""
     number: bool = False
@@ -37,6 +39,7 @@ class Attribute(Generic[T]):
     """Whether the value is the suite's word already (the order model's enums), not the CRM's spelling."""
 
 
+SUBDIVISIONS: Final = "ADDRESS_COUNTRYSUBDIVID"
 LONGEST_TEXT: Final = 255
 """Bytes that a text field of BRM holds."""
 _UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
@@ -73,8 +76,7 @@ class Translator:
             if not value:
                 continue
             if row.value_map:
-                source = COMMON if row.common else self.source_system
-                found = self.policy.value_maps.find(row.value_map, value, source, self.policy.system_id)
+                found = self._translated(row, value)
                 if found is None:
                     self._untranslated(row, value, f"{path}.{row.crm}", entity, crm_id)
                     continue
@@ -83,6 +85,15 @@ class Translator:
                 self._unsendable(f"{path}.{row.crm}", entity, crm_id)
             filled[row.target] = int(value) if row.number else value
         return filled
+
+    def _translated(self, row: Attribute[T], value: str) -> str | None:
+        maps, columns = self.policy.value_maps, (COMMON if row.common else self.source_system, self.policy.system_id)
+        first, second = maps.get(row.value_map), maps.get(row.else_map)
+        if second is not None and (first is None or first.listed(value, *columns) is None):
+            found = second.listed(value, *columns)
+            if found is not None:
+                return found
+        return maps.find(row.value_map, value, *columns)
 
     def _unsendable(self, path: str, entity: str, crm_id: str) -> None:
         message = f"{path} of {entity} {crm_id} has control characters, or more than {LONGEST_TEXT} bytes"
@@ -108,10 +119,10 @@ def _address_rows(where: str, required: bool) -> tuple[Attribute[Address], ...]:
     return (
         Attribute("address", lambda a: a.street, f"{where}.street"),
         Attribute("city", lambda a: a.city, f"{where}.city"),
-        Attribute("state", lambda a: a.state, f"{where}.state", "STATE", required),
-        Attribute("state", lambda a: "" if a.state else a.province, f"{where}.province", "PROVINCE", required),
+        Attribute("state", lambda a: a.state, f"{where}.state", "STATE", SUBDIVISIONS, required),
+        Attribute("state", lambda a: "" if a.state else a.province, f"{where}.province", "PROVINCE", SUBDIVISIONS, required),
         Attribute("zip", lambda a: a.postal_code, f"{where}.postal_code"),
-        Attribute("country", lambda a: a.country, f"{where}.country", "ADDRESS_COUNTRYID", required),
+        Attribute("country", lambda a: a.country, f"{where}.country", "ADDRESS_COUNTRYID", mandatory=required),
     )
 
 

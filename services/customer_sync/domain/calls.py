@@ -48,6 +48,11 @@ def unit_ref(profile_id: str) -> str:
     return f"billinfo({profile_id})"
 
 
+def bill_day_ref(profile_id: str) -> str:
+    """The day of month that BRM chooses for a bill unit of which the CRM has none (3.7)."""
+    return f"billday({profile_id})"
+
+
 def payment_ref(profile_id: str) -> str:
     return f"payinfo({profile_id})"
 
@@ -162,6 +167,7 @@ class Caller:
         yields = (
             Yield(unit_ref(profile_id), "POID", XrefLink(BILL_UNITS, profile_id)),
             Yield(payment_ref(profile_id), "PAYINFO[0].POID", XrefLink(PAYMENT_RECORDS, profile_id)),
+            *_chosen_day(unit.profile, "ACTG_CYCLE_DOM"),
         )
         return self._add_unit(account, self._paying(unit.profile, account, self._currency(account))), yields
 
@@ -261,10 +267,16 @@ def _account_yields(account: Account, paying: Sequence[PayingUnit], nonpaying: S
         record_link = None if unit.standing_in else XrefLink(PAYMENT_RECORDS, profile_id)
         yields.append(Yield(unit_ref(profile_id), f"BILLINFO[{index}].POID", unit_link))
         yields.append(Yield(payment_ref(profile_id), f"PAYINFO[{index}].POID", record_link))
+        yields += () if unit.standing_in else _chosen_day(unit.profile, f"BILLINFO[{index}].ACTG_CYCLE_DOM")
     for index, other in enumerate(nonpaying, len(paying)):
         link = XrefLink(NONPAYING_UNITS, other.key.crm_id)
         yields.append(Yield(nonpaying_ref(other.key), f"BILLINFO[{index}].POID", link))
     return tuple(yields)
+
+
+def _chosen_day(profile: Profile, path: str) -> tuple[Yield, ...]:
+    """What BRM chose where the CRM leaves the bill day to it. Some instances do not say."""
+    return () if profile.billing_day else (Yield(bill_day_ref(profile.profile_id), path, optional=True),)
 
 
 def default_profile(account: Account, frequency: str) -> Profile:

@@ -1,91 +1,15 @@
-"""Checks that look at several objects at once: one bill frequency per family, one payer of account-level products, who may pay
-for whom, what a change may change (customer-sync V16, V22, V26-V29)."""
+"""Checks that look at several objects at once: one payer of account-level products, who may pay for whom, what a change may
+change (customer-sync V22, V26-V29)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from libs.dvm import COMMON
 from libs.errors import Notice, Reason, Violation
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.contributions import contribution_of
-from services.customer_sync.domain.model import Command, Facts, Line, Policy, Profile
-from services.customer_sync.domain.rules import FREQUENCY_MAP
+from services.customer_sync.domain.model import Command, Facts, Line, Policy
 from services.customer_sync.domain.table_10_1 import CHANGING
-
-
-def frequency_violations(command: Command, collation: Collation, facts: Facts, policy: Policy) -> Iterator[Violation]:
-    """V16: profiles of an account and of its related parent and child accounts share one bill frequency (Q34): those on the
-    message, and those that the instance holds of their accounts.
-
-    Only families in which a bill unit will be created are looked at.
-    """
-    yield from _mismatch_with_billing(command, collation, facts, policy)
-    families = _families(collation)
-    groups: dict[str, list[Profile]] = {}
-    for profile_id, owner in collation.profiles.items():
-        profile = command.profiles.get(profile_id)
-        if profile is not None and profile.bill_frequency:
-            groups.setdefault(families[owner], []).append(profile)
-    for profiles in groups.values():
-        if all(profile.profile_id in facts.bill_units for profile in profiles):
-            continue
-        first, *others = profiles
-        for profile in others:
-            if _frequency(profile, command, policy) != _frequency(first, command, policy):
-                path = f"{profile.path}.bill_frequency"
-                message = (
-                    f"billing profile {profile.profile_id} is billed {profile.bill_frequency}, but {first.profile_id} of the "
-                    f"same or a related account {first.bill_frequency}"
-                )
-                metadata = {"entity": "billing_profile", "crm_id": profile.profile_id, "field": path}
-                yield Violation(Reason.BILL_FREQUENCY_MISMATCH, message, path, metadata)
-
-
-def _mismatch_with_billing(command: Command, collation: Collation, facts: Facts, policy: Policy) -> Iterator[Violation]:
-    families = _families(collation)
-    for profile_id, owner in collation.profiles.items():
-        profile = command.profiles.get(profile_id)
-        if profile is None or profile_id in facts.bill_units:
-            continue
-        months = policy.value_maps.find(FREQUENCY_MAP, profile.bill_frequency, command.source_system, policy.system_id)
-        for account_id, stored in facts.frequencies.items():
-            if families.get(account_id) == families[owner] and months is not None and stored - {int(months)}:
-                path = f"{profile.path}.bill_frequency"
-                others = ", ".join(str(each) for each in sorted(stored))
-                message = (
-                    f"billing profile {profile_id} is billed every {months} months, but account {account_id} every {others} in"
-                    f" {policy.system_id}"
-                )
-                metadata = {"entity": "billing_profile", "crm_id": profile_id, "field": path}
-                yield Violation(Reason.BILL_FREQUENCY_MISMATCH, message, path, metadata)
-
-
-def surveyed(collation: Collation, accounts: Mapping[str, str], units: Mapping[str, str]) -> tuple[str, ...]:
-    """Accounts that exist and are, or are related to, one that gets a further bill unit of its own."""
-    families = _families(collation)
-    growing = {families[owner] for profile_id, owner in collation.profiles.items() if profile_id not in units}
-    return tuple(each for each in collation.accounts if each in accounts and families[each] in growing)
-
-
-def _frequency(profile: Profile, command: Command, policy: Policy) -> str:
-    found = policy.value_maps.find(FREQUENCY_MAP, profile.bill_frequency, command.source_system, COMMON)
-    return found or profile.bill_frequency
-
-
-def _families(collation: Collation) -> dict[str, str]:
-    """Account to a representative of all accounts it is related to by payment, directly or through others."""
-    head = {account_id: account_id for account_id in collation.accounts}
-
-    def find(account_id: str) -> str:
-        while head[account_id] != account_id:
-            head[account_id] = head[head[account_id]]
-            account_id = head[account_id]
-        return account_id
-
-    for key in collation.payers:
-        head[find(key.service_account_id)] = find(key.billing_account_id)
-    return {account_id: find(account_id) for account_id in collation.accounts}
 
 
 def change_violations(command: Command, policy: Policy) -> Iterator[Violation]:

@@ -208,7 +208,10 @@ class Facts:
     account_payers: Mapping[str, str] = field(default_factory=dict)
     """Account to who pays for its account-level products."""
     frequencies: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    """Account to the bill frequencies of its units that pay for themselves, in months, where the order adds to them."""
+    """Account to the bill frequencies of its units that pay for themselves, in months, where that decides (V16). Accounts that
+    are not on the order go by their POID, or as payers by their CRM id."""
+    relatives: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Account that gets a further unit to those above and below it and those that pay for it in BRM, named likewise."""
     payees: Mapping[str, Payee] = field(default_factory=dict)
     """Bill units of payments whose profile is on no line of the order."""
     corporate: frozenset[str] = frozenset()
@@ -293,6 +296,8 @@ class Entity:
     outcome: EntityOutcome
     step_key: str = ""
     """Step that creates or changes it; empty when it is there already."""
+    bill_day: int | Ref = 0
+    """Of a bill unit that is created without one: the day of month BRM chooses, or the plan's name for that; else 0."""
 
 
 @dataclass(frozen=True, slots=True)

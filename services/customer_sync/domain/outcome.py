@@ -100,7 +100,9 @@ def _entity(entity: Entity, fates: Mapping[str, StepFate], bindings: Mapping[str
     elif fate is StepFate.FOUND and outcome is EntityOutcome.CREATED:
         outcome = EntityOutcome.LINKED
     common_id, brm_id = bound(entity.common_id, bindings), bound(entity.brm_id, bindings)
-    return Entity(entity.crm_id, entity.kind, common_id, brm_id, outcome, entity.step_key)
+    day = entity.bill_day
+    chosen = int(bindings.get(day.name, 0)) if isinstance(day, Ref) else day
+    return Entity(entity.crm_id, entity.kind, common_id, brm_id, outcome, entity.step_key, chosen)
 
 
 def bound(value: str | Ref, bindings: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from libs.dvm import COMMON
 from libs.errors import Notice, Reason, Violation
+from libs.plan.model import Ref
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.calls import NonpayingUnit, PayingUnit
 from services.customer_sync.domain.draft import Draft, counted
@@ -151,7 +152,8 @@ def _unit_of_another(draft: Draft, profile_id: str, account_id: str) -> None:
 
 def _paying_entities(draft: Draft, profile: Profile) -> None:
     profile_id = profile.profile_id
-    draft.created(EntityKind.BILL_UNIT, calls.BILL_UNITS, profile_id, calls.unit_ref(profile_id))
+    day = 0 if profile.billing_day else Ref(calls.bill_day_ref(profile_id))
+    draft.created(EntityKind.BILL_UNIT, calls.BILL_UNITS, profile_id, calls.unit_ref(profile_id), day)
     draft.created(EntityKind.PAYMENT_RECORD, calls.PAYMENT_RECORDS, profile_id, calls.payment_ref(profile_id))
     draft.claim_party(profile.contact, profile.address)
 

@@ -2,7 +2,7 @@
 
 A function of its arguments: desired minus known. Nothing to do is an empty plan. Each rule family draws up its own part:
 
-1. everything that can be said against the order is found (``rules``, ``changes``),
+1. everything that can be said against the order is found (``rules``, ``changes``, ``frequencies``),
 2. accounts, bill units and payment records (``paying``),
 3. who is below whom (``hierarchy``),
 4. who answers for whom in collections (``legal``, ``legal_groups``),
@@ -18,12 +18,12 @@ from services.customer_sync.domain.attributes import Findings
 from services.customer_sync.domain.changes import (
     account_level_lines,
     change_violations,
-    frequency_violations,
     payer_violations,
     split_notices,
 )
 from services.customer_sync.domain.collation import collate
 from services.customer_sync.domain.draft import Draft
+from services.customer_sync.domain.frequencies import frequency_violations
 from services.customer_sync.domain.hierarchy import draw_hierarchy
 from services.customer_sync.domain.legal import decide_legal, with_owners
 from services.customer_sync.domain.legal_groups import draw_legal

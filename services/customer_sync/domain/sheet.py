@@ -32,11 +32,11 @@ class Sheet:
         self.claim(calls.CONTACTS, contact.contact_id if contact else "")
         self.claim(calls.ADDRESSES, address.address_id if address else "")
 
-    def created(self, kind: EntityKind, table: str, crm_id: str, ref: str) -> None:
+    def created(self, kind: EntityKind, table: str, crm_id: str, ref: str, bill_day: int | Ref = 0) -> None:
         """An object the latest step makes."""
         self.claim(table, crm_id)
         common = Ref(common_ref(table, crm_id))
-        self.entities.append(Entity(crm_id, kind, common, Ref(ref), EntityOutcome.CREATED, self.steps[-1].key))
+        self.entities.append(Entity(crm_id, kind, common, Ref(ref), EntityOutcome.CREATED, self.steps[-1].key, bill_day))
 
     def existed(self, kind: EntityKind, table: str, crm_id: str, known: Mapping[str, str]) -> None:
         """An object that is there already, if its id is known."""

@@ -40,6 +40,7 @@ def to_wire_entity(entity: Entity, system_id: str) -> pb.SyncedEntity:
         brm_id=_text(entity.brm_id),
         system_id=system_id,
         outcome=_OUTCOMES[entity.outcome],
+        bill_day=0 if isinstance(entity.bill_day, Ref) else entity.bill_day,
     )
 
 

@@ -38,14 +38,47 @@ async def test_the_same_order_under_any_id_or_revision_changes_nothing_in_billin
     assert (await suite.opcodes(), await brm_view.look(suite)) == (calls, view)
 
 
+@pytest.mark.spec("customer-sync:I7")
+async def test_a_parent_that_is_the_parent_already_is_not_set_again_by_whoever_asks(suite: Suite) -> None:
+    """A further service; and a process that remembers nothing of how accounts were arranged, which asks BRM."""
+    await suite.sync(request(order([KID]), "R1"))
+    before, view = await suite.writes(), await brm_view.look(suite)
+    more = order([bundle(3, "KID", "PA", "BP", asset_integration_id="ANOTHER")], order_id="ORD-2")
+    assert (await suite.sync(request(more, "R2"))).outcome == OK
+    async with customer_suite.another_process(suite) as other:
+        answer = await other.SyncOrderCustomers(request(order([KID], order_id="ORD-3"), "R3"))
+    assert {entity.outcome for entity in answer.entities} == {pb.ENTITY_OUTCOME_EXISTED}
+    assert (await suite.opcodes()).count("BILL_GROUP_GET_PARENT") == 1
+    assert (await suite.writes(), await brm_view.look(suite)) == (before, view)
+
+
 @pytest.mark.spec("customer-sync:I2")
 async def test_of_an_order_with_more_customers_only_those_that_are_absent_are_made(suite: Suite) -> None:
     await suite.sync(request(order([PA]), "R1"))
     before = await suite.writes()
     more = [PA, KID, bundle(3, "PA", "PA", "BP-2"), bundle(4, "SIS", "SIS", "BP-SIS")]
     answer = await suite.sync(request(order(more, revision=2), "R2"))
-    made = {entity.crm_id for entity in answer.entities if entity.outcome == pb.ENTITY_OUTCOME_CREATED}
-    assert made == {"KID", "KID|PA|BP", "BP-2", "SIS", "BP-SIS", "PA"}  # of PA only the group that KID joins
+    found: dict[int, set[tuple[str, str]]] = {}
+    for entity in answer.entities:
+        kind = pb.EntityKind.Name(entity.kind).removeprefix("ENTITY_KIND_")
+        found.setdefault(entity.outcome, set()).add((kind, entity.crm_id))
+    assert found == {
+        pb.ENTITY_OUTCOME_EXISTED: {
+            ("ACCOUNT", "PA"),
+            ("BALANCE_GROUP", "PA"),
+            ("BILL_UNIT", "BP"),
+            ("PAYMENT_RECORD", "BP"),
+        },
+        pb.ENTITY_OUTCOME_CREATED: {
+            *((kind, each) for kind in ("ACCOUNT", "BALANCE_GROUP") for each in ("KID", "SIS")),
+            *((kind, each) for kind in ("BILL_UNIT", "PAYMENT_RECORD") for each in ("BP-2", "BP-SIS")),
+            ("NONPAYING_BILL_UNIT", "KID|PA|BP"),
+            ("ACCOUNT_GROUP", "PA"),
+        },
+    }
+    view = await brm_view.look(suite)
+    assert view.units == {"PA": {"BP", "BP-2"}, "KID": {"KID|PA|BP -> BP"}, "SIS": {"BP-SIS"}}
+    assert view.payment_records == {"PA": 2, "SIS": 1}
     wanted = ["BILL_GROUP_CREATE", "CUST_COMMIT_CUSTOMER", "CUST_COMMIT_CUSTOMER", "CUST_CREATE_BILLINFO"]
     assert sorted((await suite.writes())[len(before) :]) == wanted
 
@@ -69,7 +102,9 @@ RENAMED = account("ANN", primary_contact={"first_name": "Ann", "last_name": "Ren
 async def test_an_order_does_not_touch_the_attributes_of_an_account_that_exists(suite: Suite) -> None:
     await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1"))
     before = await suite.opcodes()
-    await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")], accounts=[RENAMED], order_id="ORD-2"), "R2"))
+    other = profile("BP", "ANN", name="Other", bill_media="Email", billing_day=9, email_bill_to="b@example.com")
+    document = order([bundle(1, "ANN", "ANN", "BP")], accounts=[RENAMED], profiles=[other], order_id="ORD-2")
+    assert (await suite.sync(request(document, "R2"))).outcome == OK
     assert (await suite.opcodes(), (await suite.brm.objects("/account"))[0]["NAMEINFO"]["1"]["LAST_NAME"]) == (before, "Ann")
 
 
@@ -106,11 +141,16 @@ async def test_a_new_profile_is_a_unit_and_a_record_and_a_changed_method_is_no_m
 @pytest.mark.spec("customer-sync:I6")
 async def test_a_request_id_gives_its_answer_again_and_is_refused_with_other_content(suite: Suite) -> None:
     first = await suite.sync(request(order([PA]), "R1"))
+    calls = await suite.opcodes()
     again = await suite.sync(request(order([PA]), "R1"))
-    assert (first.replayed, again.replayed, list(again.entities)) == (False, True, list(first.entities))
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await suite.sync(request(order([PA, KID]), "R1"))
-    assert from_rpc_error(caught.value).violations[0].reason == "IDEMPOTENCY_CONFLICT"
+    assert (first.replayed, again.replayed, again.sync_id) == (False, True, first.sync_id)
+    assert (again.outcome, list(again.entities)) == (first.outcome, list(first.entities))
+    for other in (order([PA, KID]), order([PA], revision=2), order([PA], order_id="ORD-2")):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await suite.sync(request(other, "R1"))
+        assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
+        assert [each.reason for each in from_rpc_error(caught.value).violations] == ["IDEMPOTENCY_CONFLICT"]
+    assert await suite.opcodes() == calls
 
 
 @pytest.mark.spec("customer-sync:V16")

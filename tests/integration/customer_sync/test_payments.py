@@ -13,6 +13,8 @@ from customers import bundle, order, profile, request
 
 from libs.grpckit.status import from_rpc_error, from_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.pb.customer_sync.v1.inspection_pb2 import ListSyncsRequest
+from libs.xref.model import XrefKey
 
 PROFILES = ("BP-D", "BP-M", "BP-J")
 
@@ -72,24 +74,35 @@ async def test_a_payment_on_a_profile_that_nobody_synchronised_refuses_all_befor
     assert (violation.reason, violation.field) == ("PAYMENT_PROFILE_NOT_SYNCED", "order.payments[1].billing_profile_id")
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert (await suite.opcodes(), await posted(suite)) == ([], {})
+    keys = [XrefKey(*each) for each in (("PAYMENT_ID", "SEBL_01", "P1"), ("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", "DENISE"))]
+    assert not any((await suite.xref.lookup(keys)).values())
+    (kept,) = (await suite.inspection.ListSyncs(ListSyncsRequest(request_id="R1"))).syncs
+    assert kept.outcome == pb.SYNC_OUTCOME_FAILED
 
 
 @pytest.mark.spec("customer-sync:M3", "customer-sync:M4", "customer-sync:M5")
 async def test_a_change_order_adds_payments_and_neither_repeats_nor_changes_earlier_ones(suite: Suite) -> None:
     await suite.sync(request(denise(payment("P1", "BP-M")), "R1"))
     later = denise(payment("P1", "BP-M", status="Submitted"), payment("P2", "BP-M"), order_id="ORD-2")
-    assert kinds(await suite.sync(request(later, "R2")))["P2"] == pb.ENTITY_OUTCOME_CREATED
+    answer = await suite.sync(request(later, "R2"))
+    assert (answer.outcome, list(answer.warnings)) == (pb.SYNC_OUTCOME_OK, [])
+    assert kinds(answer) == {"P1": pb.ENTITY_OUTCOME_EXISTED, "P2": pb.ENTITY_OUTCOME_CREATED}
     both = {"SEBL_01:P1": "BP-M -25.00", "SEBL_01:P2": "BP-M -25.00"}
     assert await posted(suite) == both
     still_new = await suite.sync(request(denise(payment("P1", "BP-M"), order_id="ORD-3"), "R3"))
-    assert [notice.reason for notice in still_new.warnings] == ["PAYMENT_ALREADY_POSTED"]
+    assert still_new.outcome == pb.SYNC_OUTCOME_OK_WITH_WARNINGS
+    assert [(notice.reason, notice.metadata["payment_id"]) for notice in still_new.warnings] == [
+        ("PAYMENT_ALREADY_POSTED", "P1")
+    ]
     assert await posted(suite) == both
     more = payment("P1", "BP-M", amount={"currency_code": "USD", "units": 30})
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await suite.sync(request(denise(more, order_id="ORD-4"), "R4"))
     (violation,) = from_rpc_error(caught.value).violations
     assert (violation.reason, violation.field) == ("PAYMENT_CHANGE_NOT_ALLOWED", "order.payments[0].amount")
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert await posted(suite) == both
+    assert (await suite.opcodes()).count("PYMT_COLLECT") == 2
 
 
 @pytest.mark.spec("customer-sync:M6")
@@ -98,6 +111,12 @@ async def test_cash_and_a_check_for_one_profile_are_two_payments(suite: Suite) -
     answer = await suite.sync(request(denise(payment("P1", "BP-M"), check), "R1"))
     assert answer.outcome == pb.SYNC_OUTCOME_OK
     assert await posted(suite) == {"SEBL_01:P1": "BP-M -25.00", "SEBL_01:P2": "BP-M -5.00"}
+    assert (await suite.opcodes()).count("PYMT_COLLECT") == 2
+    events = await suite.brm.objects("/event/billing/payment")
+    assert sorted(str(each["POID"]).split()[1] for each in events) == [
+        "/event/billing/payment/cash",
+        "/event/billing/payment/check",
+    ]
 
 
 async def test_a_payment_for_a_profile_of_an_earlier_order_is_posted_there(suite: Suite) -> None:

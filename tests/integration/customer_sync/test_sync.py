@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import brm_view
 import customer_suite
 import grpc
 import orders
 import pytest
 from customer_suite import Suite
-from customers import bundle, order, profile, request
+from customers import account, address, bundle, coded, order, profile, request
 
-from libs.grpckit.status import from_rpc_error
+from libs.grpckit.status import from_rpc_error, from_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.pb.customer_sync.v1.inspection_pb2 import ListSyncsRequest
 from libs.xref.model import XrefKey
 
 CREATED, EXISTED, SKIPPED = pb.ENTITY_OUTCOME_CREATED, pb.ENTITY_OUTCOME_EXISTED, pb.ENTITY_OUTCOME_SKIPPED
@@ -29,6 +31,11 @@ async def suite() -> AsyncIterator[Suite]:
 
 def ids(response: pb.SyncOrderCustomersResponse, kind: pb.EntityKind.ValueType) -> dict[str, str]:
     return {entity.crm_id: entity.brm_id for entity in response.entities if entity.kind == kind}
+
+
+def accounts(response: pb.SyncOrderCustomersResponse) -> dict[str, int]:
+    """What happened to each account."""
+    return {entity.crm_id: entity.outcome for entity in response.entities if entity.kind == pb.ENTITY_KIND_ACCOUNT}
 
 
 def outcomes(response: pb.SyncOrderCustomersResponse) -> set[int]:
@@ -65,9 +72,14 @@ async def test_scotts_units_are_paid_by_two_parents_and_his_account_is_below_the
 async def test_the_account_number_is_the_common_id_and_a_repeated_request_gets_the_stored_answer(suite: Suite) -> None:
     asked = request(order([bundle(1, "ANN", "ANN", "BP")]), "R1")
     first = await suite.sync(asked)
-    account = next(entity for entity in first.entities if entity.kind == pb.ENTITY_KIND_ACCOUNT)
-    stored = await suite.brm.object(account.brm_id)
-    assert (stored["ACCOUNT_NO"], int(stored["STATUS"])) == (account.common_id, 10100)
+    made = next(entity for entity in first.entities if entity.kind == pb.ENTITY_KIND_ACCOUNT)
+    (stored,) = await suite.brm.objects("/account")
+    assert str(stored["POID"]).split()[2] == made.brm_id.split()[2]
+    active = coded("CUSTOMERPARTY_STATUSCODE", "ACTIVE")
+    assert (stored["ACCOUNT_NO"], int(stored["STATUS"])) == (made.common_id, active)
+    assert not stored["NAMEINFO"]["1"].get("COMPANY")
+    (unit,), (record,) = await suite.brm.objects("/billinfo"), await suite.brm.objects("/payinfo")
+    assert (unit["BILLINFO_ID"], str(record["POID"]).split()[1]) == ("BP", "/payinfo/invoice")
     calls = await suite.opcodes()
     second = await suite.sync(asked)
     assert second.replayed
@@ -93,6 +105,8 @@ async def test_a_new_profile_on_an_existing_account_is_one_call(suite: Suite) ->
     made = {entity.kind: entity.outcome for entity in response.entities}
     assert made[pb.ENTITY_KIND_BILL_UNIT] == made[pb.ENTITY_KIND_PAYMENT_RECORD] == CREATED
     assert made[pb.ENTITY_KIND_ACCOUNT] == EXISTED
+    view = await brm_view.look(suite)
+    assert (view.units, view.payment_records) == ({"ANN": {"BP1", "BP2"}}, {"ANN": 2})
 
 
 async def test_a_second_child_joins_the_group_and_a_self_paying_account_may_become_a_child(suite: Suite) -> None:
@@ -101,17 +115,28 @@ async def test_a_second_child_joins_the_group_and_a_self_paying_account_may_beco
     before = await suite.opcodes()
     response = await suite.sync(request(order([bundle(1, "SIS", "PA", "BP")], order_id="ORD-3"), "R3"))
     made = (await suite.opcodes())[len(before) :]
-    assert sorted(made) == ["BILL_GROUP_ADD_MEMBER", "BILL_GROUP_GET_PARENT", "CUST_CREATE_BILLINFO"]
+    asked = ["BILL_GROUP_GET_PARENT", "SEARCH", "SEARCH"]  # who is above; how often both are billed (V16)
+    assert sorted(made) == sorted(["BILL_GROUP_ADD_MEMBER", "CUST_CREATE_BILLINFO", *asked])
     assert [e.outcome for e in response.entities if e.kind == pb.ENTITY_KIND_ACCOUNT_GROUP] == [pb.ENTITY_OUTCOME_UPDATED]
     (group,) = await suite.brm.objects("/group/billing")
     assert len(group["MEMBERS"]) == 2
 
 
 @pytest.mark.spec("customer-sync:S6")
-async def test_without_schedule_billing_chooses_the_day_of_creation(suite: Suite) -> None:
-    response = await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1"))
-    unit = await suite.brm.object(ids(response, pb.ENTITY_KIND_BILL_UNIT)["BP"])
-    assert int(unit["ACTG_CYCLE_DOM"]) == 1
+async def test_without_schedule_billing_chooses_the_day_of_creation_and_the_answer_tells_it(suite: Suite) -> None:
+    """Of an account that is created, of one that exists, and of a unit whose day the CRM names."""
+    await suite.brm.set_clock("2027-01-17T09:00:00Z")
+    date = {"order_date": "2027-01-17T00:00:00Z"}
+    later = [bundle(1, "ANN", "ANN", "BP-2"), bundle(2, "ANN", "ANN", "BP-3")]
+    named = [profile("BP-3", "ANN", billing_day=5)]
+    first = await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")], **date), "R1"))
+    second = await suite.sync(request(order(later, profiles=named, order_id="ORD-2", **date), "R2"))
+    units = {entity.crm_id: entity for answer in (first, second) for entity in answer.entities if entity.bill_day}
+    assert set(units) == {"BP", "BP-2"}
+    for unit in units.values():
+        assert unit.kind == pb.ENTITY_KIND_BILL_UNIT
+        assert int((await suite.brm.object(unit.brm_id))["ACTG_CYCLE_DOM"]) == unit.bill_day
+    assert units["BP"].bill_day == 17
 
 
 @pytest.mark.spec("customer-sync:S9")
@@ -119,21 +144,38 @@ async def test_lines_that_are_not_processed_need_no_call(suite: Suite) -> None:
     lines = [bundle(1, "ANN", "ANN", "BP", action="DELETE"), bundle(2, "ANN", "ANN", "BP", action="SUSPEND")]
     response = await suite.sync(request(order(lines), "R1"))
     assert (response.outcome, list(response.entities)) == (pb.SYNC_OUTCOME_OK, [])
-    assert await suite.opcodes() == []
+    assert (await suite.opcodes(), suite.crm.state.calls) == ([], {})
 
 
 @pytest.mark.spec("customer-sync:S16")
 async def test_after_a_failure_half_way_the_next_attempt_makes_only_the_rest(suite: Suite) -> None:
-    document = order([bundle(at, name, name, f"BP-{name}") for at, name in enumerate(("A", "B", "C"))])
+    """A pays for B, who pays for C: they are created one after the other, and the second fails."""
+    document = order([bundle(1, "B", "A", "BP-A"), bundle(2, "B", "B", "BP-B"), bundle(3, "C", "B", "BP-B")])
     await suite.brm.add_fault("err:PIN_ERR_BAD_VALUE", times=1, opcode="PCM_OP_CUST_COMMIT_CUSTOMER", nth=2)
     failed = await suite.sync(request(document, "R1"))
     assert failed.outcome == pb.SYNC_OUTCOME_FAILED
-    assert len(failed.errors) == 1
-    assert {entity.outcome for entity in failed.entities} == {CREATED, SKIPPED}
+    assert [violation.reason for violation in from_status(failed.errors[0]).violations] == ["BRM_REJECTED"]
+    assert accounts(failed) == {"A": CREATED, "B": SKIPPED, "C": SKIPPED}
+    assert (await brm_view.look(suite)).units == {"A": {"BP-A"}}
+    before = await suite.writes()
     retried = await suite.sync(request(document, "R1"))
     assert (retried.outcome, retried.replayed) == (pb.SYNC_OUTCOME_OK, False)
+    assert accounts(retried) == {"A": EXISTED, "B": CREATED, "C": CREATED}
+    assert (await suite.writes())[len(before) :].count("CUST_COMMIT_CUSTOMER") == 2
+    assert set((await brm_view.look(suite)).units) == {"A", "B", "C"}
+
+
+@pytest.mark.spec("customer-sync:S16")
+async def test_what_does_not_need_the_object_that_failed_is_made_at_once_and_not_again(suite: Suite) -> None:
+    document = order([bundle(at, name, name, f"BP-{name}") for at, name in enumerate(("A", "B", "C"))])
+    await suite.brm.add_fault("err:PIN_ERR_BAD_VALUE", times=1, opcode="PCM_OP_CUST_COMMIT_CUSTOMER", nth=2)
+    failed = await suite.sync(request(document, "R1"))
+    assert (failed.outcome, len(failed.errors)) == (pb.SYNC_OUTCOME_FAILED, 1)
+    assert sorted(accounts(failed).values()) == sorted([CREATED, CREATED, SKIPPED])
+    retried = await suite.sync(request(document, "R1"))
+    assert sorted(accounts(retried).values()) == sorted([EXISTED, EXISTED, CREATED])
     assert len(await suite.brm.objects("/account")) == 3
-    assert len([name for name in await suite.writes() if name == "CUST_COMMIT_CUSTOMER"]) == 4
+    assert (await suite.writes()).count("CUST_COMMIT_CUSTOMER") == 4
 
 
 @pytest.mark.spec("brm:8.3")
@@ -192,9 +234,26 @@ async def test_a_refused_order_leaves_nothing_behind(suite: Suite) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")], profiles=bad), "R1"))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert await suite.opcodes() == []
+    assert [violation.reason for violation in from_rpc_error(caught.value).violations] == ["DEBIT_ROUTING_MISSING"]
+    assert (await suite.opcodes(), await suite.brm.objects("/account")) == ([], [])
     key = XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", "ANN")
     assert not (await suite.xref.lookup([key]))[key]
+
+
+@pytest.mark.spec("customer-sync:S20")
+async def test_violations_of_two_accounts_are_one_reply_that_lists_both_and_is_recorded_as_failed(suite: Suite) -> None:
+    nowhere = address("BOB") | {"city": ""}
+    broken = [account("ANN", primary_contact={"first_name": "Ann"}), account("BOB", primary_address=nowhere)]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP1"), bundle(2, "BOB", "BOB", "BP2")], broken), "R1"))
+    assert [(each.reason, each.field) for each in from_rpc_error(caught.value).violations] == [
+        ("CONTACT_LAST_NAME_MISSING", "order.accounts[0].primary_contact.last_name"),
+        ("ADDRESS_INCOMPLETE", "order.accounts[1].primary_address.city"),
+    ]
+    (kept,) = (await suite.inspection.ListSyncs(ListSyncsRequest(request_id="R1"))).syncs
+    said = [violation.reason for status in kept.errors for violation in from_status(status).violations]
+    assert (kept.outcome, said) == (pb.SYNC_OUTCOME_FAILED, ["CONTACT_LAST_NAME_MISSING", "ADDRESS_INCOMPLETE"])
+    assert await suite.opcodes() == []
 
 
 async def test_validate_only_shows_the_calls_and_writes_nothing_anywhere(suite: Suite) -> None:
@@ -227,11 +286,16 @@ async def test_one_account_may_live_on_two_instances_under_one_common_id_each_pr
             part = orders.for_system(both, system_id, frozenset({line}))
             answers.append(await suite.sync(request(part, system_id, system_id)))
         assert [answer.outcome for answer in answers] == [pb.SYNC_OUTCOME_OK] * 2
-        assert len({e.common_id for a in answers for e in a.entities if e.kind == pb.ENTITY_KIND_ACCOUNT}) == 1
+        (common_id,) = {e.common_id for a in answers for e in a.entities if e.kind == pb.ENTITY_KIND_ACCOUNT}
         for answer, system_id in zip(answers, ("BRM_01", "BRM_02"), strict=True):
             (unit,) = ids(answer, pb.ENTITY_KIND_BILL_UNIT)
             key = XrefKey("CUSTOMERPARTY_BILLPROFILEID", "SEBL_01", unit)
             assert set((await suite.xref.lookup([key]))[key].columns) == {"COMMON", "SEBL_01", system_id}
+            (name,) = accounts(answer)
+            key = XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", name)
+            assert set((await suite.xref.lookup([key]))[key].columns) == {"COMMON", "SEBL_01", "BRM_01", "BRM_02"}
+            (stored,) = await suite.sandbox.admin(system_id).objects("/account")
+            assert stored["ACCOUNT_NO"] == common_id
 
 
 @pytest.mark.spec("customer-sync:S26")
@@ -241,7 +305,9 @@ async def test_a_profile_of_another_instance_is_refused_without_a_call() -> None
         await suite.sync(request(document, "R1", "BRM_01"))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await suite.sync(request(document, "R2", "BRM_02"))
-        assert from_rpc_error(caught.value).violations[0].reason == "ROUTE_PROFILE_CONFLICT"
+        (violation,) = from_rpc_error(caught.value).violations
+        assert (violation.reason, violation.metadata["candidates"]) == ("ROUTE_PROFILE_CONFLICT", "BRM_01,BRM_02")
+        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert await suite.opcodes("BRM_02") == []
 
 

@@ -21,6 +21,7 @@ import suite as suites
 from customer_suite import Suite
 
 from libs.brm.client import SoapGateway
+from libs.brm.specs import opcode
 from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.order.v1.order_pb2 import Order
@@ -186,7 +187,7 @@ def death(monkeypatch: pytest.MonkeyPatch) -> Death:
 
     async def dying_call(self: SoapGateway, system_id: str, brm_call: Any) -> Any:
         check(state)
-        if not brm_call.opcode.endswith(WRITES):
+        if opcode(brm_call.opcode).is_read:
             return await call(self, system_id, brm_call)
         state.writes += 1
         fatal = state.writes == state.at + 1
@@ -201,9 +202,6 @@ def death(monkeypatch: pytest.MonkeyPatch) -> Death:
         monkeypatch.setattr(owner, name, _dying(getattr(owner, name), state))
     monkeypatch.setattr(leases, "_is_gone", lambda holder: True)
     return state
-
-
-WRITES = customer_suite.WRITES
 
 
 def check(state: Death) -> None:

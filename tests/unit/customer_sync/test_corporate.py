@@ -54,6 +54,7 @@ def test_a_chain_of_fifty_accounts_is_the_longest(length: int) -> None:
         assert refused(document) == [(Reason.HIERARCHY_TOO_DEEP, "order.accounts[0]")]
 
 
+@pytest.mark.spec("customer-sync:V21")
 def test_an_account_that_the_order_puts_below_two_others_is_refused() -> None:
     lines = [bundle(1, "KID", "PA", "BP")]
     lines[0]["service_account"] = {"account_id": "KID", "parent_account_id": "MA"}
@@ -61,12 +62,14 @@ def test_an_account_that_the_order_puts_below_two_others_is_refused() -> None:
     assert refused(document) == [(Reason.HIERARCHY_MULTIPLE_PARENTS, "order.accounts[0]")]
 
 
+@pytest.mark.spec("customer-sync:V23")
 def test_all_accounts_of_a_corporate_order_are_of_its_type() -> None:
     people = [*family(ACME=""), account("ANN")]
     document = order([bundle(1, "ACME", "ACME", "BP1"), bundle(2, "ANN", "ANN", "BP2")], accounts=people)
     assert refused(document) == [(Reason.ACCOUNT_TYPE_MIXED, "order.accounts[1].type")]
 
 
+@pytest.mark.spec("customer-sync:V22")
 def test_a_payer_that_does_not_stand_above_is_refused() -> None:
     document = order([bundle(1, "KID", "AUNT", "BP")], accounts=family(KID="PA", PA="", AUNT=""))
     assert refused(document) == [(Reason.SPLIT_NOT_SUBORDINATE, "order.lines[0].billing_account")]

@@ -72,6 +72,16 @@ async def test_an_adopted_object_that_lacks_a_part_makes_the_plan_stale(world: W
     assert result.steps["b"].state is StepState.SKIPPED
 
 
+@pytest.mark.parametrize("told", ["UNIT", "POID"])
+async def test_a_value_that_billing_may_leave_out_is_bound_when_it_is_told_and_nobody_waits_for_it(
+    world: World, told: str
+) -> None:
+    yields = (Yield("thing(a)", "POID"), Yield("day(a)", told, optional=True))
+    result = await world.run(Plan("BRM_01", (Step("a", "make a", BrmCall("OP", {"KEY": "a"}), yields),)))
+    assert (result.complete, result.stale) == (True, False)
+    assert ("day(a)" in result.bindings) == (told == "POID")
+
+
 class DyingJournal(Journal):
     """Dies before or after its n-th commit."""
 

@@ -27,25 +27,25 @@ from libs.pb.common.v1 import common_pb2 as o2c_dot_common_dot_v1_dot_common__pb
 from libs.pb.order.v1 import order_pb2 as o2c_dot_order_dot_v1_dot_order__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(o2c/customer_sync/v1/customer_sync.proto\x12\x14o2c.customer_sync.v1\x1a\x17google/rpc/status.proto\x1a\x1ao2c/common/v1/common.proto\x1a\x18o2c/order/v1/order.proto\"\x98\x01\n\x19SyncOrderCustomersRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x18\n\x10target_system_id\x18\x03 \x01(\t\x12\"\n\x05order\x18\x04 \x01(\x0b\x32\x13.o2c.order.v1.Order\x12\x12\n\nline_count\x18\x05 \x01(\x05\"\x99\x02\n\x1aSyncOrderCustomersResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.o2c.customer_sync.v1.SyncOutcome\x12\x34\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\".o2c.customer_sync.v1.SyncedEntity\x12\'\n\x08warnings\x18\x03 \x03(\x0b\x32\x15.o2c.common.v1.Notice\x12\"\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08replayed\x18\x05 \x01(\x08\x12!\n\x04plan\x18\x06 \x01(\x0b\x32\x13.o2c.common.v1.Plan\x12\x0f\n\x07sync_id\x18\x07 \x01(\t\"\xba\x01\n\x0cSyncedEntity\x12\x0e\n\x06\x63rm_id\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .o2c.customer_sync.v1.EntityKind\x12\x11\n\tcommon_id\x18\x03 \x01(\t\x12\x0e\n\x06\x62rm_id\x18\x04 \x01(\t\x12\x11\n\tsystem_id\x18\x05 \x01(\t\x12\x34\n\x07outcome\x18\x06 \x01(\x0e\x32#.o2c.customer_sync.v1.EntityOutcome*\xc6\x01\n\x0bSyncOutcome\x12\x1c\n\x18SYNC_OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fSYNC_OUTCOME_OK\x10\x01\x12!\n\x1dSYNC_OUTCOME_OK_WITH_WARNINGS\x10\x02\x12+\n\'SYNC_OUTCOME_ACCOUNTS_OK_PAYMENT_FAILED\x10\x03\x12\x17\n\x13SYNC_OUTCOME_FAILED\x10\x04\x12\x1b\n\x17SYNC_OUTCOME_SUPPRESSED\x10\x05*\xbb\x02\n\nEntityKind\x12\x1b\n\x17\x45NTITY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTITY_KIND_ACCOUNT\x10\x01\x12\x19\n\x15\x45NTITY_KIND_BILL_UNIT\x10\x02\x12\x1e\n\x1a\x45NTITY_KIND_PAYMENT_RECORD\x10\x03\x12#\n\x1f\x45NTITY_KIND_NONPAYING_BILL_UNIT\x10\x04\x12\x1d\n\x19\x45NTITY_KIND_ACCOUNT_GROUP\x10\x05\x12\x1d\n\x19\x45NTITY_KIND_BALANCE_GROUP\x10\x06\x12\x17\n\x13\x45NTITY_KIND_PAYMENT\x10\x07\x12\x1b\n\x17\x45NTITY_KIND_LEGAL_GROUP\x10\x08\x12#\n\x1f\x45NTITY_KIND_SPECIAL_RATING_LIST\x10\x14*\xba\x01\n\rEntityOutcome\x12\x1e\n\x1a\x45NTITY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NTITY_OUTCOME_CREATED\x10\x01\x12\x1a\n\x16\x45NTITY_OUTCOME_EXISTED\x10\x02\x12\x19\n\x15\x45NTITY_OUTCOME_LINKED\x10\x03\x12\x1a\n\x16\x45NTITY_OUTCOME_UPDATED\x10\x04\x12\x1a\n\x16\x45NTITY_OUTCOME_SKIPPED\x10\x05\x32\x8e\x01\n\x13\x43ustomerSyncService\x12w\n\x12SyncOrderCustomers\x12/.o2c.customer_sync.v1.SyncOrderCustomersRequest\x1a\x30.o2c.customer_sync.v1.SyncOrderCustomersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(o2c/customer_sync/v1/customer_sync.proto\x12\x14o2c.customer_sync.v1\x1a\x17google/rpc/status.proto\x1a\x1ao2c/common/v1/common.proto\x1a\x18o2c/order/v1/order.proto\"\x98\x01\n\x19SyncOrderCustomersRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x18\n\x10target_system_id\x18\x03 \x01(\t\x12\"\n\x05order\x18\x04 \x01(\x0b\x32\x13.o2c.order.v1.Order\x12\x12\n\nline_count\x18\x05 \x01(\x05\"\x99\x02\n\x1aSyncOrderCustomersResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.o2c.customer_sync.v1.SyncOutcome\x12\x34\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\".o2c.customer_sync.v1.SyncedEntity\x12\'\n\x08warnings\x18\x03 \x03(\x0b\x32\x15.o2c.common.v1.Notice\x12\"\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08replayed\x18\x05 \x01(\x08\x12!\n\x04plan\x18\x06 \x01(\x0b\x32\x13.o2c.common.v1.Plan\x12\x0f\n\x07sync_id\x18\x07 \x01(\t\"\xcc\x01\n\x0cSyncedEntity\x12\x0e\n\x06\x63rm_id\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .o2c.customer_sync.v1.EntityKind\x12\x11\n\tcommon_id\x18\x03 \x01(\t\x12\x0e\n\x06\x62rm_id\x18\x04 \x01(\t\x12\x11\n\tsystem_id\x18\x05 \x01(\t\x12\x34\n\x07outcome\x18\x06 \x01(\x0e\x32#.o2c.customer_sync.v1.EntityOutcome\x12\x10\n\x08\x62ill_day\x18\x07 \x01(\x05*\xc6\x01\n\x0bSyncOutcome\x12\x1c\n\x18SYNC_OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fSYNC_OUTCOME_OK\x10\x01\x12!\n\x1dSYNC_OUTCOME_OK_WITH_WARNINGS\x10\x02\x12+\n\'SYNC_OUTCOME_ACCOUNTS_OK_PAYMENT_FAILED\x10\x03\x12\x17\n\x13SYNC_OUTCOME_FAILED\x10\x04\x12\x1b\n\x17SYNC_OUTCOME_SUPPRESSED\x10\x05*\xbb\x02\n\nEntityKind\x12\x1b\n\x17\x45NTITY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTITY_KIND_ACCOUNT\x10\x01\x12\x19\n\x15\x45NTITY_KIND_BILL_UNIT\x10\x02\x12\x1e\n\x1a\x45NTITY_KIND_PAYMENT_RECORD\x10\x03\x12#\n\x1f\x45NTITY_KIND_NONPAYING_BILL_UNIT\x10\x04\x12\x1d\n\x19\x45NTITY_KIND_ACCOUNT_GROUP\x10\x05\x12\x1d\n\x19\x45NTITY_KIND_BALANCE_GROUP\x10\x06\x12\x17\n\x13\x45NTITY_KIND_PAYMENT\x10\x07\x12\x1b\n\x17\x45NTITY_KIND_LEGAL_GROUP\x10\x08\x12#\n\x1f\x45NTITY_KIND_SPECIAL_RATING_LIST\x10\x14*\xba\x01\n\rEntityOutcome\x12\x1e\n\x1a\x45NTITY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NTITY_OUTCOME_CREATED\x10\x01\x12\x1a\n\x16\x45NTITY_OUTCOME_EXISTED\x10\x02\x12\x19\n\x15\x45NTITY_OUTCOME_LINKED\x10\x03\x12\x1a\n\x16\x45NTITY_OUTCOME_UPDATED\x10\x04\x12\x1a\n\x16\x45NTITY_OUTCOME_SKIPPED\x10\x05\x32\x8e\x01\n\x13\x43ustomerSyncService\x12w\n\x12SyncOrderCustomers\x12/.o2c.customer_sync.v1.SyncOrderCustomersRequest\x1a\x30.o2c.customer_sync.v1.SyncOrderCustomersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'o2c.customer_sync.v1.customer_sync_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SYNCOUTCOME']._serialized_start=774
-  _globals['_SYNCOUTCOME']._serialized_end=972
-  _globals['_ENTITYKIND']._serialized_start=975
-  _globals['_ENTITYKIND']._serialized_end=1290
-  _globals['_ENTITYOUTCOME']._serialized_start=1293
-  _globals['_ENTITYOUTCOME']._serialized_end=1479
+  _globals['_SYNCOUTCOME']._serialized_start=792
+  _globals['_SYNCOUTCOME']._serialized_end=990
+  _globals['_ENTITYKIND']._serialized_start=993
+  _globals['_ENTITYKIND']._serialized_end=1308
+  _globals['_ENTITYOUTCOME']._serialized_start=1311
+  _globals['_ENTITYOUTCOME']._serialized_end=1497
   _globals['_SYNCORDERCUSTOMERSREQUEST']._serialized_start=146
   _globals['_SYNCORDERCUSTOMERSREQUEST']._serialized_end=298
   _globals['_SYNCORDERCUSTOMERSRESPONSE']._serialized_start=301
   _globals['_SYNCORDERCUSTOMERSRESPONSE']._serialized_end=582
   _globals['_SYNCEDENTITY']._serialized_start=585
-  _globals['_SYNCEDENTITY']._serialized_end=771
-  _globals['_CUSTOMERSYNCSERVICE']._serialized_start=1482
-  _globals['_CUSTOMERSYNCSERVICE']._serialized_end=1624
+  _globals['_SYNCEDENTITY']._serialized_end=789
+  _globals['_CUSTOMERSYNCSERVICE']._serialized_start=1500
+  _globals['_CUSTOMERSYNCSERVICE']._serialized_end=1642
 # @@protoc_insertion_point(module_scope)

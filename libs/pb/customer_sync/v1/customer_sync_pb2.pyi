@@ -254,6 +254,7 @@ class SyncedEntity(_message.Message):
     BRM_ID_FIELD_NUMBER: _builtins.int
     SYSTEM_ID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
+    BILL_DAY_FIELD_NUMBER: _builtins.int
     crm_id: _builtins.str
     """CRM id."""
     kind: Global___EntityKind.ValueType
@@ -266,6 +267,10 @@ class SyncedEntity(_message.Message):
     """BRM instance."""
     outcome: Global___EntityOutcome.ValueType
     """What happened to it."""
+    bill_day: _builtins.int
+    """Of a bill unit that this call created without a billing schedule: the day of month that BRM chose for it. 0: not a bill unit,
+    the schedule named the day, or BRM did not say.
+    """
     def __init__(
         self,
         *,
@@ -275,10 +280,11 @@ class SyncedEntity(_message.Message):
         brm_id: _builtins.str = ...,
         system_id: _builtins.str = ...,
         outcome: Global___EntityOutcome.ValueType = ...,
+        bill_day: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brm_id", b"brm_id", "common_id", b"common_id", "crm_id", b"crm_id", "kind", b"kind", "outcome", b"outcome", "system_id", b"system_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bill_day", b"bill_day", "brm_id", b"brm_id", "common_id", b"common_id", "crm_id", b"crm_id", "kind", b"kind", "outcome", b"outcome", "system_id", b"system_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,97 @@
+"""Gathers how often the accounts of an order and their relatives are billed (customer-sync V16, Q34): BRM is read only where
+the order adds a bill unit to, or a relation between, accounts that exist."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from libs.brm import calls as brm
+from libs.brm.call import BrmCall
+from libs.brm.codes import PayType
+from libs.brm.flist import Flist, get
+from libs.brm.gateway import BrmGateway
+from libs.brm.poid import Poid
+from services.customer_sync.domain import calls
+from services.customer_sync.domain.collation import Collation
+from services.customer_sync.domain.frequencies import gaining, surveyed
+from services.customer_sync.domain.model import Command, Facts, Policy
+
+
+async def with_frequencies(facts: Facts, command: Command, collation: Collation, policy: Policy, gateway: BrmGateway) -> Facts:
+    """The facts with the bill frequencies that decide.
+
+    One read for each account of the order that matters, and one for the parent of each that gets a further unit, unless the
+    order's facts tell it; one more for a parent that is not on the order. The own unit of such an account speaks for those
+    below it; only when it has none, they are read themselves.
+    """
+    on_order = surveyed(command, collation, facts, policy)
+    if not on_order:
+        return facts
+    reads = _Reads(gateway, policy.system_id, policy.db)
+    growing = gaining(command, collation, facts, policy)
+    units, parents = await asyncio.gather(
+        reads.units({each: facts.accounts[each] for each in on_order}), reads.parents(growing, facts)
+    )
+    bare = [each for each in growing if not _paying(units[each])]
+    children = await reads.children({each: facts.accounts[each] for each in bare})
+    names = {Poid.parse(facts.accounts[each]): each for each in on_order}
+    relatives = {each: {*parents.get(each, ()), *children.get(each, ())} for each in growing}
+    strangers = {poid for found in relatives.values() for poid in found if poid not in names}
+    units |= await reads.units({str(poid): str(poid) for poid in sorted(strangers, key=str)})
+    frequencies = defaultdict(frozenset, {each: _paying(found) for each, found in units.items()})
+    related = {each: {names.get(poid) or str(poid) for poid in found} for each, found in relatives.items()}
+    for each in growing:
+        for payer, months in _payers(units[each]):
+            frequencies[payer] |= {months}
+            related[each].add(payer)
+    return replace(
+        facts, frequencies=dict(frequencies), relatives={each: frozenset(found) for each, found in related.items() if found}
+    )
+
+
+def _paying(units: Iterable[Flist]) -> frozenset[int]:
+    """The frequencies of the units that pay for themselves, in months."""
+    return frozenset(int(unit["BILL_WHEN"]) for unit in units if unit.get("PAY_TYPE") != PayType.NONPAYING)
+
+
+def _payers(units: Iterable[Flist]) -> Iterable[tuple[str, int]]:
+    """Who pays for the others, and how often he is billed: a unit shares the frequency of its payer's."""
+    for unit in units:
+        if unit.get("PAY_TYPE") == PayType.NONPAYING:
+            payer = calls.payer_of_unit(unit.get("BILLINFO_ID") or "") or str(unit.get("PARENT_BILLINFO_OBJ"))
+            yield payer, int(unit["BILL_WHEN"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    gateway: BrmGateway
+    system_id: str
+    db: str
+
+    async def units(self, accounts: Mapping[str, str]) -> dict[str, list[Flist]]:
+        """Bill units by account."""
+        answers = await self._all(brm.find_billinfos_of_account(poid, db=self.db) for poid in accounts.values())
+        found = ([unit for unit in (answer.get("RESULTS") or {}).values() if unit] for answer in answers)
+        return dict(zip(accounts, found, strict=True))
+
+    async def parents(self, account_ids: Iterable[str], facts: Facts) -> dict[str, list[Poid]]:
+        """The account right above each, if any."""
+        known = {each: facts.accounts[parent] for each, parent in facts.parents.items() if parent in facts.accounts}
+        unsure = [each for each in account_ids if each not in known and facts.parents.get(each) != ""]
+        answers = await self._all(brm.bill_group_get_parent(facts.accounts[each]) for each in unsure)
+        asked = {each: answer["PARENT"] for each, answer in zip(unsure, answers, strict=True) if answer.get("PARENT")}
+        told = {each: Poid.parse(known[each]) for each in account_ids if each in known}
+        return {each: [poid] for each, poid in (asked | told).items()}
+
+    async def children(self, accounts: Mapping[str, str]) -> dict[str, list[Poid]]:
+        """The accounts right below each."""
+        answers = await self._all(brm.find_group_by_owner(poid, db=self.db) for poid in accounts.values())
+        members = ((get(answer, "RESULTS[0].MEMBERS") or {}).values() for answer in answers)
+        below = ([each["ACCOUNT_OBJ"] for each in group if each] for group in members)
+        return dict(zip(accounts, below, strict=True))
+
+    async def _all(self, wanted: Iterable[BrmCall]) -> list[Flist]:
+        return await asyncio.gather(*(self.gateway.call(self.system_id, call) for call in wanted))
