@@ -23,9 +23,11 @@ class Ref:
     """
 
     name: str
+    prefix: str = ""
+    """Text before the value, in a field that is made of both."""
 
     def __str__(self) -> str:
-        return f"<{self.name}>"
+        return f"{self.prefix}<{self.name}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,10 @@ def bind(value: Any, bindings: Mapping[str, Any]) -> Any:
     if isinstance(value, dict):
         bound = {key: bind(item, bindings) if isinstance(item, (dict, Ref)) else item for key, item in value.items()}
         return Array(bound) if isinstance(value, Array) else bound
-    return bindings.get(value.name, value) if isinstance(value, Ref) else value
+    if not isinstance(value, Ref) or value.name not in bindings:
+        return value
+    found = bindings[value.name]
+    return f"{value.prefix}{found}" if value.prefix else found
 
 
 def references(plan: Plan) -> dict[str, frozenset[str]]:

@@ -77,6 +77,7 @@ FLOW: dict[str, BrmCall] = {
     "find_billinfos_of_account": calls.find_billinfos_of_account(ACCOUNT),
     "find_billinfos_of_payer": calls.find_billinfos_of_payer(UNIT),
     "find_payinfos_of_account": calls.find_payinfos_of_account(ACCOUNT),
+    "find_payment_events": calls.find_payment_events("/item/payment 9"),
     "find_service_by_login": calls.find_service_by_login("/service/voip", "x"),
     "find_services_of_account": calls.find_services_of_account(ACCOUNT),
     "find_products": calls.find_products(ACCOUNT),

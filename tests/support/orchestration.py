@@ -69,6 +69,8 @@ class Script:
 
     faults: dict[str, list[Violation]] = field(default_factory=dict)
     line_faults: dict[str, Violation] = field(default_factory=dict)
+    suppressed: dict[str, str] = field(default_factory=dict)
+    """Per system, the record of an error that customer sync does not reply."""
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     calls: list[Any] = field(default_factory=list)
     effects: dict[str, int] = field(default_factory=dict)
@@ -88,7 +90,7 @@ class Script:
 
 
 class SyncStandIn(CustomerSyncServiceServicer):
-    """Answers OK for everything; with ``validate_only`` yields the account of the order's header."""
+    """Answers OK for everything but errors that it suppresses; with ``validate_only`` yields the account of the header."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -97,6 +99,9 @@ class SyncStandIn(CustomerSyncServiceServicer):
         self, request: sync.SyncOrderCustomersRequest, context: Any
     ) -> sync.SyncOrderCustomersResponse:
         await self.script.before(request)
+        if request.target_system_id in self.script.suppressed:
+            sync_id = self.script.suppressed[request.target_system_id]
+            return sync.SyncOrderCustomersResponse(outcome=sync.SYNC_OUTCOME_SUPPRESSED, sync_id=sync_id)
         response = sync.SyncOrderCustomersResponse(outcome=sync.SYNC_OUTCOME_OK)
         if request.validate_only:
             crm_id = request.order.customer_account.account_id

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from libs.brm.call import BrmCall
-from libs.brm.calls.values import PROGRAM_NAME, PoidLike, audit, given, given_poid, merged, new, poid
+from libs.brm.calls.values import PROGRAM_NAME, PoidLike, Text, audit, given, given_poid, merged, new, poid
 from libs.brm.flist import Array, Flist
 from libs.brm.poid import DEFAULT_DB
 
@@ -31,7 +31,7 @@ def collections_group_create(
     parent: PoidLike,
     members: Sequence[CollectionsMember] = (),
     *,
-    name: str = "",
+    name: Text = "",
     program_name: str = PROGRAM_NAME,
     descr: str = "",
     db: str = DEFAULT_DB,

@@ -97,6 +97,7 @@ SEARCHES: Final[Mapping[str, Search]] = MappingProxyType(
             Search("open_items", "/item", ("AR_BILLINFO_OBJ", "STATUS")),
             Search("bills_of_billinfo", "/bill", ("BILLINFO_OBJ",), ("POID", "BILL_NO", "NAME", "START_T", "END_T", "DUE")),
             *(Search(f"{type_.strip('/').replace('/', '_')}_in_range", type_, _RANGE) for type_ in RECONCILED),
+            Search("payment_events_of_item", "/event/billing/payment", ("ITEM_OBJ",), ("POID", "ITEM_OBJ")),
             Search("events_by_descr", "/event", ("ACCOUNT_OBJ", "DESCR"), ("POID", "DESCR", "ITEM_OBJ", "SERVICE_OBJ")),
         )
     }
@@ -195,6 +196,11 @@ def find_group_by_owner(owner: PoidLike, *, db: str = DEFAULT_DB) -> BrmCall:
 def find_events_by_descr(account: PoidLike, descr: str, *, db: str = DEFAULT_DB) -> BrmCall:
     """Events of an account that carry a text, such as an order line's id."""
     return search(SEARCHES["events_by_descr"], [account, descr], db=db)
+
+
+def find_payment_events(item: PoidLike, *, db: str = DEFAULT_DB) -> BrmCall:
+    """The event by which a payment item came to be."""
+    return search(SEARCHES["payment_events_of_item"], [item], db=db)
 
 
 def find_range(

@@ -20,6 +20,8 @@ from libs.brm.reconcile.match import as_poid, newest, same
 from libs.brm.reconcile.scene import Finder, Scene
 
 PYMT_COLLECT: Final = "PCM_OP_PYMT_COLLECT"
+PAYMENT_EVENT: Final = "/event/billing/payment"
+"""Class of the events of payments; each method has one below it."""
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -28,12 +30,13 @@ async def _payments(scene: Scene, call: BrmCall) -> Flist | None:
     for element, charge in call.input["CHARGES"].items():
         item = await payment_item(scene, call, charge)
         if item is not None:
-            results[element] = {
+            stored = {
                 "ACCOUNT_OBJ": charge["ACCOUNT_OBJ"],
                 "ITEM_OBJ": item["POID"],
                 "TRANS_ID": charge["TRANS_ID"],
                 "RESULT": 1,
             }
+            results[element] = stored if charge.get("COMMAND") else await _with_event(scene, call, stored)
     return {"POID": as_poid(call.input["POID"], scene.db), "RESULTS": results} if results else None
 
 
@@ -55,18 +58,34 @@ async def payment_item(scene: Scene, call: BrmCall, charge: Flist) -> Flist | No
 async def settle_payments(scene: Scene, call: BrmCall, output: Flist) -> Flist:
     """``output`` of PYMT_COLLECT with the charges that failed in words only looked up by their tokens, and allocated.
 
-    Those that are not stored keep ``RESULT`` 0 and their text.
+    Those that are not stored keep ``RESULT`` 0 and their text. Every payment that is stored has its event first in ``EVENTS``.
     """
     failed = failed_charges(call, output)
-    if not failed:
-        return output
-    stored = (await _payments(scene, call) or {}).get("RESULTS") or {}
     results = Array(output.get("RESULTS") or {})
+    for element, result in results.items():
+        charge = call.input["CHARGES"].get(element)
+        if element not in failed and charge and not charge.get("COMMAND"):
+            results[element] = await _with_event(scene, call, result)
+    if not failed:
+        return output | {"RESULTS": results}
+    stored = (await _payments(scene, call) or {}).get("RESULTS") or {}
     for element, why in failed.items():
         results[element] = stored.get(element) or {**(results.get(element) or {}), "RESULT": 0, "DESCR": why}
     settled = output | {"RESULTS": results}
     await allocate(scene, call, {"RESULTS": {element: results[element] for element in failed if element in stored}})
     return settled
+
+
+async def _with_event(scene: Scene, call: BrmCall, result: Flist) -> Flist:
+    """The ``RESULTS`` element of a payment with the payment's own event first; BRM need not tell it (4.8), its item does."""
+    events = [each["POID"] for each in (result.get("EVENTS") or {}).values() if each]
+    payment = next((each for each in events if each.type.startswith(PAYMENT_EVENT)), None)
+    if payment is None:
+        found = await scene.search(calls.find_payment_events(result["ITEM_OBJ"], db=scene.db))
+        payment = min((each["POID"] for each in found), key=lambda poid: poid.id, default=None)
+    if payment is None:
+        raise scene.unsettled(call, f"its item {result['ITEM_OBJ']} is there, but no event of a payment")
+    return {**result, "EVENTS": Array.of(*({"POID": each} for each in dict.fromkeys((payment, *events))))}
 
 
 async def allocate(scene: Scene, call: BrmCall, output: Mapping[str, Any]) -> None:

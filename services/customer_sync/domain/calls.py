@@ -24,6 +24,10 @@ from services.customer_sync.domain.model import Account, Contact, Facts, PayerKe
 from services.customer_sync.domain.rules import BILL_ME, PAYMENT_METHOD_MAP, method_of
 
 PROGRAM_NAME: Final = "o2c customer sync"
+"""What BRM's audit trail calls this service."""
+LEGAL_PREFIX: Final = "LEGAL-"
+"""Before the COMMON id of its owner in the name of a legal group (customer-sync 7.1). No group is looked up by its name: BRM
+finds it by its parent, and groups of earlier versions have other names."""
 SUBORDINATE: Final = "SUBORDINATE"
 """Payment method of a bill unit that another one pays."""
 
@@ -65,7 +69,7 @@ def nonpaying_ref(key: PayerKey) -> str:
     return f"nonpaying({key.crm_id})"
 
 
-def payment_item_ref(payment_id: str) -> str:
+def payment_event_ref(payment_id: str) -> str:
     return f"payment({payment_id})"
 
 
@@ -126,6 +130,8 @@ class Caller:
     facts: Facts
     order_date: datetime | None
     """Effective date of what is created (customer-sync 12)."""
+    program: str = PROGRAM_NAME
+    """Who calls and for what, as BRM's audit trail has it."""
     sent: dict[PartKey, str] = field(default_factory=dict)
     """Marks of what the calls drawn up so far send."""
 
@@ -143,7 +149,7 @@ class Caller:
             account=brm.AccountInfo(account_no=Ref(common_ref(ACCOUNTS, account.account_id)), **coded),
             names=[name],
             bill_units=units,
-            program_name=PROGRAM_NAME,
+            program_name=self.program,
             at=self.order_date,
             db=self.translate.policy.db,
         )
@@ -155,7 +161,7 @@ class Caller:
         call = brm.update_customer(
             self.facts.accounts[account.account_id],
             names=names,
-            program_name=PROGRAM_NAME,
+            program_name=self.program,
             at=self.order_date,
             db=self.translate.policy.db,
         )
@@ -187,16 +193,21 @@ class Caller:
         match change.action:
             case GroupAction.CREATE:
                 owner, name, db = self.account(owner_id), f"ACCOUNT-{owner_id}", self.translate.policy.db
-                call = brm.bill_group_create(owner, accounts, name=name, program_name=PROGRAM_NAME, db=db)
+                call = brm.bill_group_create(owner, accounts, name=name, program_name=self.program, db=db)
             case GroupAction.JOIN:
-                call = brm.bill_group_add_member(group, members, program_name=PROGRAM_NAME)
+                call = brm.bill_group_add_member(group, members, program_name=self.program)
             case GroupAction.MOVE:
-                call = brm.bill_group_move_member(group, members, program_name=PROGRAM_NAME)
+                call = brm.bill_group_move_member(group, members, program_name=self.program)
             case GroupAction.LEAVE:
-                call = brm.bill_group_delete_member(group, members, program_name=PROGRAM_NAME)
+                call = brm.bill_group_delete_member(group, members, program_name=self.program)
         link = Yield(group_ref(owner_id), "POID", XrefLink(ACCOUNT_GROUPS, owner_id))
         is_new = change.action is GroupAction.CREATE or (known is not None and owner_id in self.facts.unlinked_groups)
         return call, (link,) if is_new else ()
+
+    def legal_group_name(self, owner_id: str) -> str | Ref:
+        """What the group of a legal owner is called, who may be made by the same plan."""
+        known = self.facts.common_ids.get((ACCOUNTS, owner_id))
+        return f"{LEGAL_PREFIX}{known}" if known else Ref(common_ref(ACCOUNTS, owner_id), LEGAL_PREFIX)
 
     def account(self, account_id: str) -> str | Ref:
         """An account, wherever it comes from: its POID, or the name it goes by until it exists."""
@@ -214,7 +225,7 @@ class Caller:
         return brm.create_billinfo(
             self.account(account.account_id),
             unit,
-            program_name=PROGRAM_NAME,
+            program_name=self.program,
             at=self.order_date,
             db=self.translate.policy.db,
         )

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from libs.brm.call import BrmCall
+from libs.brm.calls import program_name
 from libs.errors import O2CError, Violation
 from libs.plan.model import Plan, Step, XrefGone, Yield
 from services.customer_sync.domain.attributes import Findings, Translator
-from services.customer_sync.domain.calls import Caller
+from services.customer_sync.domain.calls import PROGRAM_NAME, Caller
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.marks import PartKind, Sent
 from services.customer_sync.domain.model import (
@@ -57,7 +58,8 @@ class Draft(Sheet):
         self.common_ids = self.facts.common_ids
         self.primary_profiles = primary_profiles(self.command)
         translate = Translator(self.policy, self.command.source_system, self.findings)
-        self.caller = Caller(translate, self.facts, self.command.order_date)
+        program = program_name(self.command.order_id, name=PROGRAM_NAME)
+        self.caller = Caller(translate, self.facts, self.command.order_date, program)
 
     def finished(self) -> SyncPlan:
         """The plan. Raises ``O2CError`` with everything that was found wrong."""

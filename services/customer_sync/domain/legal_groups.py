@@ -34,7 +34,7 @@ def _leave(draft: Draft, owner_id: str, profiles: dict[str, str], gets_others: b
     group = draft.facts.legal_groups[owner_id]
     key = f"legalgroup-left:{owner_id}"
     members = [_member(draft, profile_id, account_id) for profile_id, account_id in profiles.items()]
-    call = brm.collections_group_delete_member(group, members, program_name=calls.PROGRAM_NAME)
+    call = brm.collections_group_delete_member(group, members, program_name=draft.caller.program)
     title = f"take {counted(len(members), 'bill unit')} out of the legal group of {owner_id}"
     draft.step(key, title, (call, ()), owner_id, list(profiles))
     draft.updated(KIND, calls.LEGAL_GROUPS, owner_id, draft.facts.legal_groups[owner_id])
@@ -49,7 +49,7 @@ def _end(draft: Draft, owner_id: str, after: str) -> None:
     """Delete a group without members, and its cross-reference."""
     group = draft.facts.legal_groups[owner_id]
     key = f"legalgroup-ended:{owner_id}"
-    call = brm.collections_group_delete(group, program_name=calls.PROGRAM_NAME)
+    call = brm.collections_group_delete(group, program_name=draft.caller.program)
     whole = owner_id in draft.facts.legal_only_here
     gone = (XrefGone(calls.LEGAL_GROUPS, owner_id, group, whole=whole),)
     draft.step(key, f"delete the legal group of {owner_id}, which is empty", (call, ()), owner_id, [owner_id], [after], gone)
@@ -72,7 +72,7 @@ def _join(draft: Draft, decision: LegalDecision, owner_id: str, profiles: dict[s
     if new:
         key = f"legalgroup-members:{owner_id}"
         members = [_member(draft, each, of) for each, of in new.items()]
-        call = brm.collections_group_add_member(known, members, program_name=calls.PROGRAM_NAME)
+        call = brm.collections_group_add_member(known, members, program_name=draft.caller.program)
         title = f"put {counted(len(new), 'bill unit')} into the legal group of {owner_id}"
         draft.step(key, title, (call, ()), owner_id, list(new), after)
         draft.legal_changes += [LegalChange(key, each, of, owner_id) for each, of in new.items()]
@@ -83,11 +83,14 @@ def _join(draft: Draft, decision: LegalDecision, owner_id: str, profiles: dict[s
 
 
 def _create(draft: Draft, owner_id: str, primary: str, profiles: dict[str, str]) -> tuple[BrmCall, tuple[Yield, ...]]:
+    name = draft.caller.legal_group_name(owner_id)
+    if isinstance(name, Ref):
+        draft.claim(calls.ACCOUNTS, owner_id)
     call = brm.collections_group_create(
         draft.caller.unit(primary),
         [_member(draft, each, of) for each, of in profiles.items()],
-        name=f"LEGAL-{owner_id}",
-        program_name=calls.PROGRAM_NAME,
+        name=name,
+        program_name=draft.caller.program,
         db=draft.policy.db,
     )
     return call, (Yield(calls.legal_group_ref(owner_id), "POID", XrefLink(calls.LEGAL_GROUPS, owner_id)),)
@@ -100,7 +103,7 @@ def _repoint(draft: Draft, owner_id: str, primary: str) -> bool:
         return False
     key = f"legalgroup-parent:{owner_id}"
     call = brm.collections_group_set_parent(
-        draft.facts.legal_groups[owner_id], draft.caller.unit(primary), program_name=calls.PROGRAM_NAME
+        draft.facts.legal_groups[owner_id], draft.caller.unit(primary), program_name=draft.caller.program
     )
     draft.step(key, f"let {primary} answer in the legal group of {owner_id}, not {was}", (call, ()), owner_id, [owner_id])
     draft.legal_parents.append(LegalParent(key, owner_id, primary))

@@ -202,7 +202,7 @@ class Facts:
     legal_members: Mapping[str, frozenset[Poid]] = field(default_factory=dict)
     """Legal owner to the member units of his group in BRM, where one may leave."""
     payments: Mapping[str, str] = field(default_factory=dict)
-    """Payment to the item that BRM holds for it."""
+    """Payment to its event in BRM (customer-sync 13); to its item where an earlier version posted it."""
     posted: Mapping[str, PostedPayment] = field(default_factory=dict)
     """What was posted for each payment of earlier orders."""
     account_payers: Mapping[str, str] = field(default_factory=dict)

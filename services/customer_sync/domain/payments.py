@@ -58,7 +58,7 @@ def draw_payments(draft: Draft) -> None:
         title = f"post {payment.amount} {payment.currency} by {due.method.lower()} on billing profile {payment.profile_id}"
         lane = _owner(draft, payment) or payment.profile_id
         draft.step(key, title, _call(draft, due), lane, [payment.profile_id], before)
-        ref = calls.payment_item_ref(payment.payment_id)
+        ref = calls.payment_event_ref(payment.payment_id)
         draft.created(EntityKind.PAYMENT, calls.PAYMENTS, payment.payment_id, ref)
         draft.payments.append(PostedPayment(payment.payment_id, payment.profile_id, payment.amount, payment.currency, key))
 
@@ -196,8 +196,8 @@ def _call(draft: Draft, due: _Due) -> tuple[BrmCall, tuple[Yield, ...]]:
         at=payment.date,
     )
     link = XrefLink(calls.PAYMENTS, payment.payment_id)
-    item = Yield(calls.payment_item_ref(payment.payment_id), "RESULTS[0].ITEM_OBJ", link)
-    return brm.pymt_collect([posted], program_name=calls.PROGRAM_NAME), (item,)
+    event = Yield(calls.payment_event_ref(payment.payment_id), "RESULTS[0].EVENTS[0].POID", link)
+    return brm.pymt_collect([posted], program_name=draft.caller.program), (event,)
 
 
 def _means(draft: Draft, due: _Due) -> _Means:

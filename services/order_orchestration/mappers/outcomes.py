@@ -60,10 +60,19 @@ def from_sync_response(response: sync.SyncOrderCustomersResponse, *, payment_fai
     payment_failed = response.outcome == sync.SYNC_OUTCOME_ACCOUNTS_OK_PAYMENT_FAILED
     if response.outcome in _SYNCED or (payment_failed and not payment_failure_fails):
         return ComponentOutcome(ok=True, notices=notices)
-    if not faults:
+    if response.outcome == sync.SYNC_OUTCOME_SUPPRESSED:
+        faults = (_suppressed(response.sync_id),)
+    elif not faults:
         name = sync.SyncOutcome.Name(response.outcome)
         faults = (Violation(Reason.INTERNAL_ERROR, f"customer sync answered {name} without saying why"),)
     return ComponentOutcome(ok=False, faults=faults, notices=notices)
+
+
+def _suppressed(sync_id: str) -> Violation:
+    """Something went wrong, and the site replies no errors (customer-sync 14): nobody here can tell whether trying again helps,
+    so a person looks at the record of the call, and decides."""
+    message = f"customer sync failed; this site replies no errors, its record {sync_id} says what happened"
+    return Violation(Reason.SYNC_REPLY_SUPPRESSED, message, "", {"service": "customer_sync", "sync_id": sync_id})
 
 
 def from_billing_response(response: billing.ProcessFulfillmentOrderBillingResponse, system_id: str) -> ComponentOutcome:

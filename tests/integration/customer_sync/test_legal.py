@@ -99,6 +99,32 @@ async def test_a_child_pays_itself_and_its_owners_primary_profile_answers(suite:
     assert await rows(suite, "LISA") == {"COMMON", "SEBL_01", "BRM_01"}
 
 
+async def names(suite: Suite) -> list[str]:
+    return [group["NAME"] for group in await suite.brm.objects("/group/collections_targets")]
+
+
+@pytest.mark.parametrize("owner_is_there", [False, True])
+async def test_a_group_is_named_after_the_common_id_of_its_owner(suite: Suite, orders: Orders, owner_is_there: bool) -> None:
+    if owner_is_there:
+        await orders.done(bundle(1, "LISA", "LISA", "LisaBP"))
+    await orders.done(owned(1, "HELEN", "LISA"))
+    (lisa,) = [each for each in await suite.brm.objects("/billinfo") if each["BILLINFO_ID"] == "LisaBP"]
+    numbers = {str(each["POID"]): each["ACCOUNT_NO"] for each in await suite.brm.objects("/account")}
+    assert await names(suite) == [f"LEGAL-{numbers[str(lisa['ACCOUNT_OBJ'])]}"]
+
+
+async def test_a_group_of_another_name_is_extended_and_keeps_its_name(suite: Suite, orders: Orders) -> None:
+    """As earlier versions named them, after the owner's id in the CRM."""
+    await orders.done(owned(1, "HELEN", "LISA"))
+    key = XrefKey("LEGALGROUP_ID", "SEBL_01", "LISA")
+    group = (await suite.xref.lookup([key]))[key].value("BRM_01")
+    async with open_gateway(suite.systems) as gateway:
+        await gateway.call("BRM_01", calls.collections_group_modify(group, "LEGAL-LISA"))
+    await orders.done(owned(1, "ALEX", "LISA"))
+    assert await groups(suite) == {"LisaBP": {"HelenBP", "AlexBP"}}
+    assert await names(suite) == ["LEGAL-LISA"]
+
+
 @pytest.mark.spec("customer-sync:L2")
 async def test_two_children_of_one_owner_are_in_one_group(suite: Suite, orders: Orders) -> None:
     await orders.done(owned(1, "HELEN", "LISA"), owned(2, "ALEX", "LISA"))

@@ -11,10 +11,11 @@ import pytest
 from customer_suite import Suite
 from customers import bundle, order, profile, request
 
+from libs.brm.poid import Poid
 from libs.grpckit.status import from_rpc_error, from_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.customer_sync.v1.inspection_pb2 import ListSyncsRequest
-from libs.xref.model import XrefKey
+from libs.xref.client import Mode, XrefKey, XrefWrite
 
 PROFILES = ("BP-D", "BP-M", "BP-J")
 
@@ -152,6 +153,32 @@ async def test_a_payment_that_was_stored_without_saying_so_is_found_and_not_post
     answer = await suite.sync(request(denise(payment("P1", "BP-M")), "R1"))
     assert answer.outcome == pb.SYNC_OUTCOME_OK
     assert await posted(suite) == {"SEBL_01:P1": "BP-M -25.00"}
+
+
+@pytest.mark.parametrize("fault", ["", "pymt_phantom", "drop_after"])
+async def test_a_payment_is_cross_referenced_by_its_event_however_it_was_found(suite: Suite, fault: str) -> None:
+    if fault:
+        await suite.brm.add_fault(fault, times=1, opcode="PCM_OP_PYMT_COLLECT")
+    answer = await suite.sync(request(denise(payment("P1", "BP-M")), "R1"))
+    (event,) = await suite.brm.objects("/event/billing/payment/cash")
+    (item,) = await suite.brm.objects("/item/payment")
+    assert event["ITEM_OBJ"] == item["POID"]
+    key = XrefKey("PAYMENT_ID", "SEBL_01", "P1")
+    found = Poid.parse((await suite.xref.lookup([key]))[key].value("BRM_01"))
+    assert found == Poid.parse(event["POID"])
+    (entity,) = [each for each in answer.entities if each.kind == pb.ENTITY_KIND_PAYMENT]
+    assert Poid.parse(entity.brm_id) == found
+
+
+async def test_a_payment_that_is_cross_referenced_by_its_item_is_not_posted_again(suite: Suite) -> None:
+    """As earlier versions did it."""
+    await suite.sync(request(denise(), "R1"))
+    row = XrefKey("PAYMENT_ID", "SEBL_01", "P1")
+    await suite.xref.get_or_create([row])
+    await suite.xref.populate([XrefWrite("PAYMENT_ID", "SEBL_01", "P1", "BRM_01", "0.0.0.1 /item/payment 77 0", Mode.LINK)])
+    again = await suite.sync(request(denise(payment("P1", "BP-M"), order_id="ORD-2"), "R2"))
+    assert [notice.reason for notice in again.warnings] == ["PAYMENT_ALREADY_POSTED"]
+    assert await posted(suite) == {}
 
 
 async def test_no_payment_is_posted_while_a_customer_of_the_order_is_missing(suite: Suite) -> None:

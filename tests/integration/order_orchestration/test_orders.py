@@ -11,6 +11,7 @@ from libs.errors import O2CError, Reason
 from libs.pb.order.v1 import order_pb2
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as pb
 from libs.xref.client import XrefKey
+from services.order_orchestration.mappers.outcomes import to_violations
 
 
 def reasons(error: pytest.ExceptionInfo[O2CError]) -> list[Reason]:
@@ -219,6 +220,19 @@ async def test_tries_are_bounded(neighbours: Neighbours, suite: Suite) -> None:
     view = await suite.settled(receipt.order_id)
     assert view.state == pb.ORDER_STATE_IN_FALLOUT
     assert len(neighbours.sync.calls) == 5 and not neighbours.billing.calls
+
+
+async def test_an_error_that_customer_sync_does_not_reply_leads_to_its_record_and_is_not_tried_again(
+    neighbours: Neighbours, suite: Suite
+) -> None:
+    neighbours.sync.suppressed["BRM_01"] = "SYNC-7"
+    view = await suite.settled((await suite.submit(example(2))).order_id)
+    assert view.state == pb.ORDER_STATE_IN_FALLOUT
+    assert len(neighbours.sync.calls) == 1 and not neighbours.billing.calls
+    for line in view.lines:
+        (fault,) = to_violations(line.errors)
+        assert fault.reason is Reason.SYNC_REPLY_SUPPRESSED
+        assert fault.metadata["sync_id"] == "SYNC-7" and "SYNC-7" in fault.message
 
 
 async def test_a_line_that_billing_refuses_fails_alone(neighbours: Neighbours, suite: Suite) -> None:

@@ -14,7 +14,7 @@ from libs.brm.ebuf import EBuf
 from libs.brm.errors import BrmError, BrmOutcomeUnknown
 from libs.brm.flist import Array, Flist, get
 from libs.brm.poid import Poid
-from libs.brm.reconcile import FINDERS, NEVER_REPEATED, Scene, find_effect, is_complete
+from libs.brm.reconcile import FINDERS, NEVER_REPEATED, Scene, complete_output, find_effect, is_complete
 from libs.brm.reconcile.match import contains, same, same_tail
 from libs.brm.specs import OPCODES, Kind
 from libs.errors import Reason
@@ -132,6 +132,27 @@ async def test_a_single_payment_is_found_by_its_token_and_amount() -> None:
     assert get(found or {}, "ITEM_OBJ") == item["POID"]
     with pytest.raises(BrmOutcomeUnknown, match="another amount"):
         await find_effect(Store(billinfo=[{"POID": UNIT}], item=[item | {"ITEM_TOTAL": Decimal(-9)}]).scene(), unnamed)
+
+
+PAYMENT_EVENT = Poid("0.0.0.1", "/event/billing/payment/cash", 20270102)
+PAYMENT_ITEM = Poid("0.0.0.1", "/item/payment", 12)
+
+
+@pytest.mark.parametrize("told", [{}, {"EVENTS": Array.of({"POID": EVENT})}, {"EVENTS": Array({7: {"POID": PAYMENT_EVENT}})}])
+async def test_a_payment_has_its_event_first_whatever_events_brm_tells(told: Flist) -> None:
+    collect = calls.pymt_collect([brm_samples.cash(ACCOUNT, UNIT)])
+    result = {"ACCOUNT_OBJ": ACCOUNT, "ITEM_OBJ": PAYMENT_ITEM, "RESULT": 1, **told}
+    store = Store(event_billing_payment=[{"POID": PAYMENT_EVENT}])
+    output = await complete_output(store.scene(), collect, {"POID": ACCOUNT, "RESULTS": Array.of(result)})
+    assert get(output, "RESULTS[0].EVENTS[0].POID") == PAYMENT_EVENT
+    assert get(output, "RESULTS[0].ITEM_OBJ") == PAYMENT_ITEM
+
+
+async def test_a_payment_whose_event_nobody_can_name_is_of_unknown_outcome() -> None:
+    collect = calls.pymt_collect([brm_samples.cash(ACCOUNT, UNIT)])
+    output = {"POID": ACCOUNT, "RESULTS": Array.of({"ACCOUNT_OBJ": ACCOUNT, "ITEM_OBJ": PAYMENT_ITEM, "RESULT": 1})}
+    with pytest.raises(BrmOutcomeUnknown, match="no event"):
+        await complete_output(Store().scene(), collect, output)
 
 
 @pytest.mark.parametrize(("bill", "moved"), [(brm_samples.BILL, True), (Poid("0.0.0.1", "/bill", 1), False)])

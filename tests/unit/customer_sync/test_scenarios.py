@@ -23,6 +23,22 @@ def one_profile(**values: Any) -> Any:
     return order([bundle(1, "ANN", "ANN", "BP")], profiles=[profile("BP", "ANN", **values)])
 
 
+def test_every_call_of_an_order_tells_billing_the_order_it_is_made_for() -> None:
+    paid = {"payment_id": "PAY", "billing_profile_id": "BP-KID", "method": "CASH", "status": "New"}
+    paid |= {"amount": {"currency_code": "USD", "units": 25}, "date": "2027-01-01T00:00:00Z"}
+    lines = [bundle(1, "KID", "PA", "BP-PA"), bundle(2, "KID", "KID", "BP-KID", owner_account={"account_id": "LISA"})]
+    primary = profile("BP-LISA", "LISA", is_primary=True)
+    legal = replace(customers.POLICY, legal_groups=True)
+
+    def programs(order_id: str) -> list[str]:
+        document = order(lines, accounts=[account("LISA")], profiles=[primary], payments=[paid], order_id=order_id)
+        return [step.call.input["PROGRAM_NAME"] for step in planned(document, policy=legal).plan.steps]
+
+    assert programs("ORD-7") == ["o2c customer sync:ORD-7"] * 6
+    (cut,) = set(programs("O" * 200))
+    assert cut.startswith("o2c customer sync:OOO") and len(cut) == 60, "BRM stores no more (INV-27)"
+
+
 @pytest.mark.spec("customer-sync:S1")
 def test_a_new_residential_account_paying_by_bill_me_is_created_whole_in_one_call() -> None:
     plan = planned(one_profile(bill_media="Email", email_bill_to="bills@example.com"))

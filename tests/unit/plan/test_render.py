@@ -10,7 +10,7 @@ from libs.brm.call import BrmCall
 from libs.brm.flist import Array
 from libs.brm.poid import Poid
 from libs.brm.text import SENSITIVE
-from libs.plan.model import Claim, Plan, Ref, Step, XrefLink, Yield
+from libs.plan.model import Claim, Plan, Ref, Step, XrefLink, Yield, bind, refs_in
 from libs.plan.render import render_flist, render_plan
 from libs.plan.wire import to_wire_plan
 
@@ -52,6 +52,14 @@ wave 2
     ACCOUNT_OBJ  <account(A)>
 """
     )
+
+
+def test_a_text_that_is_made_of_an_id_shows_its_name_and_is_whole_once_the_id_is_known() -> None:
+    flist = {"NAME": Ref("common(A)", "LEGAL-")}
+    assert render_flist(flist) == "NAME  LEGAL-<common(A)>"
+    assert [ref.name for ref in refs_in(flist)] == ["common(A)"]
+    assert bind(flist, {}) == flist
+    assert bind(flist, {"common(A)": "0f1c"}) == {"NAME": "LEGAL-0f1c"}
 
 
 def test_nothing_to_do_says_so() -> None:

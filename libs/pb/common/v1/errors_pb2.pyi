@@ -492,6 +492,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE; access. Metadata: service; RetryInfo."""
     ERROR_REASON_SYNC_NOT_FOUND: _ErrorReason.ValueType  # 233
     """NOT_FOUND; unknown object. Metadata: kind, id."""
+    ERROR_REASON_SYNC_REPLY_SUPPRESSED: _ErrorReason.ValueType  # 234
+    """FAILED_PRECONDITION; errors kept back. Metadata: service, sync_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why something was refused, failed or is worth a notice. Wire form in ErrorInfo.reason is the name without prefix."""
@@ -964,4 +966,6 @@ ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 232
 """UNAVAILABLE; access. Metadata: service; RetryInfo."""
 ERROR_REASON_SYNC_NOT_FOUND: ErrorReason.ValueType  # 233
 """NOT_FOUND; unknown object. Metadata: kind, id."""
+ERROR_REASON_SYNC_REPLY_SUPPRESSED: ErrorReason.ValueType  # 234
+"""FAILED_PRECONDITION; errors kept back. Metadata: service, sync_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
