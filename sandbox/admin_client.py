@@ -60,9 +60,9 @@ class AdminClient:
         """Move BRM's clock; ``force`` allows going back."""
         return self._request("PUT", "clock", {"mode": mode, "at": at, "force": force})
 
-    def run_job(self, name: str) -> dict[str, Any]:
-        """Run ``bill``, ``collections``, ``deferred`` or ``expire`` and return its counts."""
-        return self._request("POST", f"jobs/{name}/run")
+    def run_job(self, name: str, threads: int = 1) -> dict[str, Any]:
+        """Run ``bill``, ``collections``, ``deferred`` or ``expire``, by so many workers, and return its counts."""
+        return self._request("POST", f"jobs/{_segment(name)}/run", {"threads": threads})
 
     def add_fault(self, action: str, *, times: int = 0, **match: Any) -> dict[str, Any]:
         """``add_fault("drop_after", opcode="PCM_OP_CUST_*", nth=1)``; returns the fault with its id."""
@@ -84,7 +84,7 @@ class AdminClient:
 
     def load_fixture(self, name: str) -> dict[str, str]:
         """Reset to a ready-made set of customers; POIDs of accounts by number and of services by login."""
-        made: dict[str, str] = self._request("POST", f"fixtures/{name}")["made"]
+        made: dict[str, str] = self._request("POST", f"fixtures/{_segment(name)}")["made"]
         return made
 
     def settings(self) -> dict[str, Any]:
@@ -110,6 +110,11 @@ class AdminClient:
 
     def _request(self, method: str, path: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
         return request_json(method, f"{self.base}/{path}", content, self._timeout)
+
+
+def _segment(text: str) -> str:
+    """A text as one part of a path."""
+    return urllib.parse.quote(text, safe="")
 
 
 def request_json(method: str, url: str, content: dict[str, Any] | None, timeout: float) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from sandbox.opcodes.schedules import due_schedules, execute_schedule, fail, tim
 from sandbox.outbox import collections_changed
 from sandbox.store.sqlite import Tx
 
+MAX_THREADS: Final = 64
 _PROGRAM: Final = "sandbox-job"
 
 
@@ -32,6 +33,8 @@ class JobReport:
     """Counts of one run; ``failures`` names each unit that failed and why."""
 
     job: str
+    threads: int = 1
+    """Workers that take units off the list; their transactions never overlap, as there is one writer."""
     units: int = 0
     done: int = 0
     results: int = 0
@@ -42,6 +45,7 @@ class JobReport:
     def to_json(self) -> dict[str, Any]:
         return {
             "job": self.job,
+            "threads": self.threads,
             "units": self.units,
             "done": self.done,
             "failed": len(self.failures),
@@ -53,7 +57,7 @@ class JobReport:
 
 async def _bill(instance: Instance, report: JobReport) -> None:
     """What was put off until before now, then nonpaying units, the deepest before their parents, then the rest."""
-    put_off = JobReport("deferred")
+    put_off = JobReport("deferred", report.threads)
     await _run_schedules(instance, put_off)
     report.failures += put_off.failures
     tx = instance.reader()
@@ -142,15 +146,20 @@ def _units(instance: Instance) -> list[Poid]:
 
 
 async def _each(instance: Instance, report: JobReport, units: list[Poid], work: Callable[[Poid], int]) -> None:
-    """Run ``work`` for each unit; the server answers other requests in between."""
+    """Run ``work`` for each unit, in their order; the server answers other requests after a unit of each worker."""
     report.units += len(units)
-    for poid in units:
-        try:
-            report.results += work(poid)
-            report.done += 1
-        except BrmFault as fault:
-            report.failures.append({"poid": str(poid), "error": str(fault)})
-        await asyncio.sleep(0)
+    left = iter(units)
+
+    async def worker() -> None:
+        for poid in left:
+            try:
+                report.results += work(poid)
+                report.done += 1
+            except BrmFault as fault:
+                report.failures.append({"poid": str(poid), "error": str(fault)})
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(worker() for _ in range(min(report.threads, len(units)))))
 
 
 JOBS: Final[dict[str, Callable[[Instance, JobReport], Awaitable[None]]]] = {
@@ -163,10 +172,10 @@ JOBS: Final[dict[str, Callable[[Instance, JobReport], Awaitable[None]]]] = {
 }
 
 
-async def run_job(instance: Instance, name: str) -> JobReport:
-    """Run a job; raises :class:`KeyError` for an unknown name."""
+async def run_job(instance: Instance, name: str, threads: int = 1) -> JobReport:
+    """Run a job with so many workers; raises :class:`KeyError` for an unknown name."""
     job = JOBS[name]
-    report = JobReport(name)
+    report = JobReport(name, threads)
     started = time.perf_counter()
     await job(instance, report)
     report.duration_ms = (time.perf_counter() - started) * 1000

@@ -50,8 +50,8 @@ class AsyncAdmin:
     async def set_clock(self, at: str | None, mode: str = "frozen", *, force: bool = False) -> dict[str, Any]:
         return await self._run(self.client.set_clock, at, mode, force=force)
 
-    async def run_job(self, name: str) -> dict[str, Any]:
-        return await self._run(self.client.run_job, name)
+    async def run_job(self, name: str, threads: int = 1) -> dict[str, Any]:
+        return await self._run(self.client.run_job, name, threads)
 
     async def add_fault(self, action: str, *, times: int = 0, **match: Any) -> dict[str, Any]:
         return await self._run(self.client.add_fault, action, times=times, **match)

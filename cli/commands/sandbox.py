@@ -170,6 +170,7 @@ def clock(
 @app.command()
 def jobs(
     name: Annotated[str, typer.Argument(help="Job to run, such as bill; without it the names.")] = "",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Workers that share the units.")] = 1,
     system: SystemOrAll = "",
     as_json: JsonFlag = False,
 ) -> None:
@@ -177,7 +178,7 @@ def jobs(
 
     Example: o2c sandbox jobs bill
     """
-    with looking_at_all(system, {"name": "NAME"}) as admins:
+    with looking_at_all(system, {"name": "NAME", "threads": "--threads"}) as admins:
         if not name:
             names = {code: refused(admin.capabilities)["jobs"] for code, admin in admins.items()}
             if as_json:
@@ -186,7 +187,7 @@ def jobs(
                 for code, known in names.items():
                     out.print(f"{code}  {', '.join(known)}")
             return
-        reports = {code: refused(lambda admin=admin: admin.run_job(name)) for code, admin in admins.items()}
+        reports = {code: refused(lambda admin=admin: admin.run_job(name, threads)) for code, admin in admins.items()}
         if as_json:
             print_json(reports)
         else:

@@ -70,7 +70,8 @@ def output_of(reply: Reply, call: BrmCall, dialect: Dialect, system_id: str) -> 
 
 def _unquoted(fault: SoapFault, call: BrmCall) -> SoapFault:
     """The fault without card and bank numbers: a front end that validates says which value it did not like."""
-    ebuf = replace(fault.ebuf, descr=conceal(fault.ebuf.descr, call.input))
+    chain = tuple(replace(each, descr=conceal(each.descr, call.input)) for each in fault.ebuf.chain)
+    ebuf = replace(fault.ebuf, descr=conceal(fault.ebuf.descr, call.input), chain=chain)
     return SoapFault(fault.code, conceal(fault.text, call.input), ebuf)
 
 

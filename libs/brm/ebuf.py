@@ -31,6 +31,8 @@ class EBuf:
     location_number: int = 0
     field_type: int = 0
     field_number: int = 0
+    chain: tuple[EBuf, ...] = ()
+    """The buffers behind this one (``next``), the nearest first: what led to the error. They decide nothing."""
 
     @property
     def name(self) -> str:
@@ -46,6 +48,16 @@ class EBuf:
     def class_name(self) -> str:
         """The class without its prefix: ``APPLICATION``."""
         return self.errclass.removeprefix("PIN_ERRCLASS_")
+
+    @property
+    def words(self) -> str:
+        """What a person reads of it: ``BAD_VALUE at DEAL_OBJ: no such deal``."""
+        return f"{self.name}{self.place}{f': {self.descr}' if self.descr else ''}"
+
+    @property
+    def place(self) -> str:
+        """`` at DEAL_OBJ``; empty when no field is to blame."""
+        return f" at {self.field_name}" if self.field_name and self.field_name != "0" else ""
 
     def __str__(self) -> str:
         """The line BRM's test tool prints."""

@@ -83,9 +83,9 @@ def from_fault(fault: SoapFault, system_id: str, opcode: str, verdict: Verdict |
     if fault.is_client and not fault.ebuf.error:
         reason = Reason.BRM_ERROR
     ebuf = fault.ebuf
-    blamed = f" at {ebuf.field_name}" if ebuf.field_name and ebuf.field_name != "0" else ""
-    words = f": {ebuf.descr}" if ebuf.error and ebuf.descr else "" if ebuf.error else f": {fault.text[:300]}"
-    message = f"{system_id} refused {opcode}: {ebuf.name or fault.code}{blamed}{words}"
+    said = ebuf.words if ebuf.error else f"{fault.code}{ebuf.place}: {fault.text[:300]}"
+    behind = "".join(f"; behind it {each.words[:300]}" for each in ebuf.chain)
+    message = f"{system_id} refused {opcode}: {said}{behind}"
     return BrmError(reason, message, system_id=system_id, opcode=opcode, ebuf=ebuf)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from libs.brm.dialect import Dialect
@@ -14,6 +16,9 @@ _ERROR = re.compile(r"(?:(\d+)\s*:\s*)?\b(PIN_ERR_[A-Z0-9_]+)")
 _CLASS = re.compile(r"(?:(\d+)\s*:\s*)?\b(PIN_ERRCLASS_\w+)")
 _LOCATION = re.compile(r"(?:(\d+)\s*:\s*)?\b(PIN_ERRLOC_\w+)")
 _FIELD = re.compile(r"\b(PIN_FLD_\w+)")
+_LINE = re.compile(r"(?=\berr \d+\s*:\s*PIN_ERR_)")
+_NOTHING: Final = "PIN_ERR_NONE"
+"""The error of a buffer that holds none, such as the end of a chain."""
 _OPCODE = re.compile(r"\b(PCM_OP_[A-Z0-9_]+)")
 
 
@@ -73,7 +78,24 @@ def decode_fault(element: Any) -> SoapFault:
 
 
 def ebuf_from_text(text: str) -> EBuf:
-    """What a text says about the error, by the names in it; an empty buffer when it names none."""
+    """What a text says about the error, by the names in it; an empty buffer when it names none.
+
+    Where it holds several lines of BRM's test tool, the first is the error, the others are the buffers behind it.
+    """
+    first, *others = _lines(text)
+    found = _one_from_text(first)
+    behind = {(each.error, each.field): each for each in map(_one_from_text, others) if each.error != _NOTHING}
+    behind.pop((found.error, found.field), None)  # a fault may say the same twice
+    return replace(found, descr=text[:1000], chain=tuple(behind.values()))
+
+
+def _lines(text: str) -> list[str]:
+    """The text in parts with one error each."""
+    before, *lines = _LINE.split(text)
+    return [before + "".join(lines[:1]), *lines[1:]]
+
+
+def _one_from_text(text: str) -> EBuf:
     error_number, error = _first(_ERROR, text)
     class_number, errclass = _first(_CLASS, text)
     location_number, location = _first(_LOCATION, text)
@@ -97,17 +119,32 @@ def _first(pattern: re.Pattern[str], text: str) -> tuple[int, str]:
 
 
 def _from_detail(fault: Any) -> EBuf | None:
-    """The error buffer of a structured detail; ``None`` when the parts that decide are not recognisable."""
-    parts: dict[str, Any] = {}
-    for element in fault.iter():
-        if local_name(element) in _PARTS and not len(element):
-            parts.setdefault(local_name(element), element)
-    error = _text(parts, "errno")
-    if not error.startswith("PIN_ERR_"):
-        return None
+    """The error buffer of a structured detail, with those nested in it or following it; ``None`` when none is recognisable."""
+    found = list(_buffers(fault))
+    return replace(found[0], chain=tuple(found[1:])) if found else None
+
+
+def _buffers(fault: Any) -> Iterator[EBuf]:
+    """Every buffer there is, the outermost first: whatever holds an error's name, with the parts that no other one holds."""
+    holders = {part.getparent() for part in fault.iter() if local_name(part) == "errno" and _is_error(part)}
+    parts: dict[Any, dict[str, Any]] = {each: {} for each in fault.iter() if each in holders}
+    for part in fault.iter() if parts else ():
+        name = local_name(part)
+        if name in _PARTS and not len(part) and (name != "errno" or _is_error(part)):
+            holder = next((above for above in part.iterancestors() if above in parts), next(iter(parts)))
+            parts[holder].setdefault(name, part)
+    return (_buffer(each) for each in parts.values())
+
+
+def _is_error(element: Any) -> bool:
+    text = (element.text or "").strip()
+    return not len(element) and text.startswith("PIN_ERR_") and text != _NOTHING
+
+
+def _buffer(parts: dict[str, Any]) -> EBuf:
     time = parts.get("time")
     return EBuf(
-        error=error,
+        error=_text(parts, "errno"),
         errclass=_text(parts, "class"),
         location=_text(parts, "location"),
         field=_text(parts, "field"),

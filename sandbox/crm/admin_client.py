@@ -34,17 +34,17 @@ class CrmAdminClient:
 
     def edit_account(self, account_id: str, /, **changes: Any) -> dict[str, Any]:
         """JSON merge patch: ``edit_account("1-ABC", primary_contact={"last_name": "Reed"}, parent_account_id=None)``."""
-        return self._request("PATCH", f"accounts/{urllib.parse.quote(account_id)}", changes)
+        return self._request("PATCH", f"accounts/{urllib.parse.quote(account_id, safe='')}", changes)
 
     def edit_billing_profile(self, profile_id: str, /, **changes: Any) -> dict[str, Any]:
         """The same for a billing profile."""
-        return self._request("PATCH", f"billing_profiles/{urllib.parse.quote(profile_id)}", changes)
+        return self._request("PATCH", f"billing_profiles/{urllib.parse.quote(profile_id, safe='')}", changes)
 
     def remove_account(self, account_id: str) -> None:
-        self._request("DELETE", f"accounts/{urllib.parse.quote(account_id)}")
+        self._request("DELETE", f"accounts/{urllib.parse.quote(account_id, safe='')}")
 
     def remove_billing_profile(self, profile_id: str) -> None:
-        self._request("DELETE", f"billing_profiles/{urllib.parse.quote(profile_id)}")
+        self._request("DELETE", f"billing_profiles/{urllib.parse.quote(profile_id, safe='')}")
 
     def reset(self) -> None:
         """Forget all customers."""

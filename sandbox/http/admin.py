@@ -15,14 +15,14 @@ from aiohttp import web
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid, PoidError
 from libs.brm.specs import OPCODES
-from libs.errors import O2CError, Reason
+from libs.errors import O2CError, Reason, Violation
 from sandbox.clock import ClockMode, ClockMovedBack, parse_moment
 from sandbox.errors import BrmFault
 from sandbox.faults import FaultSpecError
 from sandbox.fixtures import FIXTURES, load
 from sandbox.http.replies import body_of, json_response, problem, refusal
 from sandbox.instance import Instance
-from sandbox.jobs import JOBS, run_job
+from sandbox.jobs import JOBS, MAX_THREADS, run_job
 from sandbox.money_jobs import inject_usage
 from sandbox.opcodes.base import visible
 from sandbox.opcodes.search import Condition, candidates
@@ -76,6 +76,17 @@ def _moment(given: Any) -> datetime | None:
     except ValueError:
         message = f"a time such as 2027-02-01T00:00:00Z is expected, not {given!r}"
         raise O2CError.of(Reason.RANGE_INVALID, message, field="at") from None
+
+
+def _threads(content: dict[str, Any]) -> int:
+    """How many workers a request asks for. Raises JSON_MALFORMED, RANGE_INVALID."""
+    wrong = [Violation(Reason.JSON_MALFORMED, "only threads can be asked for", name) for name in content if name != "threads"]
+    threads = content.get("threads", 1)
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        message = f"threads is a whole number from 1 to {MAX_THREADS}, not {threads!r}"
+        wrong.append(Violation(Reason.RANGE_INVALID, message, "threads"))
+    O2CError.raise_all(wrong)
+    return int(threads)
 
 
 def _unknown(what: str, name: Any, known: Iterable[str], status: int = 404, field: str = "name") -> web.Response:
@@ -224,10 +235,12 @@ class Admin:
         return json_response(self._instance.clock.to_json())
 
     async def run_job(self, request: web.Request) -> web.Response:
+        """Run a job, with ``{"threads": 4}`` by so many workers; its counts."""
         name = request.match_info["name"]
         if name not in JOBS:
             return _unknown("job", name, JOBS)
-        return json_response((await run_job(self._instance, name)).to_json())
+        threads = _threads(await body_of(request))
+        return json_response((await run_job(self._instance, name, threads)).to_json())
 
     async def faults(self, _: web.Request) -> web.Response:
         return json_response({"faults": [fault.to_json() for fault in self._instance.faults.faults]})

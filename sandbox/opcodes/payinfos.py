@@ -69,7 +69,8 @@ def pre_delete_payinfo(ctx: Context, flist: Flist) -> Flist:
 def delete_billinfo(ctx: Context, flist: Flist) -> Flist:
     """Delete a bill unit that never billed anything and is not its account's default.
 
-    Its own empty balance group goes with it. BAD_VALUE @POID while there is another group, a charge, a bill or a child.
+    Its own empty balance group goes with it. BAD_VALUE @POID while there is another group, a charge, a bill or a child, or
+    while it is in a collections group.
     """
     tx, program = ctx.tx, program_of(flist)
     unit = tx.get(required(flist, "POID"), error="NOT_FOUND")
@@ -81,7 +82,8 @@ def delete_billinfo(ctx: Context, flist: Flist) -> Flist:
         raise BrmFault("BAD_VALUE", "POID", "the account's default bill unit stays")
     if unit.get("LAST_BILL_OBJ") is not None or tx.by_key("/item.BILLINFO_OBJ", unit["POID"]):
         raise BrmFault("BAD_VALUE", "POID", "the bill unit has charges")
-    if children_of(tx, unit["POID"]) or tx.by_key("/group.BILLINFO_OBJ", unit["POID"]):
+    grouped = [each for key in ("BILLINFO_OBJ", "member_unit") for each in tx.by_key(f"/group.{key}", unit["POID"])]
+    if children_of(tx, unit["POID"]) or grouped:
         raise BrmFault("BAD_VALUE", "POID", "other bill units depend on it")
     if len(groups) > 1 or any(tx.by_key("/service.BAL_GRP_OBJ", group["POID"]) for group in groups):
         raise BrmFault("BAD_VALUE", "POID", "the bill unit has balance groups in use")

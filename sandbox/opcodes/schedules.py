@@ -89,8 +89,9 @@ def time_of(tx: Tx, schedule: Flist) -> datetime:
     """When a due schedule is carried out: at its own time, or now where billing has got beyond it already."""
     when: datetime = schedule["EFFECTIVE_T"]
     target = tx.find(schedule["OBJECT"])
-    account = (target or schedule).get("ACCOUNT_OBJ") or schedule["ACCOUNT_OBJ"]
-    return tx.now if any(unit["ACTG_LAST_T"] > when for unit in units_of(tx, account)) else when
+    accounts = [(target or schedule).get("ACCOUNT_OBJ") or schedule["ACCOUNT_OBJ"], schedule["_call"].get("TO_OBJ")]
+    units = (unit for account in accounts if account is not None for unit in units_of(tx, account))
+    return tx.now if any(unit["ACTG_LAST_T"] > when for unit in units) else when
 
 
 def execute_schedule(tx: Tx, poid: Poid, settings: SandboxSettings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from libs.brm.flist import Array, Flist
@@ -24,9 +25,11 @@ from sandbox.opcodes.registry import (
     required,
     required_array,
 )
-from sandbox.opcodes.schedules import defer, deferred, future
+from sandbox.opcodes.schedules import defer, defer_each, deferred, future
 from sandbox.store.sqlite import Tx
 
+BALGRP_TRANSFER: Final = "PCM_OP_SUBSCRIPTION_SERVICE_BALGRP_TRANSFER"
+TRANSFER_SUBSCRIPTION: Final = "PCM_OP_SUBSCRIPTION_TRANSFER_SUBSCRIPTION"
 CANCEL_SUBSCRIPTION: Final = "PCM_OP_SUBSCRIPTION_CANCEL_SUBSCRIPTION"
 _NOTICE = "/event/notification/service_balgrp_transfer/data"
 
@@ -40,18 +43,38 @@ def _service(tx: Tx, poid: Poid, owner: Flist) -> Flist:
     return service
 
 
-def _target_group(tx: Tx, account: Flist, flist: Flist) -> Flist:
-    """The group to move to: the one named, a new one for ``/balance_group -1``, else the default of the bill unit."""
-    named, wanted = flist.get("BILLINFO_OBJ"), flist.get("TO_BAL_GRP_OBJ")
+def _target_unit(tx: Tx, account: Flist, flist: Flist) -> Flist:
+    """The bill unit to move to: the one named, else the account's default one."""
+    named = flist.get("BILLINFO_OBJ")
     unit = tx.get(named, "BILLINFO_OBJ") if named is not None else default_unit(tx, account)
     if unit["ACCOUNT_OBJ"] != account["POID"]:
         raise BrmFault("BAD_VALUE", "BILLINFO_OBJ", f"{unit['POID']} belongs to another account")
-    if wanted is not None and wanted.is_new:
+    return unit
+
+
+def _makes_group(flist: Flist) -> bool:
+    """Whether the call asks for a new group, by ``/balance_group -1``."""
+    wanted = flist.get("TO_BAL_GRP_OBJ")
+    return wanted is not None and bool(wanted.is_new)
+
+
+def _target_group(tx: Tx, account: Flist, flist: Flist) -> Flist:
+    """The group to move to: the one named, a new one for ``/balance_group -1``, else the default of the bill unit."""
+    unit, wanted = _target_unit(tx, account, flist), flist.get("TO_BAL_GRP_OBJ")
+    if _makes_group(flist):
         return create_group(tx, account, unit, None)
     group = tx.get(wanted if wanted is not None else unit["BAL_GRP_OBJ"], "TO_BAL_GRP_OBJ")
     if group["ACCOUNT_OBJ"] != account["POID"]:
         raise BrmFault("BAD_VALUE", "TO_BAL_GRP_OBJ", f"{group['POID']} belongs to another account")
     return group
+
+
+def _check_target(tx: Tx, account: Flist, flist: Flist) -> None:
+    """Whether there is a place to move to, without making one."""
+    if _makes_group(flist):
+        _target_unit(tx, account, flist)
+    else:
+        _target_group(tx, account, flist)
 
 
 def _is_there(tx: Tx, service: Flist, account: Flist, flist: Flist) -> bool:
@@ -81,9 +104,9 @@ def _move(ctx: Context, service: Flist, account: Flist, group: Flist, flist: Fli
     return moved
 
 
-@opcode("PCM_OP_SUBSCRIPTION_SERVICE_BALGRP_TRANSFER")
+@opcode(BALGRP_TRANSFER)
 def service_balgrp_transfer(ctx: Context, flist: Flist) -> Flist:
-    """Move services to another balance group of their account, or to another account.
+    """Move services to another balance group of their account, or to another account; with END_T to come, at that time.
 
     Within an account the service is pointed elsewhere and old balances stay. To another account its offers end and begin
     anew under other POIDs, which the answer holds only when ``transfer_no_poids`` is off. Being there already is success.
@@ -92,6 +115,8 @@ def service_balgrp_transfer(ctx: Context, flist: Flist) -> Flist:
     source, target = account_of(tx, flist), account_of(tx, flist, "TO_OBJ")
     if target["STATUS"] != State.ACTIVE:
         raise BrmFault("BAD_VALUE", "STATUS", "the target account is not active")
+    if (when := future(tx, flist)) is not None:
+        return deferred(source["POID"], _moves_ahead(tx, source, target, flist, when))
     silent = ctx.settings.transfer_no_poids or "transfer_no_poids" in ctx.injected
     services, events, group = Array(), [], None
     for element, given in required_array(flist, "SERVICES").items():
@@ -113,9 +138,22 @@ def service_balgrp_transfer(ctx: Context, flist: Flist) -> Flist:
     return {**answer, "BAL_GRP_OBJ": next(iter(services.values()))["BAL_GRP_OBJ"]}
 
 
-@opcode("PCM_OP_SUBSCRIPTION_TRANSFER_SUBSCRIPTION")
+def _moves_ahead(tx: Tx, source: Flist, target: Flist, flist: Flist, when: datetime) -> list[Flist]:
+    """A schedule for each service that is not there yet; one for all of them where a new group is to hold them together."""
+    moving = {}
+    for element, given in required_array(flist, "SERVICES").items():
+        poid = required(given, "SERVICE_OBJ")
+        if not _is_there(tx, tx.get(poid, "SERVICE_OBJ", "NOT_FOUND"), target, flist):
+            moving[element] = _service(tx, poid, source)
+    _check_target(tx, target, flist)
+    if not _makes_group(flist):
+        return defer_each(tx, BALGRP_TRANSFER, flist, "SERVICES", moving, when)
+    return [defer(tx, BALGRP_TRANSFER, next(iter(moving.values())), flist, when)] if moving else []
+
+
+@opcode(TRANSFER_SUBSCRIPTION)
 def transfer_subscription(ctx: Context, flist: Flist) -> Flist:
-    """Move a subscription service, and the services that belong to it, to another account's bill unit."""
+    """Move a subscription service, and the services that belong to it, to another account's bill unit; or later, as above."""
     tx = ctx.tx
     source, target = account_of(tx, flist, "FROM_OBJ"), account_of(tx, flist, "TO_OBJ")
     if target["STATUS"] != State.ACTIVE:
@@ -123,9 +161,12 @@ def transfer_subscription(ctx: Context, flist: Flist) -> Flist:
     poid = required(flist, "SERVICE_OBJ")
     if tx.get(poid, "SERVICE_OBJ", "NOT_FOUND")["ACCOUNT_OBJ"] == target["POID"]:
         return {"POID": flist["POID"]}
+    first = _service(tx, poid, source)
+    if (when := future(tx, flist)) is not None:
+        _check_target(tx, target, flist)
+        return deferred(flist["POID"], [defer(tx, TRANSFER_SUBSCRIPTION, first, flist, when)])
     group = _target_group(tx, target, flist)
     events: list[Flist] = []
-    first = _service(tx, poid, source)
     for service in (first, *_members(tx, first)):
         events += _move(ctx, service, target, group, flist).events
     return done(flist["POID"], events)

@@ -22,7 +22,17 @@ class LaterChaos:
         self.pick = pick
 
     def kinds(self) -> list[Callable[[], Call]]:
-        kinds = [self.status_ahead, self.offer_ahead, self.closing, self.reprice, self.limit, self.trial, self.read, self.usage]
+        kinds = [
+            self.status_ahead,
+            self.offer_ahead,
+            self.move_ahead,
+            self.closing,
+            self.reprice,
+            self.limit,
+            self.trial,
+            self.read,
+            self.usage,
+        ]
         return [
             *kinds,
             self.receive,
@@ -64,6 +74,16 @@ class LaterChaos:
             element["STATUSES"] = Array.of({"STATUS": self.dice.choice((1, 2)), "STATUS_FLAGS": 4})
         flist = {"POID": offer["ACCOUNT_OBJ"], "PRODUCTS": Array.of(element), "END_T": self._soon()}
         return f"SUBSCRIPTION_{opcode}", flist
+
+    def move_ahead(self) -> Call:
+        service, target = self._stored("/service"), self._stored("/balance_group")
+        move = {"POID": service["ACCOUNT_OBJ"], "TO_OBJ": target["ACCOUNT_OBJ"], "END_T": self._soon()}
+        if self.dice.random() < 0.3:
+            flist = {**move, "FROM_OBJ": move["POID"], "SERVICE_OBJ": service["POID"]}
+            return "SUBSCRIPTION_TRANSFER_SUBSCRIPTION", flist
+        if self.dice.random() < 0.7:
+            move["TO_BAL_GRP_OBJ"] = self.dice.choice((target["POID"], self.brm.poid("/balance_group -1")))
+        return "SUBSCRIPTION_SERVICE_BALGRP_TRANSFER", {**move, "SERVICES": Array.of({"SERVICE_OBJ": service["POID"]})}
 
     def reprice(self) -> Call:
         if self.dice.random() < 0.3:

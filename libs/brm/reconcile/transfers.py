@@ -60,7 +60,12 @@ async def _balgrp_transfer(scene: Scene, call: BrmCall) -> Flist | None:
 
 
 async def with_offers(scene: Scene, call: BrmCall, output: Flist) -> Flist:
-    """``output`` of a transfer with the offers the services own now, which BRM may leave out [MOS 2101492.1]."""
+    """``output`` of a transfer with the offers the services own now, which BRM may leave out [MOS 2101492.1].
+
+    A move that waits for its time (BRM answers with its schedule) has made none yet.
+    """
+    if any(each["POID"].type == "/schedule" for each in (output.get("RESULTS") or {}).values()):
+        return output
     services = Array(output.get("SERVICES") or {})
     for element, moved in call.input["SERVICES"].items():
         entry = dict(services.get(element) or {"SERVICE_OBJ": moved["SERVICE_OBJ"]})

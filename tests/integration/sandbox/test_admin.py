@@ -97,6 +97,8 @@ async def test_unknown_job_and_bad_fault_are_refused(sandbox: Any) -> None:
         ("PUT", "settings", {"time_zone": "Nowhere", "tax_rates": []}, {"time_zone", "tax_rates"}),
         ("PUT", "settings", {"transitions": {"a": 1}, "collections_minimum": "x"}, {"transitions", "collections_minimum"}),
         ("PUT", "clock", {"mode": "stopped"}, {"mode"}),
+        ("POST", "jobs/bill/run", {"threads": 0, "speed": 1}, {"threads", "speed"}),
+        ("POST", "jobs/bill/run", {"threads": "many"}, {"threads"}),
         ("PUT", "clock", {"at": "yesterday"}, {"at"}),
         ("POST", "faults", {"action": "mask", "match": {"nth": "x"}}, {"match.nth"}),
         ("POST", "faults", {"action": "mask", "match": {"window": "tomorrow"}}, {"match.window"}),
@@ -115,6 +117,16 @@ async def test_what_is_wrong_with_a_request_is_named_field_by_field(
     assert {each.field for each in caught.value.violations} == wrong
     assert "Error" not in str(caught.value) and "class '" not in str(caught.value)
     assert await sandbox.admin().settings() == before
+
+
+async def test_a_job_is_run_by_as_many_workers_as_asked_for(wire: Any, commit_customer: Any) -> None:
+    admin = wire.sandbox.admin()
+    for number in range(5):
+        await wire.post(CUST, commit_customer(f"A-{number}"))
+    await admin.set_clock("2027-02-01T00:00:00Z")
+    report = await admin.run_job("bill", threads=3)
+    assert (report["threads"], report["units"], report["done"], report["failed"]) == (3, 5, 5, 0)
+    assert await admin.check_invariants() == []
 
 
 async def test_an_instance_that_is_not_served_is_named(sandbox: Any) -> None:

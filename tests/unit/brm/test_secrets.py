@@ -21,8 +21,9 @@ QUOTED = "cvc-pattern-valid: value '4111111111111111' (0130, 987) is not facet-v
         encode_client_fault(QUOTED, Dialect()),
         encode_fault(EBuf(error="PIN_ERR_BAD_VALUE", field="PIN_FLD_DEBIT_NUM", descr=QUOTED), Dialect()),
         encode_client_fault(f"PIN_ERR_BAD_VALUE in {QUOTED}", Dialect()),
+        encode_client_fault(f"err 43:PIN_ERR_STORAGE, err 46:PIN_ERR_BAD_VALUE in {QUOTED}", Dialect()),
     ],
-    ids=["validation by the front end", "error buffer", "error name in the text"],
+    ids=["validation by the front end", "error buffer", "error name in the text", "an error behind the error"],
 )
 def test_a_refusal_that_quotes_the_card_number_is_told_without_it(body: bytes) -> None:
     with pytest.raises(AttemptFailed) as caught:

@@ -14,7 +14,9 @@ from libs.brm.codec import (
     encode_client_fault,
     encode_fault,
 )
+from libs.brm.errors import from_fault
 from libs.brm.poid import Poid
+from libs.brm.verdicts import BY_NAME, verdict_of
 from libs.brm.xml import parse
 
 READ = "PCM_OP_READ_OBJ"
@@ -190,6 +192,42 @@ def test_a_foreign_fault_is_understood_by_the_names_in_it(layout: str) -> None:
         "PIN_ERRLOC_FM",
         "DEAL_OBJ",
     )
+
+
+NESTED = """
+<S:Fault><faultcode>S:Server</faultcode><faultstring>failed</faultstring><detail><e:ebuf xmlns:e="urn:brm:ebuf">
+  <e:next><e:ebuf><e:errno code="3">PIN_ERR_NOT_FOUND</e:errno><e:class code="1">PIN_ERRCLASS_SYSTEM_DETERMINATE</e:class>
+    <e:field>PIN_FLD_POID</e:field><e:recId>7</e:recId><e:descr>no such row</e:descr>
+    <e:next><e:ebuf><e:errno>PIN_ERR_STORAGE</e:errno><e:next><e:errno>PIN_ERR_NONE</e:errno></e:next></e:ebuf></e:next>
+  </e:ebuf></e:next>
+  <e:opcode>PCM_OP_SUBSCRIPTION_PURCHASE_DEAL</e:opcode><e:errno code="46">PIN_ERR_BAD_VALUE</e:errno>
+  <e:class code="4">PIN_ERRCLASS_APPLICATION</e:class>
+</e:ebuf></detail></S:Fault>"""
+LINES = """<S:Fault><faultcode>S:Server</faultcode><faultstring>
+PCM_OP_SUBSCRIPTION_PURCHASE_DEAL failed: err 46:PIN_ERR_BAD_VALUE, loc 5:PIN_ERRLOC_FM, errclass 4:PIN_ERRCLASS_APPLICATION
+next: err 3:PIN_ERR_NOT_FOUND, field 7/16:PIN_FLD_POID, errclass 1:PIN_ERRCLASS_SYSTEM_DETERMINATE
+next: err 43:PIN_ERR_STORAGE
+next: err 0:PIN_ERR_NONE</faultstring><detail>err 46:PIN_ERR_BAD_VALUE</detail></S:Fault>"""
+
+
+@pytest.mark.parametrize("layout", [NESTED, LINES], ids=["nested elements", "lines of text"])
+def test_nested_error_buffers_are_read_one_by_one_and_the_outermost_decides(layout: str) -> None:
+    ebuf = fault_of(envelope(layout)).ebuf
+    found = [(each.name, each.field_name, each.class_name) for each in (ebuf, *ebuf.chain)]
+    assert found == [
+        ("BAD_VALUE", "", "APPLICATION"),
+        ("NOT_FOUND", "POID", "SYSTEM_DETERMINATE"),
+        ("STORAGE", "", ""),
+    ]
+    assert ebuf.opcode == "PCM_OP_SUBSCRIPTION_PURCHASE_DEAL"
+    assert verdict_of(ebuf) == BY_NAME["BAD_VALUE"]
+
+
+def test_what_led_to_an_error_is_told_after_it() -> None:
+    error = from_fault(fault_of(envelope(NESTED)), "BRM_01", "PCM_OP_SUBSCRIPTION_PURCHASE_DEAL")
+    said = "refused PCM_OP_SUBSCRIPTION_PURCHASE_DEAL: BAD_VALUE; behind it NOT_FOUND at POID: no such row; behind it STORAGE"
+    assert error.violations[0].message == f"BRM_01 {said}"
+    assert (error.name, error.field, error.not_found) == ("PIN_ERR_BAD_VALUE", "", False)
 
 
 def test_a_fault_without_any_name_stays_unnamed() -> None:

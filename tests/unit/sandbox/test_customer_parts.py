@@ -42,6 +42,19 @@ def test_a_payment_record_is_changed_in_place_and_again_changes_nothing(brm: Any
     assert brm.refusal("CUST_SET_PAYINFO", {**flist, "POID": other["POID"]}) == ("NOT_FOUND", "PAYINFO")
 
 
+@pytest.mark.parametrize("role", ["parent", "member"])
+def test_a_bill_unit_of_a_collections_group_does_not_go(brm: Any, role: str) -> None:
+    one, other = (brm.account(name, f"{name}-1", f"{name}-2")["BILLINFO"][1]["POID"] for name in ("A", "B"))
+    parent, member = (one, other) if role == "parent" else (other, one)
+    new = {"POID": brm.poid("/group/collections_targets -1"), "BILLINFO_OBJ": parent}
+    group = brm.call("COLLECTIONS_GROUP_CREATE", {**new, "MEMBERS": Array.of({"BILLINFO_OBJ": member})})["POID"]
+    assert brm.refusal("CUST_DELETE_BILLINFO", {"POID": one}) == ("BAD_VALUE", "POID")
+    brm.call("COLLECTIONS_GROUP_DELETE_MEMBER", {"POID": group, "MEMBERS": Array.of({"BILLINFO_OBJ": member})})
+    brm.call("COLLECTIONS_GROUP_DELETE", {"POID": group})
+    brm.call("CUST_DELETE_BILLINFO", {"POID": one})
+    assert brm.broken() == set()
+
+
 def test_a_bill_unit_goes_only_unused_and_never_the_default_one(brm: Any) -> None:
     account = brm.account("A-1", "ONE", "TWO", "THREE")
     first, second, third = (account["BILLINFO"][index]["POID"] for index in range(3))

@@ -235,3 +235,81 @@ def test_billing_that_has_overtaken_a_schedule_makes_it_happen_now(brm: Any, lin
     assert (brm.read(line["service"])["STATUS"], schedules(brm)) == (INACTIVE, [DONE])
     assert brm.read(line["service"])["MOD_T"] == parse_moment("2027-02-05T00:00:00Z")
     assert brm.broken() == set()
+
+
+def move(brm: Any, line: Any, target: Any, **more: Any) -> Flist:
+    flist = {"POID": line["account"], "TO_OBJ": target["POID"], "SERVICES": Array.of({"SERVICE_OBJ": line["service"]})}
+    return {**flist, "END_T": JAN_10, **more}
+
+
+@pytest.mark.parametrize("group", [None, "/balance_group -1"])
+def test_a_move_asked_for_in_advance_waits_for_its_time(brm: Any, line: Any, group: str | None) -> None:
+    target = brm.account("T")
+    more = {"TO_BAL_GRP_OBJ": brm.poid(group)} if group else {}
+    before = brm.count()
+    for _ in range(2):
+        (waiting,) = brm.call("SUBSCRIPTION_SERVICE_BALGRP_TRANSFER", move(brm, line, target, **more))["RESULTS"].values()
+    assert (waiting["POID"].type, schedules(brm), brm.count()) == ("/schedule", [PENDING], before + 1)
+    assert brm.read(line["service"])["ACCOUNT_OBJ"] == line["account"]
+    brm.clock("2027-01-10T00:00:00Z")
+    brm.job("deferred")
+    service = brm.read(line["service"])
+    assert (service["ACCOUNT_OBJ"], schedules(brm)) == (target["POID"], [DONE])
+    assert (service["BAL_GRP_OBJ"] == brm.read(target["POID"])["BAL_GRP_OBJ"]) == (group is None)
+    assert sorted(each["STATUS"] for each in brm.offers(target)) == [1, 1]
+    brm.bill_at("2027-03-01T00:00:00Z")
+    assert brm.broken() == set()
+
+
+def test_services_that_move_into_a_new_group_in_advance_move_together(brm: Any, line: Any) -> None:
+    target = brm.account("T")
+    second = brm.call(
+        "CUST_CREATE_SERVICE", {"POID": brm.poid("/service/voip -1"), "ACCOUNT_OBJ": line["account"], "LOGIN": "2"}
+    )["POID"]
+    both = Array.of(*({"SERVICE_OBJ": each} for each in (line["service"], second)))
+    brm.call(
+        "SUBSCRIPTION_SERVICE_BALGRP_TRANSFER",
+        move(brm, line, target, SERVICES=both, TO_BAL_GRP_OBJ=brm.poid("/balance_group -1")),
+    )
+    assert schedules(brm) == [PENDING]
+    brm.clock("2027-01-10T00:00:00Z")
+    brm.job("deferred")
+    groups = {brm.read(each)["BAL_GRP_OBJ"] for each in (line["service"], second)}
+    assert len(groups) == 1 and groups != {brm.read(target["POID"])["BAL_GRP_OBJ"]}
+    assert brm.broken() == set()
+
+
+def test_a_subscription_moves_in_advance_and_a_move_overtaken_by_then_is_void(brm: Any, line: Any) -> None:
+    target = brm.account("T")
+    flist = {"POID": line["account"], "FROM_OBJ": line["account"], "TO_OBJ": target["POID"], "SERVICE_OBJ": line["service"]}
+    for when in (JAN_10, JAN_20):
+        brm.call("SUBSCRIPTION_TRANSFER_SUBSCRIPTION", {**flist, "END_T": when})
+    assert schedules(brm) == [PENDING, PENDING]
+    brm.clock("2027-01-20T00:00:00Z")
+    brm.job("deferred")
+    assert brm.read(line["service"])["ACCOUNT_OBJ"] == target["POID"]
+    assert schedules(brm) == [DONE, VOID]
+    assert brm.broken() == set()
+
+
+def test_a_move_in_advance_to_what_is_not_there_is_refused_at_once(brm: Any, line: Any) -> None:
+    target, opcode = brm.account("T"), "SUBSCRIPTION_SERVICE_BALGRP_TRANSFER"
+    foreign = brm.read(line["account"])["BAL_GRP_OBJ"]
+    assert brm.refusal(opcode, move(brm, line, target, TO_BAL_GRP_OBJ=foreign)) == ("BAD_VALUE", "TO_BAL_GRP_OBJ")
+    new = {"TO_BAL_GRP_OBJ": brm.poid("/balance_group -1"), "BILLINFO_OBJ": line["unit"]}
+    assert brm.refusal(opcode, move(brm, line, target, **new)) == ("BAD_VALUE", "BILLINFO_OBJ")
+    nobody = Array.of({"SERVICE_OBJ": brm.poid("/service 99999")})
+    assert brm.refusal(opcode, move(brm, line, target, SERVICES=nobody)) == ("NOT_FOUND", "SERVICE_OBJ")
+    brm.status(target["POID"], INACTIVE)
+    assert brm.refusal(opcode, move(brm, line, target)) == ("BAD_VALUE", "STATUS")
+    assert schedules(brm) == []
+
+
+def test_a_move_that_can_no_longer_be_made_by_then_is_marked_so(brm: Any, line: Any) -> None:
+    target = brm.account("T")
+    brm.call("SUBSCRIPTION_SERVICE_BALGRP_TRANSFER", move(brm, line, target))
+    brm.status(target["POID"], INACTIVE)
+    brm.clock("2027-01-10T00:00:00Z")
+    failures = asyncio.run(run_job(brm.instance, "deferred")).failures
+    assert [each["error"] for each in failures] == ["BAD_VALUE @STATUS: the target account is not active"]
+    assert schedules(brm) == [FAILED]
