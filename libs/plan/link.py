@@ -92,7 +92,7 @@ class Linker:
             del self._waiting[:MAX_BATCH]
 
     def send_rest(self) -> None:
-        """Link what is there now, if batches are on their way anyhow: the last calls have begun, and their ids will be few."""
+        """Link what is there now, if batches are on their way anyhow: the last calls begin soon, and their ids will be few."""
         if self._linking and self._waiting:
             self._send(self._waiting)
             self._waiting = []

@@ -134,10 +134,9 @@ async def run(
     graph = dependencies(plan, needs)
     rounds = waves(plan, graph)
     _check_bound(plan, needs)
-    limit = asyncio.Semaphore(concurrency)
     claims = frozenset(claim.name for claim in plan.claims)
     linker = Linker(xref, source_system, plan)
-    runner = _Runner(plan, needs, graph, run_key, journal, gateway, linker, limit, guard, claims=claims)
+    runner = _Runner(plan, needs, graph, run_key, journal, gateway, linker, concurrency, guard, claims=claims)
     return await runner.run(rounds, finish)
 
 
@@ -185,7 +184,7 @@ class _Runner:
     journal: Journal
     gateway: BrmGateway
     linker: Linker
-    slots: asyncio.Semaphore
+    concurrency: int
     guard: Callable[[Transaction], Awaitable[None]] | None = None
     bindings: dict[str, Any] = field(default_factory=dict)
     results: dict[str, StepResult] = field(default_factory=dict)
@@ -254,6 +253,7 @@ class _Runner:
 
     async def _perform(self, fresh: Sequence[_Ready], unsettled: frozenset[str]) -> None:
         """All calls of a wave: lanes side by side, the steps of one lane one after the other."""
+        slots = asyncio.Semaphore(self.concurrency)
         lanes: dict[str, list[_Ready]] = {}
         for item in fresh:
             lanes.setdefault(item.step.lane or f"\0{item.step.key}", []).append(item)
@@ -262,7 +262,7 @@ class _Runner:
             self.bindings.update(await self.linker.first_claimed())
             async with asyncio.TaskGroup() as group:
                 for items in lanes.values():
-                    group.create_task(self._lane(items, unsettled))
+                    group.create_task(self._lane(items, unsettled, slots))
         except BaseException:
             with contextlib.suppress(O2CError):  # what cut the wave short matters more
                 await asyncio.shield(self._record(self._interrupted(fresh, unsettled)))
@@ -274,9 +274,9 @@ class _Runner:
         unsent = [item for item in fresh if item.step.key not in self.results.keys() | self.begun | unsettled]
         return [*self._entries(ended, linked=False), *(Entry(item.step.key, EntryState.FAILED, "") for item in unsent)]
 
-    async def _lane(self, items: Sequence[_Ready], unsettled: frozenset[str]) -> None:
+    async def _lane(self, items: Sequence[_Ready], unsettled: frozenset[str], slots: asyncio.Semaphore) -> None:
         for number, item in enumerate(items):
-            async with self.slots:
+            async with slots:
                 if number == 0:
                     self._begin_lane()
                 if item.step.key in unsettled:
@@ -289,8 +289,9 @@ class _Runner:
             item.take_mark()
 
     def _begin_lane(self) -> None:
+        """Two rounds of calls before the end what is there is linked, so that linking ends with the calls and not long after."""
         self.unstarted -= 1
-        if not self.unstarted:
+        if self.unstarted == self.concurrency:
             self.linker.send_rest()
 
     async def _settle_then_make(self, step: Step, call: BrmCall) -> None:
