@@ -5,7 +5,11 @@ A flow takes :class:`KnownMaps` at its start and keeps to them: an edit made mea
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import grpc.aio
 
@@ -15,6 +19,8 @@ from libs.pb.xref.v1 import value_maps_pb2 as pb
 from libs.pb.xref.v1.value_maps_pb2_grpc import ValueMapServiceStub
 from libs.xref.client import call
 from libs.xref.follow import ASK_SECONDS, Followed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,40 @@ def followed_value_maps(channel: grpc.aio.Channel) -> Followed[KnownMaps]:
         return KnownMaps(answer.revision, known.maps.replaced_by(changed))
 
     return Followed(ask, "the value maps")
+
+
+@asynccontextmanager
+async def site_maps(
+    channel: grpc.aio.Channel, every: float, own_file: Path | None
+) -> AsyncIterator[Followed[KnownMaps] | None]:
+    """The maps at the xref service, asked for every so many seconds; ``None`` where the deployment brings a file of its own."""
+    if own_file:
+        yield None
+        return
+    async with followed_value_maps(channel).followed(every) as maps:
+        yield maps
+
+
+class InForce(Generic[T]):
+    """What a service decides with, holding the value maps as they are now."""
+
+    def __init__(self, made: T, maps: Followed[KnownMaps] | None, put: Callable[[T, ValueMaps], T]) -> None:
+        """``put``: the same with other maps. ``maps``: ``None`` leaves ``made`` those it has, as a site with a file wants."""
+        self._made = made
+        self._maps = maps
+        self._put = put
+        self._known: KnownMaps | None = None
+
+    async def current(self) -> T:
+        """As of now. A request works with it to its end, so an edit made meanwhile does not touch it (rule Q16).
+
+        Raises XREF_UNAVAILABLE while the maps could never be asked for.
+        """
+        if self._maps is not None:
+            known = await self._maps.current()
+            if known is not self._known:
+                self._made, self._known = self._put(self._made, known.maps), known
+        return self._made
 
 
 def from_wire(message: pb.ValueMap) -> ValueMap:

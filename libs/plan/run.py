@@ -289,7 +289,7 @@ class _Runner:
             item.take_mark()
 
     def _begin_lane(self) -> None:
-        """Two rounds of calls before the end what is there is linked, so that linking ends with the calls and not long after."""
+        """Two rounds of calls before the end what is there is linked, so that linking ends with them and not long after."""
         self.unstarted -= 1
         if self.unstarted == self.concurrency:
             self.linker.send_rest()

@@ -36,7 +36,12 @@ class Settings(ServiceSettings):
     now: AwareDatetime | None = Field(
         None, description="Pretend that it is always this moment when counting days overdue; for demonstrations."
     )
-    value_maps_file: Path | None = Field(None, description="TOML file with value maps that replace the delivered ones.")
+    value_maps_file: Path | None = Field(
+        None, description="TOML file with value maps to go by; without one, those of the cross-reference service are in force."
+    )
+    site_poll_seconds: float = Field(
+        1.0, gt=0, description="How often to ask the cross-reference service for newer value maps, in seconds."
+    )
 
     @field_validator("time_zone")
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from libs.brm.gateway import BrmGateway
 from libs.db import Transaction
+from libs.dvm.client import InForce
 from libs.errors import O2CError
 from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
@@ -22,9 +23,9 @@ from services.customer_sync.domain.special_rating import (
     not_in_billing,
     plan_special_rating,
 )
+from services.customer_sync.domain.targets import Targets
 from services.customer_sync.lookup_special_rating import SpecialRatingLookup
 from services.customer_sync.metrics import BRM_CALLS
-from services.customer_sync.site import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class SpecialRatingExecutor:
     xref: XrefPort
     lookup: SpecialRatingLookup
     alone: Alone
-    site: Site
+    targets: InForce[Targets]
     concurrency: int = 32
 
     async def plan(self, wanted: SpecialRatingList) -> list[ListOutcome]:
@@ -73,7 +74,7 @@ class SpecialRatingExecutor:
             return ListOutcome(system_id, errors=(error,))
 
     async def _decide(self, wanted: SpecialRatingList, lists: tuple[StoredList, ...], system_id: str) -> ListPlan:
-        policy = (await self.site.targets()).policy_of(system_id)
+        policy = (await self.targets.current()).policy_of(system_id)
         stored = await self.lookup.stored(lists, system_id)
         return plan_special_rating(wanted, stored, system_id, policy.db)
 

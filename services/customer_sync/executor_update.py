@@ -9,6 +9,7 @@ from functools import partial
 from libs.brm.gateway import BrmGateway
 from libs.clock import to_micros
 from libs.db import Transaction
+from libs.dvm.client import InForce
 from libs.errors import O2CError
 from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
@@ -17,6 +18,7 @@ from libs.plan.run import RunResult, run
 from libs.xref.client import Mode, XrefPort, XrefWrite
 from services.customer_sync.domain.marks import PartKey, PartKind
 from services.customer_sync.domain.model import CrmCustomer, Policy
+from services.customer_sync.domain.targets import Targets
 from services.customer_sync.domain.update.hierarchy import is_corporate
 from services.customer_sync.domain.update.model import (
     CustomerUpdate,
@@ -32,7 +34,6 @@ from services.customer_sync.executor import MAX_PLANS, account_key, fate_of
 from services.customer_sync.lookup_update import UpdateLookup
 from services.customer_sync.metrics import BRM_CALLS, REPLANS
 from services.customer_sync.persistence import AccountParents, AwaitedParents, SentParts
-from services.customer_sync.site import Site
 
 Family = Mapping[str, CrmCustomer]
 """An account, those above it and those right below it, as the CRM has them."""
@@ -47,13 +48,13 @@ class UpdateExecutor:
     xref: XrefPort
     lookup: UpdateLookup
     alone: Alone
-    site: Site
+    targets: InForce[Targets]
     concurrency: int = 32
 
     async def plan(self, update: CustomerUpdate, family: Family, system_id: str) -> UpdateOutcome:
         """What would be done. Reads; writes nothing anywhere. What is wrong is in the outcome."""
         try:
-            policy = (await self.site.targets()).policy_of(system_id)
+            policy = (await self.targets.current()).policy_of(system_id)
             known = await self.lookup.known(update, family, system_id)
             return planned(update.account_id, await self._decide(update, family, known, policy))
         except O2CError as error:
@@ -66,7 +67,7 @@ class UpdateExecutor:
         outcome.
         """
         try:
-            policy = (await self.site.targets()).policy_of(system_id)
+            policy = (await self.targets.current()).policy_of(system_id)
             work = partial(self._until_settled, update, family, policy, f"update/{generation}/{update.account_id}/{system_id}")
             return await self.alone.run(_keys(update, family, policy), work)
         except O2CError as error:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import grpc.aio
 
+from libs.dvm.client import InForce
 from libs.errors import O2CError, Reason
 from libs.grpckit.pages import FROM_THE_START, from_token, page_size, to_token
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
@@ -18,13 +19,13 @@ from libs.plan.journal import Answer
 from services.customer_sync import mappers
 from services.customer_sync.aggregator import Aggregator
 from services.customer_sync.domain.outcome import Outcome
+from services.customer_sync.domain.targets import Targets
 from services.customer_sync.executor import Executor
 from services.customer_sync.executor_special_rating import SpecialRatingExecutor
 from services.customer_sync.lookup_view import CustomerViews
 from services.customer_sync.mappers import Asked
 from services.customer_sync.persistence import Records
 from services.customer_sync.replies import Replies
-from services.customer_sync.site import Site
 
 SOURCE_SYSTEM: Final = "SEBL_01"
 """The CRM of requests that name none."""
@@ -35,24 +36,24 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class CustomerSyncServicer(CustomerSyncServiceServicer):
     """The RPCs of o2c.customer_sync.v1.CustomerSyncService."""
 
-    def __init__(self, executor: Executor, replies: Replies, site: Site) -> None:
+    def __init__(self, executor: Executor, replies: Replies, targets: InForce[Targets]) -> None:
         self._executor = executor
         self._replies = replies
-        self._site = site
+        self._targets = targets
 
     async def SyncOrderCustomers(
         self, request: pb.SyncOrderCustomersRequest, context: _Context
     ) -> pb.SyncOrderCustomersResponse:
         """Create what is missing of the order's customers in one BRM instance (guide ch. 10)."""
         if request.validate_only:
-            policy = (await self._site.targets()).policy_of(request.target_system_id)
+            policy = (await self._targets.current()).policy_of(request.target_system_id)
             command = mappers.to_domain_command(request, policy.system_id)
             return mappers.to_wire_answer(await self._executor.plan(command, policy), request.request_id)
         asked = mappers.to_asked_order(request)
         return await self._replies.give(asked, self._sync_order(request, asked), pb.SyncOrderCustomersResponse)
 
     async def _sync_order(self, request: pb.SyncOrderCustomersRequest, asked: Asked) -> pb.SyncOrderCustomersResponse:
-        policy = (await self._site.targets()).policy_of(request.target_system_id)
+        policy = (await self._targets.current()).policy_of(request.target_system_id)
         command = mappers.to_domain_command(request, policy.system_id)
         stored = await self._replies.stored(asked, pb.SyncOrderCustomersResponse)
         if stored is not None:

@@ -16,7 +16,7 @@ from libs.clock import SystemClock
 from libs.config import BillingSystem, load_billing_systems
 from libs.crm.client import open_crm
 from libs.db import Database
-from libs.dvm.client import followed_value_maps
+from libs.dvm.client import InForce, site_maps
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.customer_sync.v1.customer_sync_pb2_grpc import add_CustomerSyncServiceServicer_to_server
@@ -29,6 +29,7 @@ from libs.plan.leases import Leases
 from libs.xref.client import GrpcXref
 from services.customer_sync.aggregator import Aggregator
 from services.customer_sync.config import Settings
+from services.customer_sync.domain.targets import Targets
 from services.customer_sync.executor import Executor
 from services.customer_sync.executor_special_rating import SpecialRatingExecutor
 from services.customer_sync.executor_update import UpdateExecutor
@@ -45,7 +46,6 @@ from services.customer_sync.lookup_view import CustomerViews
 from services.customer_sync.mappers import to_domain_customer
 from services.customer_sync.persistence import Memory, PendingUpdates, Records
 from services.customer_sync.replies import Replies
-from services.customer_sync.site import Site
 
 NAME: Final = "customer_sync"
 SERVICE_NAMES: Final = tuple(
@@ -94,10 +94,9 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         records = await Records.open(db)
         views = CustomerViews(xref, gateway, crm, memory.legal, codes)
         replies = Replies(journal, records, settings.reply_rules())
-        maps = None if settings.value_maps_file else followed_value_maps(channel)
-        if maps is not None:
-            await stack.enter_async_context(maps.followed(settings.site_poll_seconds))
-        site = Site(settings.targets(billing_systems), maps)
+        following = site_maps(channel, settings.site_poll_seconds, settings.value_maps_file)
+        maps = await stack.enter_async_context(following)
+        targets = InForce(settings.targets(billing_systems), maps, Targets.with_maps)
         pending = await PendingUpdates.open(db)
         updates = UpdateExecutor(
             journal=journal,
@@ -105,21 +104,21 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             xref=xref,
             lookup=UpdateLookup(crm, xref, gateway, memory, codes),
             alone=alone,
-            site=site,
+            targets=targets,
             concurrency=settings.concurrency,
         )
         aggregator = Aggregator(
             journal, pending, updates, SystemClock(), settings.update_poll_seconds, settings.update_attempts
         )
         lists = SpecialRatingExecutor(
-            journal, gateway, xref, SpecialRatingLookup(xref, gateway, codes), alone, site, settings.concurrency
+            journal, gateway, xref, SpecialRatingLookup(xref, gateway, codes), alone, targets, settings.concurrency
         )
         stack.push_async_callback(_cancelled, asyncio.create_task(aggregator.run_forever()))
 
         yield {
             "name": NAME,
             "servicers": [
-                (add_CustomerSyncServiceServicer_to_server, CustomerSyncServicer(executor, replies, site)),
+                (add_CustomerSyncServiceServicer_to_server, CustomerSyncServicer(executor, replies, targets)),
                 (add_CustomerUpdateServiceServicer_to_server, CustomerUpdateServicer(aggregator, replies)),
                 (add_SpecialRatingServiceServicer_to_server, SpecialRatingServicer(lists, replies)),
                 (add_CustomerInspectionServiceServicer_to_server, CustomerInspectionServicer(records, views)),

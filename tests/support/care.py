@@ -17,6 +17,7 @@ from libs.brm.codes import AccountingType
 from libs.brm.flist import Flist, get
 from libs.brm.poid import Poid
 from libs.config import BillingSystem, local_settings
+from libs.dvm.client import site_maps
 from libs.errors import O2CError
 from libs.grpckit.channel import open_channel
 from libs.grpckit.status import from_rpc_error
@@ -44,6 +45,8 @@ class Neighbourhood:
     systems: tuple[BillingSystem, ...]
     gateway: SoapGateway
     xref: GrpcXref
+    channel: grpc.aio.Channel
+    """To the cross-reference service."""
     accounts: dict[tuple[str, str], Poid] = field(default_factory=dict)
     """POID by CRM account id and instance."""
     profiles: dict[str, Poid] = field(default_factory=dict)
@@ -206,7 +209,7 @@ async def neighbourhood(clock: str = "2027-01-01T00:00:00Z") -> AsyncIterator[Ne
         channel = open_channel(address)
         stack.push_async_callback(channel.close)
         gateway = await stack.enter_async_context(open_gateway(systems))
-        yield Neighbourhood(sandbox, systems, gateway, GrpcXref(channel))
+        yield Neighbourhood(sandbox, systems, gateway, GrpcXref(channel), channel)
 
 
 @asynccontextmanager
@@ -214,7 +217,8 @@ async def billing_care(around: Neighbourhood, now: datetime | None = None, **set
     """The service and a client of it."""
     made = local_settings(Settings, now=now, **settings)
     async with (
-        running_billing_care(made, around.systems, around.xref, around.gateway) as address,
+        site_maps(around.channel, made.site_poll_seconds, made.value_maps_file) as maps,
+        running_billing_care(made, around.systems, around.xref, around.gateway, maps) as address,
         open_channel(address) as channel,
     ):
         yield Care(BillingCareServiceStub(channel))

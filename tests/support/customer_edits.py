@@ -21,6 +21,7 @@ from libs.clock import Clock
 from libs.config import local_settings
 from libs.crm.client import open_crm
 from libs.db import Database
+from libs.dvm.client import InForce
 from libs.grpckit.status import from_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2
 from libs.pb.customer_sync.v1 import customer_update_pb2 as pb
@@ -30,11 +31,11 @@ from libs.plan.leases import Leases
 from libs.xref.model import XrefKey, XrefWrite
 from services.customer_sync.aggregator import Aggregator
 from services.customer_sync.config import Settings
+from services.customer_sync.domain.targets import Targets
 from services.customer_sync.executor_update import UpdateExecutor
 from services.customer_sync.lookup_update import UpdateLookup
 from services.customer_sync.mappers import to_domain_customer
 from services.customer_sync.persistence import Memory, PendingUpdates
-from services.customer_sync.site import Site
 
 SOURCE = "SEBL_01"
 ASSETS = "INSTALLEDPRODUCT_ID"
@@ -216,6 +217,6 @@ async def another_aggregator(
             xref=suite.xref,
             lookup=UpdateLookup(crm, suite.xref, reach, await Memory.open(db), codes),
             alone=Alone(await Leases.open(db), 30.0),
-            site=Site(settings.targets(suite.systems)),
+            targets=InForce(settings.targets(suite.systems), None, Targets.with_maps),
         )
         yield Aggregator(journal, await PendingUpdates.open(db), executor, clock, 5.0, attempts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -45,6 +45,10 @@ class Policy:
     """Configured BRM instances: code to POID database number."""
     disabled_systems: frozenset[str] = frozenset()
     """Configured instances that are switched off; a profile that lives there cannot be shown."""
+
+    def with_maps(self, maps: ValueMaps) -> Policy:
+        """The same with other value maps."""
+        return replace(self, maps=maps)
 
     def currency_of(self, resource_id: object, system_id: str) -> Currency:
         """The currency behind BRM's id; one without a row is DVM_UNMAPPED (R3.3)."""

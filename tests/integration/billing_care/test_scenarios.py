@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -10,6 +11,8 @@ import pytest
 from care import EUR, PROFILES, Care, Neighbourhood, amount, day
 
 from libs.errors import Reason
+from libs.pb.xref.v1 import value_maps_pb2
+from libs.pb.xref.v1.value_maps_pb2_grpc import ValueMapServiceStub
 
 BILL = (("/item/cycle_forward", "70.00"), ("/item/usage", "40.00"), ("/item/cycle_tax", "10.00"))
 USAGE = ("5.25", "7.00", "3.00")
@@ -155,3 +158,18 @@ async def test_a_bill_unit_unknown_to_the_crm_is_never_left_out_silently(fix1: N
     await fix1.customer("A-1001", "BP-9", system="BRM_02", linked=False)
     refusal = (await care.refusal(care.balance("A-1001"))).violations[0]
     assert (refusal.reason, refusal.metadata["system"]) == (Reason.BILLING_PROFILE_NOT_FOUND, "BRM_02")
+
+
+async def test_a_payment_method_is_called_what_the_administrator_calls_it_now(fix1: Neighbourhood) -> None:
+    name = "CUSTOMERPARTY_PAYPROFILE_PAYMETHODECODE"
+    async with support.billing_care(fix1, site_poll_seconds=0.02) as care, asyncio.timeout(10):
+        (before,) = (await care.balance("A-1001", "BP-1")).profiles
+        stub = ValueMapServiceStub(fix1.channel)
+        known = await stub.GetValueMap(value_maps_pb2.GetValueMapRequest(name=name))
+        at = list(known.map.columns).index("SEBL_01")
+        for row in known.map.rows:
+            row.cells[at] = "On account" if row.cells[at] == before.payment_method else row.cells[at]
+        await stub.PutValueMap(value_maps_pb2.PutValueMapRequest(map=known.map, expected_version=known.version.version))
+        while (await care.balance("A-1001", "BP-1")).profiles[0].payment_method != "On account":
+            continue
+        assert before.payment_method == "Bill Me"
