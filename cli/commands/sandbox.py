@@ -156,10 +156,11 @@ def clock(
     Example: o2c sandbox clock 2027-02-01T00:00:00Z
     """
     with looking_at_all(system, {"at": "AT", "force": "--force"}) as admins:
-        if at:
-            for admin in admins.values():
-                refused(lambda admin=admin: admin.set_clock(at, force=force))
         now = {code: refused(admin.clock) for code, admin in admins.items()}
+        if at:
+            # Whose time is the latest goes first: when it may move there, all may, and otherwise none has moved.
+            for code in sorted(now, key=lambda code: str(now[code]["at"]), reverse=True):
+                now[code] = refused(lambda code=code: admins[code].set_clock(at, force=force))
         if as_json:
             print_json(now)
         else:

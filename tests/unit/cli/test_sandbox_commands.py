@@ -100,6 +100,17 @@ def test_what_is_refused_is_said_in_words(ask: Any) -> None:
     assert "2020-01-01T00:00:00Z (frozen)" in ask("clock", "2020-01-01T00:00:00Z", "--force", "-s", "BRM_02")
 
 
+def test_a_time_that_one_instance_refuses_moves_none(ask: Any) -> None:
+    ask("clock", "2027-05-01T00:00:00Z", "--force")
+    ask("clock", "2027-06-01T00:00:00Z", "-s", "BRM_02")
+    assert "is earlier; use force" in ask("clock", "2027-05-15T00:00:00Z", code=1)
+    assert "BRM_01  2027-05-01T00:00:00Z (frozen)" in ask("clock")
+    assert ask("clock", "2027-07-01T00:00:00Z").splitlines() == [
+        "BRM_01  2027-07-01T00:00:00Z (frozen)",
+        "BRM_02  2027-07-01T00:00:00Z (frozen)",
+    ]
+
+
 def test_where_nothing_listens_there_is_no_sandbox(capsys: pytest.CaptureFixture[str]) -> None:
     result = CliRunner().invoke(sandbox.app, ["events"], env={"O2C_SANDBOX_URL": "http://127.0.0.1:9"})
     assert result.exit_code == 1
