@@ -13,10 +13,20 @@ Unknown variables with the service's prefix are refused: a misspelt setting must
 
 from libs.config.billing_systems import BillingSystem, load_billing_systems
 from libs.config.errors import SettingsError, UnknownSettings
-from libs.config.settings import ServiceSettings, Settings, describe, from_environment, local_settings
+from libs.config.settings import (
+    AgeingSettings,
+    JournalSettings,
+    ServiceSettings,
+    Settings,
+    describe,
+    from_environment,
+    local_settings,
+)
 
 __all__ = [
+    "AgeingSettings",
     "BillingSystem",
+    "JournalSettings",
     "ServiceSettings",
     "Settings",
     "SettingsError",

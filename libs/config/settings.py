@@ -77,6 +77,26 @@ class ServiceSettings(Settings):
     token: SecretStr | None = Field(None, description="Bearer token this service sends to the services it calls.")
 
 
+class AgeingSettings(ServiceSettings):
+    """What a service can be told that keeps answers, and forgets them."""
+
+    answer_days: int = Field(
+        30, ge=1, description="Days for which the answer to a call with a request id is kept, for the same call again."
+    )
+    purge_minutes: float = Field(60.0, gt=0, description="How often what is older than its days is forgotten.")
+
+
+class JournalSettings(AgeingSettings):
+    """What a service can be told that runs plans."""
+
+    journal_days: int = Field(
+        90,
+        ge=1,
+        description="Days for which the steps of a finished run are kept. A run with a step that failed, or of which nobody"
+        " knows, is kept for good.",
+    )
+
+
 def variable(settings: type[BaseSettings], name: str) -> str:
     """Environment variable of a field."""
     return f"{settings.model_config.get('env_prefix', '')}{name}".upper()

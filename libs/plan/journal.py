@@ -6,7 +6,8 @@ Two tables in the database of the service that runs the plans:
   intended when a run starts is of unknown outcome: it is settled in BRM, never repeated blindly.
 - ``request_answer``: what a finished request was answered, by request id and content fingerprint.
 
-Neither holds inputs: a call is kept as a hash over its masked input, an outcome as the ids it yielded.
+Neither holds inputs: a call is kept as a hash over its masked input, an outcome as the ids it yielded. For how long they are
+kept is said in :mod:`libs.plan.purge`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class RequestAnswer(SQLModel, table=True):
     request_id: str = Field(primary_key=True, sa_type=Text)
     fingerprint: str = Field(sa_type=Text)
     body: str = Field(sa_type=Text, description="Serialised response, base64")
-    answered_at: int = Field(sa_type=BigInteger)
+    answered_at: int = Field(sa_type=BigInteger, index=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import AwareDatetime, Field
 
 from libs.clock import Clock, FrozenClock, SystemClock
-from libs.config import BillingSystem, ServiceSettings, from_environment
+from libs.config import BillingSystem, JournalSettings, from_environment
 from services.bill_fulfillment.domain.model import Policy
 
 
-class Settings(ServiceSettings):
+class Settings(JournalSettings):
     """Settings of bill fulfillment, ``O2C_BILL_FULFILLMENT_…``; the billing systems come from ``O2C_BILLING_SYSTEMS``."""
 
     model_config = from_environment("BILL_FULFILLMENT")

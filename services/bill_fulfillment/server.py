@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +14,15 @@ from libs.brm.health import health_checks
 from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database
+from libs.db.purge import purge_forever
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
 from libs.pb.bill_fulfillment.v1.bill_fulfillment_pb2_grpc import add_BillFulfillmentServiceServicer_to_server
 from libs.plan.alone import Alone
 from libs.plan.journal import Journal
 from libs.plan.leases import Leases
+from libs.plan.purge import ageing_of
+from libs.tasks import cancelled
 from libs.xref.client import GrpcXref, XrefPort
 from services.bill_fulfillment.config import Settings
 from services.bill_fulfillment.executor import Executor
@@ -63,8 +67,9 @@ async def built(
     settings: Settings, systems: Sequence[BillingSystem], xref: XrefPort, gateway: BrmGateway
 ) -> AsyncIterator[dict[str, Any]]:
     """What the kit serves: handlers over an open database."""
-    db = await Database.open(settings.database_url)
-    try:
+    async with AsyncExitStack() as stack:
+        db = await Database.open(settings.database_url)
+        stack.push_async_callback(db.close)
         await db.create_tables(MODELS)
         journal = await Journal.open(db)
         store, targets = LedgerStore(db), Targets(settings, systems)
@@ -89,6 +94,9 @@ async def built(
             max_lines=settings.max_lines,
         )
 
+        ageing = ageing_of(db, settings.answer_days, settings.journal_days)
+        stack.push_async_callback(cancelled, asyncio.create_task(purge_forever(ageing, settings.purge_minutes)))
+
         yield {
             "name": NAME,
             "servicers": [(add_BillFulfillmentServiceServicer_to_server, handlers)],
@@ -97,5 +105,3 @@ async def built(
             "ready": db.answers,
             "on_stop": [alone.drain],
         }
-    finally:
-        await db.close()

@@ -8,14 +8,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from libs.config import BillingSystem, ServiceSettings, from_environment
+from libs.config import BillingSystem, JournalSettings, from_environment
 from libs.dvm import ValueMaps
 from services.customer_sync.domain.model import Policy
 from services.customer_sync.domain.replies import ReplyRules
 from services.customer_sync.domain.targets import Targets
 
 
-class Settings(ServiceSettings):
+class Settings(JournalSettings):
     """Settings of customer sync, ``O2C_CUSTOMER_SYNC_…``; the billing systems come from ``O2C_BILLING_SYSTEMS``."""
 
     model_config = from_environment("CUSTOMER_SYNC")
@@ -75,6 +75,12 @@ class Settings(ServiceSettings):
     )
     update_attempts: int = Field(
         10, ge=1, description="How often an update that cannot be made now is tried before a person has to look."
+    )
+    record_days: int = Field(
+        400,
+        ge=1,
+        description="Days for which the records of what was asked and what came of it are kept; those of answers that are"
+        " kept longer, as long as these.",
     )
     value_maps_file: Path | None = Field(
         None, description="TOML file with value maps to go by; without one, those of the cross-reference service are in force."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from libs.clock import SystemClock
 from libs.config import BillingSystem, load_billing_systems
 from libs.crm.client import open_crm
 from libs.db import Database
+from libs.db.purge import Ageing, purge_forever
 from libs.dvm.client import InForce, site_maps
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
@@ -26,6 +26,8 @@ from libs.pb.customer_sync.v1.special_rating_pb2_grpc import add_SpecialRatingSe
 from libs.plan.alone import Alone
 from libs.plan.journal import Journal
 from libs.plan.leases import Leases
+from libs.plan.purge import ageing_of
+from libs.tasks import cancelled
 from libs.xref.client import GrpcXref
 from services.customer_sync.aggregator import Aggregator
 from services.customer_sync.config import Settings
@@ -113,7 +115,9 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         lists = SpecialRatingExecutor(
             journal, gateway, xref, SpecialRatingLookup(xref, gateway, codes), alone, targets, settings.concurrency
         )
-        stack.push_async_callback(_cancelled, asyncio.create_task(aggregator.run_forever()))
+        stack.push_async_callback(cancelled, asyncio.create_task(aggregator.run_forever()))
+        purging = purge_forever(ageing(db, records, settings), settings.purge_minutes)
+        stack.push_async_callback(cancelled, asyncio.create_task(purging))
 
         yield {
             "name": NAME,
@@ -130,7 +134,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         }
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+def ageing(db: Database, records: Records, settings: Settings) -> Sequence[Ageing]:
+    """What is forgotten at an age. An answer is given again from its record, which outlives it."""
+    days = max(settings.record_days, settings.answer_days)
+    return (Ageing("records", days, records.purge), *ageing_of(db, settings.answer_days, settings.journal_days))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import orjson
 
 from libs.db import Database, Statement, Transaction
+from libs.db.purge import BATCH
 from libs.errors import O2CError, Reason, Violation
 from libs.xref.model import XrefCell
 from services.xref.domain.model import WriteItem, Written
@@ -25,9 +26,10 @@ _CLAIM_TEXT = (
 _CLAIM = Statement(sqlite=_CLAIM_TEXT, postgresql=_CLAIM_TEXT)
 _KEEP_TEXT = "UPDATE xref_answer SET answer = :answer WHERE request_id = :request_id"
 _KEEP = Statement(sqlite=_KEEP_TEXT, postgresql=_KEEP_TEXT)
-_PURGE = Statement(
-    sqlite="DELETE FROM xref_answer WHERE answered_at < :before",
-    postgresql="DELETE FROM xref_answer WHERE answered_at < :before",
+_OLD_TEXT = "SELECT request_id FROM xref_answer WHERE answered_at < :before ORDER BY answered_at LIMIT :size"
+_OLD = Statement(sqlite=_OLD_TEXT, postgresql=_OLD_TEXT)
+_FORGET = Statement(
+    batch="DELETE FROM xref_answer WHERE request_id IN (SELECT k.request_id FROM {rows} AS k)", columns={"request_id": "text"}
 )
 
 
@@ -103,8 +105,10 @@ async def keep_text(tx: Transaction, key: AnswerKey, answer: str) -> None:
     await tx.run(_KEEP, request_id=key.request_id, answer=answer)
 
 
-async def purge_answers(db: Database, days: int) -> int:
-    """Forget answers older than ``days``; the number forgotten."""
-    before = time.time_ns() // 1000 - days * 86_400_000_000
-    async with db.begin() as tx:
-        return await tx.run(_PURGE, before=before)
+async def purge_answers(db: Database, before: int) -> int:
+    """Forget answers given before a moment (epoch microseconds); the number forgotten."""
+    forgotten = 0
+    while rows := await db.all(_OLD, before=before, size=BATCH):
+        async with db.begin() as tx:
+            forgotten += await tx.run(_FORGET, rows=sorted((row[0],) for row in rows))
+    return forgotten

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from libs.config import ServiceSettings, from_environment
+from libs.config import AgeingSettings, from_environment
 from libs.xref.tables import CRM
 
 
-class Settings(ServiceSettings):
+class Settings(AgeingSettings):
     """Settings of the xref service, ``O2C_XREF_…``; the billing systems come from ``O2C_BILLING_SYSTEMS``."""
 
     model_config = from_environment("XREF")
@@ -29,13 +29,9 @@ class Settings(ServiceSettings):
     billing_care_enabled: bool = Field(
         True, description="Whether billing care is in use, unless the routing file says: a profile lives on one instance only."
     )
-    answer_days: int = Field(
-        30, ge=1, description="Days for which the answer to a populate with a request id is kept, for the same call again."
-    )
     history_days: int = Field(
         400, ge=1, description="Days for which deleted and replaced values, and moments of the past, are kept (Q23)."
     )
-    purge_minutes: float = Field(60.0, gt=0, description="How often what is older than the days above is forgotten.")
     watch_poll_seconds: float = Field(
         0.1,
         gt=0,

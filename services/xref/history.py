@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -105,12 +104,11 @@ class History:
         assert row is not None
         return int(row[0])
 
-    async def purge(self, days: int) -> int:
-        """Forget values that ended more than ``days`` ago, with their events; the number forgotten.
+    async def purge(self, before: int) -> int:
+        """Forget values that ended before a moment (epoch microseconds), with their events; the number forgotten.
 
         COMMON ids are kept: an id that was one is never used again (X4).
         """
-        before = time.time_ns() // 1000 - days * DAY
         forgotten = 0
         while True:
             async with self.db.begin() as tx:

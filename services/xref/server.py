@@ -12,12 +12,14 @@ from libs.brm.client import open_gateway
 from libs.brm.needs import NEEDS
 from libs.config import BillingSystem, load_billing_systems
 from libs.db import Database
+from libs.db.purge import purge_forever
 from libs.dvm import standard_maps
 from libs.grpckit.server import running_server, serve
 from libs.pb.xref.v1.maintenance_pb2_grpc import add_XrefMaintenanceServiceServicer_to_server
 from libs.pb.xref.v1.routing_pb2_grpc import add_RoutingServiceServicer_to_server
 from libs.pb.xref.v1.value_maps_pb2_grpc import add_ValueMapServiceServicer_to_server
 from libs.pb.xref.v1.xref_pb2_grpc import add_XrefServiceServicer_to_server
+from libs.tasks import cancelled
 from libs.xref.tables import standard_tables
 from services.xref.brm_reader import BrmReader
 from services.xref.config import Settings
@@ -30,7 +32,7 @@ from services.xref.history import History
 from services.xref.ledger import Ledger
 from services.xref.maintenance_handlers import XrefMaintenanceHandlers
 from services.xref.persistence import XrefRepository
-from services.xref.purge import cancelled, purge
+from services.xref.purge import ageing_of
 from services.xref.registry import Registry
 from services.xref.remap_store import RemapStore
 from services.xref.repairs import Repairs
@@ -89,7 +91,9 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
         stack.push_async_callback(cancelled, asyncio.create_task(site.follow(settings.routing_poll_seconds)))
         history = History(db, registry)
         feed = Feed(ledger, history, settings.watch_poll_seconds, settings.watch_heartbeat_seconds)
-        stack.push_async_callback(cancelled, asyncio.create_task(purge(db, history, settings)))
+        stack.push_async_callback(
+            cancelled, asyncio.create_task(purge_forever(ageing_of(db, history, settings), settings.purge_minutes))
+        )
         row_ids = RowIds(db)
         repository = XrefRepository(db, registry, row_ids, ledger)
         handlers = XrefHandlers(repository, registry, ledger, history, feed, settings.history_days)

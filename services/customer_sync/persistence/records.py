@@ -1,7 +1,7 @@
 """What was asked and what came of it: one record per call that was to change something (customer-sync 14).
 
 A record is written in the commit of the call's last outcomes, or by itself when the call was refused. It is the answer of a
-repeated request, and the only trace of an error whose reply is switched off.
+repeated request, and the only trace of an error whose reply is switched off. Records are forgotten at an age.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Boolean, Integer, Text
 from sqlmodel import Field, SQLModel
 
 from libs.db import Database, Statement, Transaction
+from libs.db.purge import BATCH
 from services.customer_sync.domain.record import Record, Selection
 
 
@@ -62,6 +63,17 @@ _NAME_ACCOUNTS: Final = Statement(
 )
 _GET_TEXT: Final = f"SELECT {_NAMES} FROM sync_record WHERE sync_id = :sync_id"
 _GET: Final = Statement(sqlite=_GET_TEXT, postgresql=_GET_TEXT)
+_OLD_TEXT: Final = (
+    "SELECT sync_id, account_ids FROM sync_record WHERE ended_at < :before ORDER BY ended_at, sync_id LIMIT :size"
+)
+_OLD: Final = Statement(sqlite=_OLD_TEXT, postgresql=_OLD_TEXT)
+_FORGET_ACCOUNTS: Final = Statement(
+    batch="DELETE FROM sync_account WHERE (account_id, sync_id) IN (SELECT k.account_id, k.sync_id FROM {rows} AS k)",
+    columns={"account_id": "text", "sync_id": "text"},
+)
+_FORGET: Final = Statement(
+    batch="DELETE FROM sync_record WHERE sync_id IN (SELECT k.sync_id FROM {rows} AS k)", columns={"sync_id": "text"}
+)
 _CONDITIONS: Final = {
     "subject_id": "subject_id = :subject_id",
     "request_id": "request_id = :request_id",
@@ -126,6 +138,17 @@ class Records:
             params["outcomes"] = list(selection.outcomes)
         statement = _list(frozenset(given), bool(selection.outcomes))
         return [_record(row) for row in await self._db.all(statement, **params)]
+
+    async def purge(self, before: int) -> int:
+        """Forget the records of calls that ended before a moment (epoch microseconds); how many those were."""
+        forgotten = 0
+        while rows := await self._db.all(_OLD, before=before, size=BATCH):
+            named = sorted((account_id, sync_id) for sync_id, ids in rows for account_id in set(orjson.loads(ids)))
+            async with self._db.begin() as tx:
+                if named:
+                    await tx.run(_FORGET_ACCOUNTS, rows=named)
+                forgotten += await tx.run(_FORGET, rows=sorted((sync_id,) for sync_id, _ in rows))
+        return forgotten
 
 
 def _record(row: Sequence[Any]) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from care import Neighbourhood
 from orders import FAMILY, VOICEMAIL, order
 
+from libs.db import Database, Statement
 from libs.errors import Reason
 from libs.grpckit.status import from_rpc_error
 from libs.pb.bill_fulfillment.v1 import bill_fulfillment_pb2 as pb
@@ -210,3 +212,24 @@ async def test_a_crash_before_the_ledger_is_written_buys_nothing_twice(
         stale.revision = 0
         refused = await bfo.bill(stale, "REQ-STALE")
         assert {line.errors[0].message for line in refused.lines} == {"revision 1 of the order was processed before"}
+
+
+async def test_an_order_whose_journal_is_forgotten_is_not_billed_again(around: Neighbourhood, database_url: str) -> None:
+    """Time passes between two lives of the service; the second one forgets what is finished, and goes by the ledger."""
+    async with fulfillment.billing(around, database_url=database_url) as bfo:
+        first = await bfo.bill(order(FAMILY))
+    db = await Database.open(database_url)
+    async with db.begin() as tx:
+        for table, column in (("plan_step", "updated_at"), ("request_answer", "answered_at")):
+            text = f"UPDATE {table} SET {column} = 0"
+            assert await tx.run(Statement(sqlite=text, postgresql=text)) > 0
+    mark = dict(around.gateway.calls)
+    left = Statement(sqlite="SELECT 1 FROM plan_step", postgresql="SELECT 1 FROM plan_step")
+    async with fulfillment.billing(around, database_url=database_url) as bfo, asyncio.timeout(10):
+        while await db.all(left):  # noqa: ASYNC110 - the service brings it about
+            await asyncio.sleep(0.01)
+        again = await bfo.bill(order(FAMILY))
+    await db.close()
+    assert (first.status, again.status) == (pb.BILLING_STATUS_SUCCEEDED,) * 2
+    assert set(outcomes(again).values()) == {"NO_CHANGE"}
+    assert spent(around, mark) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Any
 
 import customer_suite
@@ -10,10 +11,15 @@ import pytest
 from customer_suite import Suite
 from customers import account, bundle, order, request
 
+from libs.config import local_settings
+from libs.db import Database
 from libs.errors import Reason
 from libs.grpckit.status import from_rpc_error, from_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.customer_sync.v1 import inspection_pb2
+from services.customer_sync.config import Settings
+from services.customer_sync.persistence import Records
+from services.customer_sync.server import ageing
 
 COMMIT = "PCM_OP_CUST_COMMIT_CUSTOMER"
 ANN = order([bundle(1, "ANN", "ANN", "BP")])
@@ -141,3 +147,31 @@ async def test_unknown_records_foreign_tokens_and_unknown_outcomes_are_named() -
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await method(asked)
             assert from_rpc_error(caught.value).violations[0].reason is reason
+
+
+async def test_old_records_are_forgotten_and_what_is_asked_again_changes_nothing(database_url: str) -> None:
+    async with customer_suite.running_suite(database_url=database_url) as suite:
+        first = await suite.sync(request(ANN, "R1"))
+        called = await suite.opcodes()
+        db = await Database.open(database_url)
+        records = await Records.open(db)
+        assert await records.purge(0) == 0
+        assert len(await listed(suite, account_id="ANN")) == 1
+        assert await records.purge(2**62) == 1
+        await db.close()
+        assert await listed(suite) == await listed(suite, account_id="ANN") == []
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await record(suite, first.sync_id)
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        again = await suite.sync(request(ANN, "R1"))
+        assert (again.outcome, again.replayed) == (pb.SYNC_OUTCOME_OK, False)
+        assert await suite.opcodes() == called
+
+
+async def test_a_record_outlives_the_answer_that_is_given_from_it() -> None:
+    settings = local_settings(Settings, record_days=1, answer_days=30)
+    async with AsyncExitStack() as stack:
+        db = await Database.open(settings.database_url)
+        stack.push_async_callback(db.close)
+        days = {each.what: each.days for each in ageing(db, await Records.open(db), settings)}
+    assert days == {"records": 30, "answers": 30, "steps": 90}

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
 
-from libs.config import local_settings
 from libs.db import Database, Statement
 from libs.errors import O2CError, Reason
 from libs.xref.model import Mode, XrefDelete, XrefKey, XrefTable, XrefWrite
-from services.xref.config import Settings
 from services.xref.domain.model import Audit, WriteItem
 from services.xref.feed import Feed
 from services.xref.history import DAY, History
 from services.xref.ledger import Ledger
 from services.xref.persistence import XrefRepository
-from services.xref.purge import cancelled, purge
 from services.xref.registry import Registry
 from services.xref.rowids import RowIds
 from services.xref.schema import MODELS
 
+NOW = time.time_ns() // 1000
+YESTERDAY, TOMORROW = NOW - DAY, NOW + DAY
 WHO = Audit("test", "r1")
 TABLE = XrefTable("T", ("COMMON", "SEBL_01", "BRM_01", "BRM_02"), frozenset({"BRM_02"}))
 
@@ -61,22 +59,22 @@ async def test_ended_values_are_forgotten_with_what_led_to_them_and_live_ones_st
     await store.write(*[write("BRM_02", value, one_to_many=True) for value in ("x1", "x2")])
     await store.write(XrefDelete("T", "BRM_02", "x1", one_of_many=True))
     await store.write(write("COMMON", "g2", Mode.ADD, "A2"))
-    assert await store.history.purge(days=1) == 0
+    assert await store.history.purge(YESTERDAY) == 0
     assert ("p1", "p2") in await store.told("BRM_01", "p1")
     now = time.time_ns() // 1000
     before = await store.history.filled_at([XrefKey("T", "SEBL_01", "A1")], now)
-    assert await store.history.purge(days=-1) == 2  # p1 and x1
+    assert await store.history.purge(TOMORROW) == 2  # p1 and x1
     assert await store.told("BRM_01", "p1") == await store.told("BRM_02", "x1") == []
     assert await store.told("SEBL_01", "A1") == [("", "A1"), ("", "g1"), ("p1", "p2"), ("", "x2")]
     assert await store.history.filled_at([XrefKey("T", "SEBL_01", "A1")], now) == before
-    assert await store.history.purge(days=-1) == 0
+    assert await store.history.purge(TOMORROW) == 0
 
 
 async def test_a_common_id_is_remembered_for_ever_and_sequences_go_on(store: Store) -> None:
     await store.write(write("COMMON", "g1", Mode.ADD))
     await store.write(XrefDelete("T", "SEBL_01", "A1"))
     last = await store.ledger.last()
-    await store.history.purge(days=-1)
+    await store.history.purge(TOMORROW)
     assert await store.ledger.last() == last
     with pytest.raises(AssertionError):
         await store.write(write("COMMON", "g1", Mode.ADD, "A2"))
@@ -89,7 +87,7 @@ async def test_a_watch_never_begins_behind_something_forgotten(store: Store) -> 
     seen = await store.ledger.last()
     await store.write(XrefDelete("T", "BRM_01", "p1"))
     await store.write(write("BRM_01", "p2"))
-    await store.history.purge(days=-1)
+    await store.history.purge(TOMORROW)
     feed = Feed(store.ledger, store.history, 0.01, 0.01)
     with pytest.raises(O2CError) as caught:
         await anext(feed.events(seen))
@@ -109,22 +107,3 @@ async def test_times_never_run_back_along_sequences(store: Store) -> None:
         await tx.run(Statement(sqlite=text, postgresql=text))
     await store.write(write("BRM_01", "p1"))
     assert [event.at for event in await store.ledger.after(0, 100)] == [ahead] * 7
-
-
-async def test_the_purge_goes_on_when_the_database_was_away(db: Database, store: Store) -> None:
-    class Away(History):
-        times = 0
-
-        async def purge(self, days: int) -> int:
-            self.times += 1
-            if self.times == 1:
-                raise O2CError.of(Reason.STORE_UNAVAILABLE, "away")
-            again.set()
-            return 0
-
-    again = asyncio.Event()
-    job = asyncio.create_task(purge(db, Away(db, store.history.registry), local_settings(Settings, purge_minutes=0.0001)))
-    async with asyncio.timeout(10):
-        await again.wait()
-    await cancelled(job)
-    assert job.cancelled()
