@@ -20,6 +20,7 @@ def order_checks(
         *_read_only(lines, decisions, policy),
         *conflicts,
         *_promotion_groups(lines, decisions),
+        *_rewards(lines, decisions, facts),
         *_legal_owners(lines, decisions, facts),
         *_price_lists(lines, decisions, facts),
     ]
@@ -84,6 +85,20 @@ def _promotion_groups(lines: Sequence[RoutableLine], decisions: Decisions) -> It
         listed = ", ".join(f"{group} in {system}" for group, system in sorted(whole.items()))
         message = f"the order's promotion groups are in several BRM instances ({listed}); submit one order per instance"
         yield _split(Reason.ROUTE_PROMOTION_GROUP_MULTI_INSTANCE, message, users, set(whole.values()), decisions)
+
+
+def _rewards(lines: Iterable[RoutableLine], decisions: Decisions, facts: RoutingFacts) -> Iterator[Violation]:
+    """Constraint K5 for what a promotion group gives its members: the product must be sold where the group is."""
+    for line in lines:
+        if line.components is None or not line.product_required or not line.promotion_groups or line.line_id not in decisions:
+            continue
+        places, sold = set(decisions[line.line_id].systems), set(facts.products.get(line.product_id, ()))
+        if len(places) == 1 and places - sold:  # of several the group itself tells
+            message = (
+                f"promotion group {', '.join(line.promotion_groups)} is in {', '.join(sorted(places))}, but its reward "
+                f"{line.product_id} only in {', '.join(sorted(sold))}; a group lives in one BRM instance"
+            )
+            yield _split(Reason.ROUTE_PROMOTION_GROUP_SPLIT, message, [line], places | sold, decisions)
 
 
 def _legal_owners(lines: Sequence[RoutableLine], decisions: Decisions, facts: RoutingFacts) -> Iterator[Violation]:

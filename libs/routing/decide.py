@@ -107,7 +107,7 @@ def _follow(
     policy: RoutingPolicy,
 ) -> RouteDecision:
     """A promotion or wrapper: every instance of its components; alone on the order, where its asset or account is."""
-    O2CError.raise_all(stamp_violations(line, policy))
+    O2CError.raise_all([*stamp_violations(line, policy), *product_violations(line, facts)])
     systems = {system for one in owned if one in decisions for system in decisions[one].systems} | set(line.recorded)
     if systems:
         places = tuple(sorted(systems))

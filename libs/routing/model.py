@@ -98,7 +98,7 @@ class RoutableLine:
     recorded: tuple[str, ...] = ()
     """Instances decided earlier for the line; they are kept, whatever the evidence says now."""
     promotion_groups: tuple[str, ...] = ()
-    """Promotion groups that the line belongs to, as owner's or member's service; a group must not cross instances (K5)."""
+    """Promotion groups that the line belongs to, as owner's or member's service or as reward; none crosses instances (K5)."""
     price_list: str = ""
     legal_owner_profile: str = ""
     """Primary billing profile of the line's legal owner, whose instance must be the line's (K7)."""

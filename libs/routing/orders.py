@@ -169,7 +169,7 @@ def routable_lines(lines: Sequence[OrderedLine], header: OrderedHeader, parties:
                 target=line.target,
                 traits=_traits(line, header, parties.get(line.billing_account, Party())),
                 recorded=line.recorded,
-                promotion_groups=groups.of(line.line_id),
+                promotion_groups=groups.of(line),
                 price_list=(line.price_list or header.price_list) if bought else "",
                 legal_owner_profile=line.legal_owner_profile if needed and line.billable else "",
             )
@@ -200,9 +200,11 @@ class _PromotionGroups:
         line = self._by_id.get(reference)
         return (line.asset_id if line is not None else "") or reference
 
-    def of(self, line_id: str) -> tuple[str, ...]:
-        """The groups that a line's service belongs to."""
-        return tuple(sorted(self._groups.get(line_id, ())))
+    def of(self, line: OrderedLine) -> tuple[str, ...]:
+        """The groups that a line's service belongs to; of a reward, the group that gives it."""
+        if line.product_type is ProductType.PG_REWARD and line.group_ref:
+            return (self._name(line.group_ref),)
+        return tuple(sorted(self._groups.get(line.line_id, ())))
 
     def members(self, reference: str) -> tuple[str, ...]:
         """The lines that make up a group."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import orders
@@ -11,6 +13,7 @@ import pytest
 from suite import SECONDS, RunningSuite, running_suite
 
 from cli.catalogue import load_products
+from libs.errors import O2CError, Reason
 from libs.pb.billing_care.v1 import billing_care_pb2 as care
 from libs.pb.customer_sync.v1 import customer_update_pb2
 from libs.pb.customer_sync.v1.customer_update_pb2_grpc import CustomerUpdateServiceStub
@@ -71,8 +74,13 @@ def test_one_customer_on_two_instances_has_one_common_id_and_a_profile_in_each(s
     assert {"COMMON", "BRM_01", "BRM_02"} <= account.keys()
     assert billing_columns(suite, "CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-MOBILE") == {"BRM_01"}
     assert billing_columns(suite, "CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-HOME") == {"BRM_02"}
-    for calls in suite.writes_since(marks).values():
+    written = suite.writes_since(marks)
+    assert sorted(written) == ["BRM_01", "BRM_02"]
+    for system, calls in written.items():
         assert [call["opcode"] for call in calls].count("PCM_OP_CUST_COMMIT_CUSTOMER") == 1
+        stored = suite.clients.sandbox(system).objects("/account", limit=1000)
+        (number,) = [one["ACCOUNT_NO"] for one in stored if same(one["POID"], account[system])]
+        assert number == account["COMMON"]
 
 
 @pytest.mark.spec("xref-and-routing:RT16")
@@ -167,14 +175,36 @@ def test_an_edited_address_of_an_account_in_both_instances_is_two_updates(suite:
         assert found["NAMEINFO"]["1"]["CITY"] == "Oakland"
 
 
+@contextlib.contextmanager
+def billed(suite: RunningSuite, system: str) -> Iterator[None]:
+    """An instance two months on, after its billing run; for the length of the block."""
+    brm = suite.clients.sandbox(system)
+    now = datetime.fromisoformat(brm.clock()["at"])
+    brm.set_clock((now + timedelta(days=62)).isoformat())
+    try:
+        brm.run_job("bill")
+        yield
+    finally:
+        brm.set_clock(None, "real", force=True)
+
+
 @pytest.mark.spec("xref-and-routing:RT19")
 def test_a_bill_of_the_other_instance_is_foreign_to_a_profile(suite: RunningSuite) -> None:
     suite.complete(orders.order(orders.TWO_INSTANCES, "-RT19"))
-    scope = care.CareScope(account_id="1-PRIYA-RT19", billing_profile_id="BP-PRIYA-MOBILE-RT19")
-    request = care.GetInvoiceRequest(scope=scope, bill_id="0.0.0.2 /bill 4711 0")
+    with billed(suite, "BRM_02"):
+        home = care.CareScope(account_id="1-PRIYA-RT19", billing_profile_id="BP-PRIYA-HOME-RT19")
+        listed = suite.clients.care.ListInvoices(care.ListInvoicesRequest(scope=home), timeout=SECONDS)
+        bill = listed.invoices[0]
+        own = care.GetInvoiceRequest(scope=home, bill_id=bill.bill_id)
+        assert suite.clients.care.GetInvoice(own, timeout=SECONDS).invoice.bill_id == bill.bill_id
+    assert bill.system_id == "BRM_02", "an id comes with its instance"
+    mobile = care.CareScope(account_id="1-PRIYA-RT19", billing_profile_id="BP-PRIYA-MOBILE-RT19")
+    request = care.GetInvoiceRequest(scope=mobile, bill_id=bill.bill_id)
     marks = suite.marks()
-    refused = suite.refusal(lambda: suite.clients.care.GetInvoice(request, timeout=SECONDS))
-    assert {reason for reason, _ in refused} == {"OBJECT_FOREIGN"}
+    with pytest.raises(O2CError) as caught:
+        suite.answer(lambda: suite.clients.care.GetInvoice(request, timeout=SECONDS))
+    (violation,) = caught.value.violations
+    assert (violation.reason, violation.metadata["system"]) == (Reason.OBJECT_FOREIGN, "BRM_02")
     assert not suite.calls("BRM_02", marks["BRM_02"])
 
 

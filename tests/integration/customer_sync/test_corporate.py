@@ -14,6 +14,7 @@ from customers import account, bundle, order, profile, request
 
 from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+from libs.xref.model import XrefKey
 
 OK = pb.SYNC_OUTCOME_OK
 
@@ -50,6 +51,35 @@ async def test_the_chain_above_a_service_account_is_created_to_the_root_and_nobo
     assert {int(unit["BILL_WHEN"]) for unit in await suite.brm.objects("/billinfo")} == {3}
     assert suite.crm.state.calls == {"BatchGetAccounts": 1}
     assert await suite.opcodes() == ["CUST_COMMIT_CUSTOMER"] * 4 + ["BILL_GROUP_CREATE"] * 3
+
+
+@pytest.mark.spec("xref-and-routing:K6")
+async def test_the_chain_above_a_service_account_comes_along_to_its_instance_and_is_linked_there() -> None:
+    """Colleagues in two instances: each has the whole chain above him in his, under the same COMMON ids."""
+    async with customer_suite.running_suite("BRM_01", "BRM_02") as suite:
+        suite.crm.store.load(acme.CRM)
+        await amelia_is_there(suite)
+        first = await brm_view.look(suite)
+        assert (await brm_view.look(suite, "BRM_02")).units == {}
+        second = profile("AccBP2", "ACCOUNTING", bill_frequency="Quarterly")
+        header = {"order_id": "ORD-2", "customer_account": {"account_id": "ACME"}}
+        described = [acme.company("JACOB"), {"account_id": "ACCOUNTING"}]
+        jacob = order([bundle(1, "JACOB", "ACCOUNTING", "AccBP2")], profiles=[second], accounts=described, **header)
+        assert (await suite.sync(request(jacob, "R2", "BRM_02"))).outcome == OK
+        there = await brm_view.look(suite, "BRM_02")
+        assert {name: there.linked(name) for name in there.units} == {
+            "ACME": ("", {"ACCOUNTING"}),
+            "ACCOUNTING": ("ACME", {"MARKETING"}),
+            "MARKETING": ("ACCOUNTING", {"JACOB"}),
+            "JACOB": ("MARKETING", set()),
+        }
+        assert there.units["JACOB"] == {"DEFAULT-JACOB", "JACOB|ACCOUNTING|AccBP2 -> AccBP2"}
+        assert await brm_view.look(suite) == first
+        rows = await suite.xref.lookup([XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", name) for name in there.units])
+        numbers = {row.value("COMMON") for row in rows.values()}
+        assert {each["ACCOUNT_NO"] for each in await suite.sandbox.admin("BRM_02").objects("/account")} == numbers
+        shared = [row for key, row in rows.items() if key.ref_value != "JACOB"]
+        assert all(row.value("BRM_01") and row.value("BRM_02") for row in shared) and len(shared) == 3
 
 
 async def test_a_chain_account_with_a_primary_profile_gets_its_unit(suite: Suite) -> None:

@@ -55,6 +55,15 @@ async def test_the_family_is_created_with_four_calls_and_not_a_second_time(suite
     assert await suite.opcodes() == wanted
 
 
+@pytest.mark.spec("xref-and-routing:RT22")
+async def test_an_order_without_a_target_is_synchronised_to_the_only_instance(suite: Suite) -> None:
+    response = await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1", ""))
+    assert response.outcome == pb.SYNC_OUTCOME_OK and accounts(response) == {"ANN": CREATED}
+    assert await suite.writes("BRM_01") == ["CUST_COMMIT_CUSTOMER"]
+    row = await suite.xref.lookup([XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", "ANN")])
+    assert [found.columns for found in row.values()] == [("COMMON", "SEBL_01", "BRM_01")]
+
+
 @pytest.mark.spec("customer-sync:P1")
 async def test_scotts_units_are_paid_by_two_parents_and_his_account_is_below_the_first(suite: Suite) -> None:
     response = await suite.sync(request(orders.order(orders.SPLIT), "R1"))

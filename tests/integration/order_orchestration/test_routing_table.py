@@ -136,6 +136,7 @@ async def test_all_lines_for_one_instance_come_in_one_message_and_a_promotion_to
             line.promotion_line_id = "L-3000"
     await suite.submit(document)
     await suite.settled(document.order_id)
+    assert [call.line_count for call in neighbours.sync.calls] == [3, 3], "the receiver can tell that all lines have come"
     for calls in (neighbours.sync.calls, neighbours.billing.calls):
         sent = {call.target_system_id: {line.line_id for line in call.order.lines} for call in calls}
         assert len(calls) == 2

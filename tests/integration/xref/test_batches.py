@@ -159,6 +159,7 @@ async def test_a_batch_of_values_names_all_it_refuses(
 async def test_every_call_names_bad_input_by_its_field_and_writes_nothing(xref: Xref) -> None:
     await xref.row(("SEBL_01", "S1"), ("COMMON", "g1"), table=ASSET)
     before = len(await xref.history("SEBL_01", "S1", ASSET))
+    tables = await xref.stub.ListTables(pb.ListTablesRequest())
     bad = [
         ({"table": "NO"}, Reason.XREF_TABLE_UNKNOWN, "table"),
         ({"column": "NO"}, Reason.XREF_COLUMN_UNKNOWN, "column"),
@@ -170,8 +171,25 @@ async def test_every_call_names_bad_input_by_its_field_and_writes_nothing(xref: 
     ]
     for change, reason, field in bad:
         write = {**crm("S1", ASSET), "column": "BRM_01", "value": "v1", "mode": LINK, **change}
-        wrong = await violation(xref.stub.Populate1M(pb.Populate1MRequest(**write)))  # type: ignore[arg-type]
-        assert (wrong.reason, wrong.field) == (reason, field)
+        for call in (
+            xref.stub.Populate1M(pb.Populate1MRequest(**write)),  # type: ignore[arg-type]
+            xref.stub.Populate(pb.PopulateRequest(**write)),  # type: ignore[arg-type]
+        ):
+            wrong = await violation(call)
+            assert (wrong.reason, wrong.field) == (reason, field)
+        if "kind" not in change:
+            said = {"ref_value" if name == "value" else name: text for name, text in change.items()}
+            ref: dict[str, Any] = {**crm("S1", ASSET), "column": "BRM_01", **said}
+            many = {("ref_values" if name == "ref_value" else name): text for name, text in ref.items()}
+            many["ref_values"] = [ref["ref_value"]]
+            for call, value_field in (
+                (xref.stub.GetOrCreate(pb.GetOrCreateRequest(**ref)), "ref_value"),
+                (xref.stub.Lookup(pb.LookupRequest(**ref)), "ref_value"),
+                (xref.stub.Lookup1M(pb.Lookup1MRequest(**ref)), "ref_value"),
+                (xref.stub.BatchLookupValues(pb.BatchLookupValuesRequest(**many)), "ref_values[0]"),
+            ):
+                wrong = await violation(call)
+                assert (wrong.reason, wrong.field) == (reason, value_field if field == "value" else field)
         if "ref_column" not in change and "kind" not in change:
             delete = {"table": ASSET, "column": "SEBL_01", "value": "S1", **change}
             wrong = await violation(xref.stub.MarkForDelete(pb.MarkForDeleteRequest(**delete)))  # type: ignore[arg-type]
@@ -186,6 +204,7 @@ async def test_every_call_names_bad_input_by_its_field_and_writes_nothing(xref: 
     wrong = await violation(xref.stub.BatchMarkForDelete(pb.BatchMarkForDeleteRequest(items=too_many)))
     assert (wrong.reason, wrong.field) == (Reason.XREF_BATCH_TOO_LARGE, "items")
     assert len(await xref.history("SEBL_01", "S1", ASSET)) == before
+    assert await xref.stub.ListTables(pb.ListTablesRequest()) == tables, "neither tables nor columns come from being named"
 
 
 async def test_streams_answer_any_number_of_keys_request_by_request_in_order(xref: Xref) -> None:
@@ -272,6 +291,7 @@ async def test_a_column_is_added_while_several_processes_serve_and_all_of_them_k
         answer = await stubs[1].AddColumn(pb.AddColumnRequest(table=ACCOUNT, column="BRM_03"))
         assert answer.table.columns == ["COMMON", "SEBL_01", "BRM_01", "BRM_03"]
         for stub in stubs:
+            assert await Xref(stub).cells("SEBL_01", "A1") == before, "rows are unchanged"
             assert (await stub.Lookup(pb.LookupRequest(**crm("A1"), column="BRM_03"))).value == ""
             assert (await stub.DescribeTable(pb.DescribeTableRequest(name=ACCOUNT))).table == answer.table
         stop.set()

@@ -53,18 +53,58 @@ async def test_a_row_is_added_then_linked_and_found_by_any_of_its_values(xref: X
 async def test_adding_a_row_twice_is_refused(xref: XrefPort) -> None:
     await xref.populate([add("A1", "g1")])
     assert await refusal(xref, add("A1", "g1")) is Reason.XREF_REF_EXISTS
+    assert await refusal(xref, add("A1", "g2")) is Reason.XREF_REF_EXISTS
+    assert await cells(xref, key("A1")) == [("COMMON", "g1"), ("SEBL_01", "A1")]
+
+
+@pytest.mark.spec(
+    *(f"xref-and-routing:PO-{mode}:{state}" for mode in ("ADD", "LINK", "UPDATE") for state in ("NO_REF", "REF_ONLY", "BOTH"))
+)
+async def test_the_state_of_the_row_decides_what_a_mode_does_and_a_refusal_leaves_it_as_it_is(xref: XrefPort) -> None:
+    """Every cell of the state matrix, each with a row of its own."""
+    matrix: dict[tuple[Mode, str], Reason | None] = {
+        (Mode.ADD, "NO_REF"): None,
+        (Mode.ADD, "REF_ONLY"): Reason.XREF_REF_EXISTS,
+        (Mode.ADD, "BOTH"): Reason.XREF_REF_EXISTS,
+        (Mode.LINK, "NO_REF"): Reason.XREF_REF_NOT_FOUND,
+        (Mode.LINK, "REF_ONLY"): None,
+        (Mode.LINK, "BOTH"): Reason.XREF_TARGET_OCCUPIED,
+        (Mode.UPDATE, "NO_REF"): Reason.XREF_REF_NOT_FOUND,
+        (Mode.UPDATE, "REF_ONLY"): Reason.XREF_TARGET_EMPTY,
+        (Mode.UPDATE, "BOTH"): None,
+    }
+    for (mode, state), refused in matrix.items():
+        name, old, new = f"{mode}-{state}", f"old-{mode}-{state}", f"new-{mode}-{state}"
+        if state != "NO_REF":
+            await xref.populate([add(name, f"g-{name}")])
+        if state == "BOTH":
+            await xref.populate([link(f"g-{name}", "BRM_01", old)])
+        before = await cells(xref, key(name))
+        write = XrefWrite(ACCOUNT, "SEBL_01", name, "BRM_01", new, mode, idempotent=False)
+        if refused is not None:
+            assert await refusal(xref, write) is refused, name
+            assert await cells(xref, key(name)) == before and await cells(xref, key(new, "BRM_01")) == [], name
+            continue
+        await xref.populate([write])
+        expected = [*(cell for cell in before or [("SEBL_01", name)] if cell[0] != "BRM_01"), ("BRM_01", new)]
+        assert await cells(xref, key(name)) == await cells(xref, key(new, "BRM_01")) == expected, name
+        assert await cells(xref, key(old, "BRM_01")) == [], name
 
 
 @pytest.mark.spec("xref-and-routing:XR4", "xref-and-routing:XR5", "xref-and-routing:XR6", "xref-and-routing:XR7")
 async def test_link_fills_and_update_replaces(xref: XrefPort) -> None:
     await xref.populate([add("A1", "g1"), link("g1", "BRM_01", "p1")])
     assert await refusal(xref, link("g1", "BRM_01", "p2")) is Reason.XREF_TARGET_OCCUPIED
-    assert ("BRM_01", "p1") in await cells(xref, key("A1"))
+    assert await cells(xref, key("A1")) == [("COMMON", "g1"), ("SEBL_01", "A1"), ("BRM_01", "p1")]
     await xref.populate([link("g1", "BRM_01", "p2", Mode.UPDATE)])
-    assert ("BRM_01", "p2") in await cells(xref, key("A1"))
+    updated = [("COMMON", "g1"), ("SEBL_01", "A1"), ("BRM_01", "p2")]
+    assert await cells(xref, key("A1")) == await cells(xref, key("p2", "BRM_01")) == updated
     assert await cells(xref, key("p1", "BRM_01")) == []
     assert await refusal(xref, link("g1", "BRM_02", "q1", Mode.UPDATE)) is Reason.XREF_TARGET_EMPTY
     assert await refusal(xref, link("gX", "BRM_01", "p3")) is Reason.XREF_REF_NOT_FOUND
+    assert await cells(xref, key("A1")) == updated
+    for never in (key("q1", "BRM_02"), key("gX", "COMMON"), key("p3", "BRM_01")):
+        assert await cells(xref, never) == []
 
 
 @pytest.mark.spec("xref-and-routing:XR8", "xref-and-routing:X1")
@@ -72,6 +112,11 @@ async def test_a_value_is_in_one_row_only(xref: XrefPort) -> None:
     await xref.populate([add("A1", "g1"), add("A2", "g2"), link("g1", "BRM_01", "p2")])
     assert await refusal(xref, link("g2", "BRM_01", "p2")) is Reason.XREF_VALUE_NOT_UNIQUE
     assert await refusal(xref, add("A3", "g1")) is Reason.XREF_VALUE_NOT_UNIQUE
+    await xref.populate([link("g2", "BRM_01", "p3")])
+    assert await refusal(xref, link("g2", "BRM_01", "p2", Mode.UPDATE)) is Reason.XREF_VALUE_NOT_UNIQUE
+    assert await cells(xref, key("p2", "BRM_01")) == [("COMMON", "g1"), ("SEBL_01", "A1"), ("BRM_01", "p2")]
+    assert await cells(xref, key("A2")) == [("COMMON", "g2"), ("SEBL_01", "A2"), ("BRM_01", "p3")]
+    assert await cells(xref, key("A3")) == []
     await xref.populate([link("g2", "BRM_02", "p2")])  # another column is another system
 
 

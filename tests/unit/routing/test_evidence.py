@@ -47,6 +47,10 @@ def test_a_stamp_decides_and_is_checked_against_asset_profile_and_product() -> N
     assert reasons(routed(stamped, profiles={"BP": ("BRM_01",)})) == [Reason.ROUTE_PROFILE_CONFLICT]
     assert reasons(routed(line("1", "W", target="BRM_02"))) == [Reason.PRODUCT_NOT_IN_BILLING]
     assert reasons(routed(line("1", target="BRM_09"))) == [Reason.ROUTE_SYSTEM_UNKNOWN]
+    against = RoutingPolicy(SITE.instances, (RoutingRule("BRM_01"),), "BRM_01", billing_care_enabled=False)
+    stamped = dataclasses.replace(stamped, billing_account_id="BA", asset_id="")
+    routing = routed(line("2", "W", "BP"), stamped, policy=against, profiles={"BP": ("BRM_01",)}, accounts={"BA": ("BRM_01",)})
+    assert not routing.violations and routing.decisions["1"].systems == ("BRM_02",), "everything soft speaks for BRM_01"
 
 
 @pytest.mark.spec("xref-and-routing:E2", "xref-and-routing:K8")
@@ -54,6 +58,10 @@ def test_a_change_goes_to_the_instance_that_holds_the_asset_and_never_elsewhere(
     change = line("1", asset_id="A")
     decision = routed(change, assets={"A": ("BRM_02",)}).decisions["1"]
     assert (decision.systems, decision.decided_by) == (("BRM_02",), "E2 asset A is known in BRM_02")
+    against = RoutingPolicy(SITE.instances, (RoutingRule("BRM_01"),), "BRM_01")
+    moved = dataclasses.replace(change, billing_account_id="BA")
+    routing = routed(moved, policy=against, assets={"A": ("BRM_02",)}, accounts={"BA": ("BRM_01",)})
+    assert not routing.violations and routing.decisions["1"].systems == ("BRM_02",), "no rule, account or default moves it"
     elsewhere = line("1", "W", asset_id="A")
     assert reasons(routed(elsewhere, assets={"A": ("BRM_02",)})) == [Reason.PRODUCT_NOT_IN_BILLING]
     stamped = dataclasses.replace(change, target="BRM_01")
@@ -81,6 +89,13 @@ def test_a_profile_is_hard_with_billing_care_and_only_breaks_ties_without() -> N
     for policy in (SITE, CARE_OFF):
         decision = routed(line("1", "P", "BP"), policy=policy, profiles=profiles).decisions["1"]
         assert (decision.systems, decision.decided_by) == (("BRM_01",), "E3 billing profile BP is known in BRM_01")
+    stamped = routed(line("1", "P", "BP", target="BRM_02"), policy=CARE_OFF, profiles=profiles)
+    assert not stamped.violations and stamped.decisions["1"].systems == ("BRM_02",)
+    ruled = dataclasses.replace(CARE_OFF, rules=(RoutingRule("BRM_02"),), default_system="BRM_02")
+    decision = routed(line("1", "P", "BP"), policy=ruled, profiles=profiles).decisions["1"]
+    assert decision.decided_by == "E3 billing profile BP is known in BRM_01", "the strongest of what is soft"
+    both = routed(line("1", "P", "BP"), policy=ruled, profiles={"BP": ("BRM_01", "BRM_02")}).decisions["1"]
+    assert both.decided_by == "E5 rule 1 sends it to BRM_02", "a profile in both chooses neither"
 
 
 @pytest.mark.spec("xref-and-routing:E4", "xref-and-routing:K9")
@@ -100,6 +115,7 @@ def test_a_product_is_sold_only_where_it_is_cross_referenced() -> None:
         ({"account_class": ("BILLING", "CUSTOMER")}, {"account_class": "CUSTOMER"}, True),
         ({"segment": ("Business",)}, {"segment": "business"}, False),
         ({"region": ("CA",)}, {"region": "CA"}, True),
+        ({"region_prefix": ("C",)}, {"region": "CA"}, True),
         ({"postal_code_prefix": ("94", "95")}, {"postal_code": "95014"}, True),
         ({"postal_code_prefix": ("94",)}, {"postal_code": "10001"}, False),
         ({"postal_code_prefix": ("94",)}, {}, False),
@@ -144,6 +160,8 @@ def test_lines_follow_their_neighbours_by_profile_promotion_group_and_bundle() -
     assert grouped.decisions["2"].decided_by == "E6 other lines with promotion group G go to BRM_02"
     bundled = routed(line("1", "B", group="1"), line("2", "P", group="1"))
     assert bundled.decisions["2"].systems == ("BRM_02",)
+    torn = routed(line("1", "W", "BP"), line("2", "B", "BP"), line("3", "P", "BP"), policy=CARE_OFF)
+    assert only(torn, Reason.ROUTE_AMBIGUOUS).metadata["line_ids"] == "3", "neighbours in several instances choose none"
 
 
 def test_what_a_rule_decides_its_neighbours_follow_before_account_and_default_are_asked() -> None:
@@ -250,6 +268,8 @@ def test_several_promotion_groups_in_one_instance_are_fine() -> None:
     lines = (line("1", "W", "BP1", promotion_groups=("G1",)), line("2", "W", "BP2", promotion_groups=("G2",)))
     routing = routed(*lines)
     assert not routing.violations and {one.systems for one in routing.decisions.values()} == {("BRM_01",)}
+    more = routed(*lines, line("3", "B", "BP3"))
+    assert not more.violations and more.decisions["3"].systems == ("BRM_02",), "services outside of groups may be elsewhere"
 
 
 @pytest.mark.spec("xref-and-routing:RT14", "xref-and-routing:K5")

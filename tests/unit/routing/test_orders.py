@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import orders
 import pytest
 
@@ -9,7 +11,18 @@ from cli.routes import subjects_of
 from libs.errors import O2CError, Reason
 from libs.orders import Action, BillingType, ProductType
 from libs.pb.xref.v1 import routing_pb2 as pb
-from libs.routing import OrderedHeader, OrderedLine, Party, RoutableLine, inherited, routable_lines
+from libs.routing import (
+    BillingInstance,
+    OrderedHeader,
+    OrderedLine,
+    Party,
+    RoutableLine,
+    RoutingFacts,
+    RoutingPolicy,
+    inherited,
+    routable_lines,
+    route,
+)
 from services.order_orchestration.domain.routes import order_lines
 from services.order_orchestration.domain.tree import inherit
 from services.order_orchestration.mappers.order import to_domain_order
@@ -87,6 +100,36 @@ def test_members_of_a_promotion_group_are_its_services_and_its_other_lines_follo
     assert found["7"].components == ("1",)
     assert (found["8"].components, found["8"].asset_id, found["8"].promotion_groups) == (None, "FAR", ("GROUP",))
     assert found["6"].components == found["9"].components == ("1", "8")
+    assert found["6"].promotion_groups == ("GROUP",) and found["9"].promotion_groups == ()
+
+
+@pytest.mark.spec("xref-and-routing:K5")
+@pytest.mark.parametrize(
+    ("member", "reward", "lines"),
+    [
+        pytest.param("W", "W", "", id="all in one instance"),
+        pytest.param("B", "W", "1,3", id="a member elsewhere"),
+        pytest.param("W", "B", "6", id="a reward elsewhere"),
+    ],
+)
+def test_owner_members_and_rewards_of_a_promotion_group_share_an_instance(member: str, reward: str, lines: str) -> None:
+    group = OrderedLine("9", asset_id="GROUP", product_type=ProductType.PROMOTION_GROUP)
+    kind = {"product_type": ProductType.PG_MEMBERSHIP, "group_ref": "9"}
+    given = [
+        bundle("1", asset_id="A1", product_id="W", billing_profile="BP1"),
+        bundle("3", asset_id="A3", product_id=member, billing_profile="BP3"),
+        OrderedLine("7", member_asset="A1", **kind),  # type: ignore[arg-type]
+        OrderedLine("8", member_asset="A3", **kind),  # type: ignore[arg-type]
+        product("6", product_id=reward, product_type=ProductType.PG_REWARD, group_ref="GROUP"),
+        group,
+    ]
+    facts = RoutingFacts(products={"W": ("BRM_01",), "B": ("BRM_02",)})
+    site = RoutingPolicy((BillingInstance("BRM_01"), BillingInstance("BRM_02")))
+    routing = route(list(lines_of(*given).values()), facts, site)
+    expected = [(Reason.ROUTE_PROMOTION_GROUP_SPLIT, lines, "BRM_01,BRM_02")] if lines else []
+    assert [(one.reason, one.metadata["line_ids"], one.metadata["candidates"]) for one in routing.violations] == expected
+    unknown = route(list(lines_of(*given[:4], dataclasses.replace(given[4], product_id="Z"), group).values()), facts, site)
+    assert Reason.ROUTE_PRODUCT_NOT_SYNCED in [one.reason for one in unknown.violations]
 
 
 def test_a_cycle_of_parents_ends() -> None:

@@ -220,7 +220,7 @@ class OrderLineSubject(_message.Message):
 
     @_builtins.property
     def promotion_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Promotion groups that the line's service belongs to."""
+        """Promotion groups that the line's service belongs to; of a reward, the group that gives it."""
 
     def __init__(
         self,
