@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from libs.brm import calls as brm
-from libs.brm.codes import Status
 from libs.brm.flist import get
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
@@ -21,6 +20,7 @@ from services.customer_sync.domain.inquiry import answered, inquiry_of
 from services.customer_sync.domain.model import Command, CrmCustomer, Facts, Payee, Policy, Service
 from services.customer_sync.lookup_frequencies import with_frequencies
 from services.customer_sync.lookup_legal import remembered, wanted_of, with_legal
+from services.customer_sync.lookup_services import services_of
 from services.customer_sync.persistence import Memory
 
 _OF_PAYEE: Final = ("ACCOUNT_OBJ", "CURRENCY")
@@ -110,12 +110,12 @@ class Lookup:
         return {crm_id: columns for crm_id, columns in others.items() if columns}
 
     async def _asked(self, account_ids: list[str], accounts: Mapping[str, str], system_id: str) -> dict[str, str]:
-        """The parents in BRM of accounts about which nobody here knows."""
+        """The parents in BRM of accounts about which nobody here knows; empty for none."""
         calls_made = [self._gateway.call(system_id, brm.bill_group_get_parent(accounts[each])) for each in account_ids]
         answers = await asyncio.gather(*calls_made)
         crm_ids = {Poid.parse(poid): account_id for account_id, poid in accounts.items()}
         found = {each: answer.get("PARENT") for each, answer in zip(account_ids, answers, strict=True)}
-        return {each: crm_ids.get(parent) or str(parent) for each, parent in found.items() if parent}
+        return {each: crm_ids.get(parent) or str(parent) if parent else "" for each, parent in found.items()}
 
     async def _payees(
         self, command: Command, collation: Collation, units: Mapping[str, str], posted: Mapping[str, str]
@@ -139,25 +139,8 @@ class Lookup:
         unsure = [
             each for each, payer in collation.repaid.items() if each in accounts and parents.get(each) not in (None, "", payer)
         ]
-        found = await asyncio.gather(*(self._services_of(each, accounts[each], policy.system_id) for each in unsure))
+        found = await asyncio.gather(*(services_of(self._gateway, policy.system_id, each, accounts[each]) for each in unsure))
         return dict(zip(unsure, found, strict=True))
-
-    async def _services_of(self, account_id: str, account: str, system_id: str) -> tuple[Service, ...]:
-        """Service by service the payer of its balance group's bill unit, whose id tells who pays."""
-        searches = (
-            brm.find_services_of_account(account),
-            brm.find_balance_groups(account=account),
-            brm.find_billinfos_of_account(account),
-        )
-        answers = await asyncio.gather(*(self._gateway.call(system_id, each) for each in searches))
-        services, groups, units = (list((answer.get("RESULTS") or {}).values()) for answer in answers)
-        unit_of = {group["POID"]: group.get("BILLINFO_OBJ") for group in groups}
-        payer_of = {unit["POID"]: calls.payer_of_unit(unit.get("BILLINFO_ID") or "") or account_id for unit in units}
-        return tuple(
-            Service(each["POID"], payer_of.get(unit_of.get(each.get("BAL_GRP_OBJ")), account_id))
-            for each in services
-            if each.get("STATUS") != Status.CLOSED
-        )
 
     async def _unlinked_groups(
         self, collation: Collation, accounts: Mapping[str, str], groups: Mapping[str, str], system_id: str

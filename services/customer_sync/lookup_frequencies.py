@@ -18,14 +18,15 @@ from services.customer_sync.domain import calls
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.frequencies import gaining, surveyed
 from services.customer_sync.domain.model import Command, Facts, Policy
+from services.customer_sync.lookup_services import services_of
 
 
 async def with_frequencies(facts: Facts, command: Command, collation: Collation, policy: Policy, gateway: BrmGateway) -> Facts:
     """The facts with the bill frequencies that decide.
 
     One read for each account of the order that matters, and one for the parent of each that gets a further unit, unless the
-    order's facts tell it; one more for a parent that is not on the order. The own unit of such an account speaks for those
-    below it; only when it has none, they are read themselves.
+    order's facts tell it; one more for a parent that is not on the order, and three for who pays for which service where others
+    pay. The own unit of such an account speaks for those below it; only when it has none, they are read themselves.
     """
     on_order = surveyed(command, collation, facts, policy)
     if not on_order:
@@ -43,10 +44,12 @@ async def with_frequencies(facts: Facts, command: Command, collation: Collation,
     units |= await reads.units({str(poid): str(poid) for poid in sorted(strangers, key=str)})
     frequencies = defaultdict(frozenset, {each: _paying(found) for each, found in units.items()})
     related = {each: {names.get(poid) or str(poid) for poid in found} for each, found in relatives.items()}
+    paying = await reads.payers({each: facts.accounts[each] for each in growing if _payers(units[each])})
     for each in growing:
         for payer, months in _payers(units[each]):
-            frequencies[payer] |= {months}
-            related[each].add(payer)
+            if payer in (paying[each] or {payer}):
+                frequencies[payer] |= {months}
+                related[each].add(payer)
     return replace(
         facts, frequencies=dict(frequencies), relatives={each: frozenset(found) for each, found in related.items() if found}
     )
@@ -57,12 +60,13 @@ def _paying(units: Iterable[Flist]) -> frozenset[int]:
     return frozenset(int(unit["BILL_WHEN"]) for unit in units if unit.get("PAY_TYPE") != PayType.NONPAYING)
 
 
-def _payers(units: Iterable[Flist]) -> Iterable[tuple[str, int]]:
-    """Who pays for the others, and how often he is billed: a unit shares the frequency of its payer's."""
-    for unit in units:
-        if unit.get("PAY_TYPE") == PayType.NONPAYING:
-            payer = calls.payer_of_unit(unit.get("BILLINFO_ID") or "") or str(unit.get("PARENT_BILLINFO_OBJ"))
-            yield payer, int(unit["BILL_WHEN"])
+def _payers(units: Iterable[Flist]) -> list[tuple[str, int]]:
+    """Who pays, or once paid, for the others, and how often he is billed: a unit shares the frequency of its payer's."""
+    return [
+        (payer, int(unit["BILL_WHEN"]))
+        for unit in units
+        if unit.get("PAY_TYPE") == PayType.NONPAYING and (payer := calls.payer_of_unit(unit.get("BILLINFO_ID") or ""))
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,12 @@ class _Reads:
         asked = {each: answer["PARENT"] for each, answer in zip(unsure, answers, strict=True) if answer.get("PARENT")}
         told = {each: Poid.parse(known[each]) for each in account_ids if each in known}
         return {each: [poid] for each, poid in (asked | told).items()}
+
+    async def payers(self, accounts: Mapping[str, str]) -> dict[str, set[str]]:
+        """Who pays for services of each now: a unit whose services went to another payer stays behind. Empty before there are
+        services."""
+        found = await asyncio.gather(*(services_of(self.gateway, self.system_id, *each) for each in accounts.items()))
+        return {each: {service.payer_id for service in services} for each, services in zip(accounts, found, strict=True)}
 
     async def children(self, accounts: Mapping[str, str]) -> dict[str, list[Poid]]:
         """The accounts right below each."""

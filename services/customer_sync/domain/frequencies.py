@@ -13,7 +13,7 @@ from libs.dvm import COMMON
 from libs.errors import Reason, Violation
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.draft import primary_profiles
-from services.customer_sync.domain.model import Command, Facts, Policy, Profile
+from services.customer_sync.domain.model import Command, Facts, PayerKey, Policy, Profile
 from services.customer_sync.domain.rules import FREQUENCY_MAP
 
 
@@ -36,9 +36,11 @@ def surveyed(command: Command, collation: Collation, facts: Facts, policy: Polic
 
 
 def gaining(command: Command, collation: Collation, facts: Facts, policy: Policy) -> tuple[str, ...]:
-    """Those of them that get a further unit of their own: their relatives in the instance count, too, on the order or not."""
-    owners = set(_units_missing(command, collation, facts, policy).values())
-    return tuple(each for each in collation.accounts if each in facts.accounts and each in owners)
+    """Those of them that get a further unit, of their own or paid by somebody besides those who pay now: their relatives in the
+    instance count, too, on the order or not."""
+    growing = set(_units_missing(command, collation, facts, policy).values())
+    growing |= {key.service_account_id for key in _new_payers(collation, facts)} - collation.repaid.keys()
+    return tuple(each for each in collation.accounts if each in facts.accounts and each in growing)
 
 
 def _units_wanted(command: Command, collation: Collation, facts: Facts, policy: Policy) -> dict[str, str]:
@@ -77,13 +79,19 @@ def _families(collation: Collation) -> dict[str, str]:
     return {account_id: find(account_id) for account_id in collation.accounts}
 
 
+def _new_payers(collation: Collation, facts: Facts) -> Iterator[PayerKey]:
+    """Payers that the order puts in place."""
+    for key in collation.payers:
+        if key in collation.changed_payers and key.crm_id not in facts.nonpaying_units:
+            yield key
+
+
 def _new_ties(collation: Collation, facts: Facts) -> Iterator[tuple[str, str, str]]:
     """Account, other account, and the profile that pays (empty: one stands above the other): both exist, and the order is the
     first to relate them."""
-    for key in collation.payers:
+    for key in _new_payers(collation, facts):
         pair = (key.service_account_id, key.billing_account_id)
-        is_new = key in collation.changed_payers and key.crm_id not in facts.nonpaying_units
-        if is_new and all(each in facts.accounts for each in pair):
+        if all(each in facts.accounts for each in pair):
             yield (*pair, key.billing_profile_id)
     for child, parent in collation.parents.items():
         is_new = child in collation.corporate and facts.parents.get(child) != parent
@@ -116,15 +124,17 @@ def _against_billing(
     command: Command, owners: Mapping[str, str], families: Mapping[str, str], facts: Facts, policy: Policy
 ) -> Iterator[Violation]:
     """Each new unit against the accounts that the instance has: its own, those related to it on the order, and in BRM."""
-    members: dict[str, list[str]] = {}
+    members: dict[str, dict[str, None]] = {}
     for account_id in facts.frequencies:
-        members.setdefault(families.get(account_id, ""), []).append(account_id)
+        members.setdefault(families.get(account_id, ""), {})[account_id] = None
+    for account_id, relatives in facts.relatives.items():
+        members.setdefault(families[account_id], {}).update(dict.fromkeys(sorted(relatives)))
     for profile_id, owner in owners.items():
         profile = command.profiles.get(profile_id)
         months = _months(profile, command, policy) if profile is not None else None
         if profile is None or months is None or profile_id in facts.bill_units:
             continue
-        related = dict.fromkeys((*members.get(families[owner], ()), *sorted(facts.relatives.get(owner, ()))))
+        related = members.get(families[owner], {})
         differing = [each for each in related if facts.frequencies.get(each, frozenset()) - {months}]
         if differing:
             others = ", ".join(f"account {each} every {_shown(facts.frequencies[each])}" for each in differing)
@@ -134,7 +144,9 @@ def _against_billing(
 
 def _by_ties(command: Command, collation: Collation, facts: Facts, policy: Policy) -> Iterator[Violation]:
     for account_id, other_id, profile_id in _new_ties(collation, facts):
-        here, there = (facts.frequencies.get(each, frozenset()) for each in (account_id, other_id))
+        near = (account_id, *facts.relatives.get(account_id, ()))
+        here = frozenset(months for each in near for months in facts.frequencies.get(each, ()))
+        there = facts.frequencies.get(other_id, frozenset())
         if len(here | there) < 2 or not (here and there):
             continue
         message = (

@@ -211,7 +211,7 @@ class Facts:
     """Account to the bill frequencies of its units that pay for themselves, in months, where that decides (V16). Accounts that
     are not on the order go by their POID, or as payers by their CRM id."""
     relatives: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Account that gets a further unit to those above and below it and those that pay for it in BRM, named likewise."""
+    """Account that gets a further unit to those that stand above and below it, and that pay for it, in BRM; named likewise."""
     payees: Mapping[str, Payee] = field(default_factory=dict)
     """Bill units of payments whose profile is on no line of the order."""
     corporate: frozenset[str] = frozenset()
@@ -297,7 +297,8 @@ class Entity:
     step_key: str = ""
     """Step that creates or changes it; empty when it is there already."""
     bill_day: int | Ref = 0
-    """Of a bill unit that is created without one: the day of month BRM chooses, or the plan's name for that; else 0."""
+    """Of a bill unit that is created: the plan's name for the day of month that BRM chooses; afterwards that day, 0 where BRM
+    had no choice or does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

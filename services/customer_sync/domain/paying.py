@@ -152,7 +152,7 @@ def _unit_of_another(draft: Draft, profile_id: str, account_id: str) -> None:
 
 def _paying_entities(draft: Draft, profile: Profile) -> None:
     profile_id = profile.profile_id
-    day = 0 if profile.billing_day else Ref(calls.bill_day_ref(profile_id))
+    day = Ref(calls.bill_day_ref(profile_id))
     draft.created(EntityKind.BILL_UNIT, calls.BILL_UNITS, profile_id, calls.unit_ref(profile_id), day)
     draft.created(EntityKind.PAYMENT_RECORD, calls.PAYMENT_RECORDS, profile_id, calls.payment_ref(profile_id))
     draft.claim_party(profile.contact, profile.address)

@@ -61,6 +61,15 @@ async def put_below(suite: Suite, parent_id: str, *children: str) -> None:
         await gateway.call("BRM_01", calls.bill_group_create(poids[parent_id], members, name=f"by-hand-{parent_id}"))
 
 
+async def serve(suite: Suite, account_id: str, unit_id: str) -> None:
+    """What bill fulfilment does next: a service on the balance group of a bill unit."""
+    (unit,) = [each for each in await suite.brm.objects("/billinfo") if each["BILLINFO_ID"] == unit_id]
+    group = str(unit["BAL_GRP_OBJ"])
+    bought = calls.ServicePurchase(service="/service/telco/gsm", login=f"login-{account_id}", balance_group=group)
+    async with open_gateway(suite.systems) as gateway:
+        await gateway.call("BRM_01", calls.modify_customer(str(unit["ACCOUNT_OBJ"]), services=[bought]))
+
+
 FREQUENCY = "order.billing_profiles[0].bill_frequency"
 
 
@@ -76,6 +85,30 @@ async def test_another_payer_than_the_parent_counts_too(suite: Suite) -> None:
     await done(suite, order([KID_OF_PA, bundle(2, "KID", "MA", "BP-MA")]))
     _, message = await refused(suite, own("KID", "Quarterly"))
     assert "account MA every 1" in message
+
+
+async def test_a_further_payer_is_billed_as_often_as_those_who_pay_already(suite: Suite) -> None:
+    await done(suite, order([KID_OF_PA]))
+    aunt = profile("BP-AUNT", "AUNT", bill_frequency="Quarterly")
+    field, message = await refused(suite, order([bundle(1, "KID", "AUNT", "BP-AUNT")], profiles=[aunt], order_id="NEW"))
+    assert (field, "account PA every 1" in message) == (FREQUENCY, True)
+    await done(suite, own("AUNT", "Quarterly"))
+    known = [{"billing_profile_id": "BP-AUNT"}]
+    field, message = await refused(suite, order([bundle(1, "KID", "AUNT", "BP-AUNT")], profiles=known, order_id="KNOWN"))
+    assert (field, "KID is billed every 1 months" in message) == (FREQUENCY, True)
+
+
+async def test_who_paid_for_an_account_before_no_longer_counts(suite: Suite) -> None:
+    """All services of KID go from PA, billed monthly, to MA, billed quarterly; the unit under PA stays behind."""
+    await done(suite, order([KID_OF_PA | {"asset_integration_id": "AST"}]))
+    moved = bundle(1, "KID", "MA", "BP-MA", action="UPDATE", asset_integration_id="AST")
+    moved["prior"] = {"billing_account_id": "PA", "billing_profile_id": "BP-PA"}
+    quarterly = profile("BP-MA", "MA", bill_frequency="Quarterly")
+    await done(suite, order([moved], profiles=[quarterly], order_id="MOVE"))
+    await serve(suite, "KID", "KID|MA|BP-MA")
+    _, message = await refused(suite, own("KID", "Monthly", "BP-NO"))
+    assert "account MA every 3" in message
+    await done(suite, own("KID", "Quarterly"))
 
 
 async def test_a_parent_that_only_billing_knows_counts(suite: Suite) -> None:
@@ -103,6 +136,16 @@ async def test_two_accounts_of_earlier_orders_are_not_related_while_they_are_bil
     await done(suite, order([bundle(1, "BRO", "PA", "BP-PA")], profiles=known, order_id="BRO-JOINS"))
     view = await brm_view.look(suite)
     assert (view.linked("SIS"), view.linked("BRO")) == (("", set()), ("PA", set()))
+
+
+async def test_a_change_without_prior_values_relates_nobody_and_is_not_refused_for_it(suite: Suite) -> None:
+    """It puts no payer in place (5.3), however often that one is billed."""
+    await done(suite, order([KID_OF_PA]), own("AUNT", "Quarterly"))
+    line = bundle(1, "KID", "AUNT", "BP-AUNT", action="UPDATE")
+    document = order([line], profiles=[{"billing_profile_id": "BP-AUNT"}], order_id="CHANGE")
+    answer = await suite.sync(request(document, "R"))
+    assert [notice.reason for notice in answer.warnings] == ["PAYER_STATE_DIFFERS"]
+    assert (await brm_view.look(suite)).linked("KID") == ("PA", set())
 
 
 async def test_relatives_in_another_instance_do_not_count() -> None:

@@ -1,6 +1,6 @@
 """Guide table 18-1, row by row: one order with every attribute filled, and where each of them stands in the BRM calls.
 
-A row that is taken out of the service's tables fails the row of the same name here, and no other.
+A row that is taken out of the service's tables fails the row of the same name here.
 """
 
 from __future__ import annotations

@@ -1,0 +1,30 @@
+"""Who pays for which service, in BRM."""
+
+from __future__ import annotations
+
+import asyncio
+
+from libs.brm import calls as brm
+from libs.brm.codes import Status
+from libs.brm.gateway import BrmGateway
+from services.customer_sync.domain import calls
+from services.customer_sync.domain.model import Service
+
+
+async def services_of(gateway: BrmGateway, system_id: str, account_id: str, account: str) -> tuple[Service, ...]:
+    """The services of an account that are not closed, each with the payer of its balance group's bill unit, whose id tells who
+    pays; three reads side by side. Raises what BRM raises."""
+    searches = (
+        brm.find_services_of_account(account),
+        brm.find_balance_groups(account=account),
+        brm.find_billinfos_of_account(account),
+    )
+    answers = await asyncio.gather(*(gateway.call(system_id, each) for each in searches))
+    services, groups, units = (list((answer.get("RESULTS") or {}).values()) for answer in answers)
+    unit_of = {group["POID"]: group.get("BILLINFO_OBJ") for group in groups}
+    payer_of = {unit["POID"]: calls.payer_of_unit(unit.get("BILLINFO_ID") or "") or account_id for unit in units}
+    return tuple(
+        Service(each["POID"], payer_of.get(unit_of.get(each.get("BAL_GRP_OBJ")), account_id))
+        for each in services
+        if each.get("STATUS") != Status.CLOSED
+    )
