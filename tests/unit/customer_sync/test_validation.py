@@ -216,12 +216,13 @@ CASES = (
     ),
     *(
         Case(
-            "V27", [(R.PAYING_PARENT_CHANGE_INCOMPLETE, f"{LINE}.{name}")], line=CHANGE | {"prior": prior}, policy=without_slbg
+            "V27",
+            [(R.PAYING_PARENT_CHANGE_INCOMPLETE, f"{LINE}.{name}")],
+            line={"action": action, "prior": {f"{name}_id": "OLD"}},
+            policy=without_slbg,
         )
-        for name, prior in (
-            ("billing_account", {"billing_account_id": "OLD"}),
-            ("billing_profile", {"billing_profile_id": "OLD"}),
-        )
+        for name in ("billing_account", "billing_profile")
+        for action in ("UPDATE", "MOVE_ADD")
     ),
     Case("V27", [], line=CHANGE | {"prior": {"billing_profile_id": "OLD"}}),
     Case(
@@ -230,12 +231,16 @@ CASES = (
         line=CHANGE | {"prior": {"billing_account_id": "OLD", "billing_profile_id": "OLD-BP"}},
         policy=without_slbg,
     ),
-    Case(
-        "V28",
-        [(R.SERVICE_ACCOUNT_CHANGE_NOT_ALLOWED, f"{LINE}.service_account")],
-        line=CHANGE | {"prior": {"service_account_id": "OLD"}},
-        policy=without_slbg,
+    *(
+        Case(
+            "V28",
+            [(R.SERVICE_ACCOUNT_CHANGE_NOT_ALLOWED, f"{LINE}.service_account")],
+            line={"action": action, "prior": {"service_account_id": "OLD"}},
+            policy=without_slbg,
+        )
+        for action in ("UPDATE", "MOVE_ADD")
     ),
+    Case("V28", [], line=CHANGE | {"prior": {"service_account_id": "ANN"}}, policy=without_slbg),
     Case("V28", [], line=CHANGE | {"prior": {"service_account_id": "OLD"}}),
     Case(
         "V29",
