@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from libs.brm.poid import Poid
 from libs.errors import O2CError, Reason
-from libs.plan.model import Claim, Plan, Step
+from libs.plan.model import Claim, Plan, Step, XrefLink
 from libs.xref.model import MAX_BATCH, Mode, XrefDelete, XrefKey, XrefWrite
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class Linker:
         self._waiting: list[XrefWrite] = []
         self._linking: list[asyncio.Task[None]] = []
         self._ending: list[XrefDelete] = []
+        self._places: set[tuple[str, str]] = set()
+        """(table, value) of links to slots inside objects."""
 
     async def __aenter__(self) -> Linker:
         return self
@@ -75,21 +79,29 @@ class Linker:
     def add(self, step: Step, outputs: Mapping[str, Any]) -> None:
         """Link what a step yielded, with the next batch."""
         for output in step.yields:
-            if output.link is not None and output.name in outputs:
-                self._waiting.append(
-                    XrefWrite(
-                        table=output.link.table,
-                        ref_column=self._source_system,
-                        ref_value=output.link.crm_id,
-                        column=self._plan.system_id,
-                        value=str(outputs[output.name]),
-                        mode=Mode.UPDATE if output.link.moves else Mode.LINK,
-                        kind=output.link.kind,
-                    )
-                )
+            if output.name in outputs:
+                found = outputs[output.name]
+                if output.link is not None:
+                    self._waiting.append(self._write(output.link, str(found)))
+                for link in output.inside:
+                    # A place is the same in every revision of its object.
+                    place = f"{replace(found, rev=0) if isinstance(found, Poid) else found} {link.slot}"
+                    self._places.add((link.table, place))
+                    self._waiting.append(self._write(link, place))
         while len(self._waiting) >= MAX_BATCH:
             self._send(self._waiting[:MAX_BATCH])
             del self._waiting[:MAX_BATCH]
+
+    def _write(self, link: XrefLink, value: str) -> XrefWrite:
+        return XrefWrite(
+            table=link.table,
+            ref_column=self._source_system,
+            ref_value=link.crm_id,
+            column=self._plan.system_id,
+            value=value,
+            mode=Mode.UPDATE if link.moves else Mode.LINK,
+            kind=link.kind,
+        )
 
     def send_rest(self) -> None:
         """Link what is there now, if batches are on their way anyhow: the last calls begin soon, and their ids will be few."""
@@ -122,7 +134,31 @@ class Linker:
 
     async def _link(self, batch: list[XrefWrite]) -> None:
         await self.claimed()  # a link needs its row
-        await self._xref.populate(batch)
+        try:
+            await self._xref.populate(batch)
+        except O2CError as error:
+            taken = self._places_in(batch, error, Reason.XREF_VALUE_NOT_UNIQUE)
+            if taken:
+                await self._delete([XrefDelete(each.table, each.column, each.value) for each in taken])
+                await self._take(taken)
+
+    async def _take(self, places: Sequence[XrefWrite]) -> None:
+        """Link places that others have left."""
+        try:
+            await self._xref.populate(places)
+        except O2CError as error:
+            self._places_in(places, error)
+
+    def _places_in(self, batch: Sequence[XrefWrite], error: O2CError, *wanted: Reason) -> list[XrefWrite]:
+        """The places that were refused for a ``wanted`` reason. A row that has a place elsewhere keeps it; all other refusals
+        are raised."""
+        places = {(each.table, each.value): each for each in batch if (each.table, each.value) in self._places}
+        refused = [
+            (each, places.get((each.metadata.get("table", ""), each.metadata.get("value", "")))) for each in error.violations
+        ]
+        bearable = (Reason.XREF_TARGET_OCCUPIED, *wanted)
+        O2CError.raise_all(each for each, place in refused if place is None or each.reason not in bearable)
+        return [place for each, place in refused if place is not None and each.reason in wanted]
 
     async def _claims(self, claims: Sequence[Claim]) -> dict[str, str]:
         if not claims:

@@ -49,6 +49,9 @@ class XrefLink:
     """Object type inside a one-to-many column (``SERVICE``, ``PRODUCT``, …); empty for one-to-one columns."""
     moves: bool = False
     """Whether the id takes the place of the one that is cross-referenced now."""
+    slot: str = ""
+    """What follows the id in the value: where, inside the object, the thing is that ``crm_id`` names. A place has one row, so
+    it leaves the row that had it; a row that has another place keeps that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class Yield:
     link: XrefLink | None = None
     optional: bool = False
     """Whether BRM may leave it out of its answer: something to report, which no other step needs."""
+    inside: tuple[XrefLink, ...] = ()
+    """What is cross-referenced by its slot inside the object."""
 
 
 @dataclass(frozen=True, slots=True)

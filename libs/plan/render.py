@@ -57,6 +57,8 @@ def _step_lines(step: Step, needs: frozenset[str]) -> Iterator[str]:
     yield from _flist_lines(mask(step.call.input), _INDENT * 2)
     for output in step.yields:
         yield f"{_INDENT * 2}=> {_yield_text(output)}"
+        for link in output.inside:
+            yield f"{_INDENT * 2}=> <{output.name}> {link.slot}, kept in {link.table} {link.crm_id}"
     for each in step.gone:
         row = " with its row" if each.whole else ""
         yield f"{_INDENT * 2}=> {each.table} {each.crm_id} ends{row}"

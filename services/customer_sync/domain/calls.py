@@ -21,6 +21,7 @@ from services.customer_sync.domain.attributes import PAYMENT_METHODS, Translator
 from services.customer_sync.domain.groups import GroupAction, GroupChange
 from services.customer_sync.domain.marks import PartKey, PartKind, account_mark, profile_mark
 from services.customer_sync.domain.model import Account, Contact, Facts, PayerKey, Profile
+from services.customer_sync.domain.places import ADDRESSES, CONTACTS, FAXES, MAILS, PHONES, places_of
 from services.customer_sync.domain.rules import BILL_ME, PAYMENT_METHOD_MAP, method_of
 
 PROGRAM_NAME: Final = "o2c customer sync"
@@ -37,8 +38,6 @@ PAYMENT_RECORDS: Final = "CUSTOMERPARTY_PAYPROFILEID"
 BALANCE_GROUPS: Final = "CUSTOMERPARTY_DEFAULTBALANCEGROUPID"
 NONPAYING_UNITS: Final = "NONPAYING_BILLINFO"
 ACCOUNT_GROUPS: Final = "ACCOUNTGROUP_ID"
-CONTACTS: Final = "CUSTOMERPARTY_CONTACTID"
-ADDRESSES: Final = "CUSTOMERPARTY_ADDRESSID"
 ASSETS: Final = "INSTALLEDPRODUCT_ID"
 PAYMENTS: Final = "PAYMENT_ID"
 LEGAL_GROUPS: Final = "LEGALGROUP_ID"
@@ -96,6 +95,9 @@ _COMMON_KINDS: Final = {
     ACCOUNT_GROUPS: "account_group",
     CONTACTS: "contact",
     ADDRESSES: "address",
+    PHONES: "phone",
+    FAXES: "fax",
+    MAILS: "mail",
     PAYMENTS: "payment",
     LEGAL_GROUPS: "legal_group",
 }
@@ -153,19 +155,19 @@ class Caller:
             at=self.order_date,
             db=self.translate.policy.db,
         )
-        return call, _account_yields(account, paying, nonpaying)
+        return call, _account_yields(account, name, paying, nonpaying)
 
     def refresh(self, account: Account) -> tuple[BrmCall, tuple[Yield, ...]]:
         """One call: company, primary contact and primary address of an account that exists."""
-        names = {1: attributes.name_info(account, self.translate)}
+        name = attributes.name_info(account, self.translate)
         call = brm.update_customer(
             self.facts.accounts[account.account_id],
-            names=names,
+            names={1: name},
             program_name=self.program,
             at=self.order_date,
             db=self.translate.policy.db,
         )
-        return call, ()
+        return call, (updated_account(account, name),)
 
     def add_paying_unit(self, account: Account, unit: PayingUnit) -> tuple[BrmCall, tuple[Yield, ...]]:
         """One call: bill unit, its payment record and balance group, on an account that exists."""
@@ -266,10 +268,18 @@ class Caller:
         return PayType(int(found))
 
 
-def _account_yields(account: Account, paying: Sequence[PayingUnit], nonpaying: Sequence[NonpayingUnit]) -> tuple[Yield, ...]:
+def updated_account(account: Account, name: brm.NameInfo) -> Yield:
+    """An account whose contact block a call replaces: what has a place in it."""
+    return Yield(account_ref(account.account_id), "POID", optional=True, inside=places_of(account, name))
+
+
+def _account_yields(
+    account: Account, name: brm.NameInfo, paying: Sequence[PayingUnit], nonpaying: Sequence[NonpayingUnit]
+) -> tuple[Yield, ...]:
     account_id = account.account_id
+    inside = places_of(account, name)
     yields = [
-        Yield(account_ref(account_id), "ACCTINFO[0].POID", XrefLink(ACCOUNTS, account_id)),
+        Yield(account_ref(account_id), "ACCTINFO[0].POID", XrefLink(ACCOUNTS, account_id), inside=inside),
         Yield(balance_group_ref(account_id), "BAL_INFO[0].POID", XrefLink(BALANCE_GROUPS, account_id)),
     ]
     for index, unit in enumerate(paying):

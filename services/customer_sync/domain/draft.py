@@ -117,7 +117,7 @@ class Draft(Sheet):
         """Add a call. ``lane`` is the account written to; ``named`` the objects it serves, which tell its order lines."""
         call, yields = drawn
         lines = dict.fromkeys(line for crm_id in named for line in self.collation.line_ids.get(crm_id, ()))
-        self.steps.append(Step(key, title, call, yields, lane, after=tuple(after), line_ids=tuple(lines), gone=gone))
+        self.add(Step(key, title, call, yields, lane, after=tuple(after), line_ids=tuple(lines), gone=gone))
 
 
 def primary_profiles(command: Command) -> dict[str, Profile]:

@@ -43,7 +43,6 @@ def _new_account(draft: Draft, account_id: str, nonpaying: list[NonpayingUnit]) 
     drawn = draft.caller.create_account(account, paying, inline)
     draft.step(f"account:{account_id}", title, drawn, account_id, [account_id])
     draft.created(EntityKind.ACCOUNT, calls.ACCOUNTS, account_id, calls.account_ref(account_id))
-    draft.claim_party(account.contact, account.address)
     draft.created(EntityKind.BALANCE_GROUP, calls.BALANCE_GROUPS, account_id, calls.balance_group_ref(account_id))
     for unit in paying:
         if not unit.standing_in:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from libs.plan.model import Claim, Ref, Step
-from services.customer_sync.domain import calls
 from services.customer_sync.domain.calls import common_ref
 from services.customer_sync.domain.model import Address, Contact, Entity, EntityKind, EntityOutcome
+from services.customer_sync.domain.places import ADDRESSES, CONTACTS
 
 
 @dataclass(slots=True)
@@ -18,6 +18,8 @@ class Sheet:
     steps: list[Step] = field(init=False, default_factory=list)
     entities: list[Entity] = field(init=False, default_factory=list)
     claims: dict[str, Claim] = field(init=False, default_factory=dict)
+    placed: set[tuple[str, str]] = field(init=False, default_factory=set)
+    """(table, CRM id) of what has its place inside an object already."""
     common_ids: Mapping[tuple[str, str], str] = field(init=False, default_factory=dict)
     """(table, CRM id) to COMMON id, of every row that exists."""
 
@@ -27,10 +29,21 @@ class Sheet:
             name = common_ref(table, crm_id)
             self.claims.setdefault(name, Claim(table, crm_id, name))
 
+    def add(self, step: Step) -> None:
+        """One more call, with COMMON ids for what has its place inside the objects it makes or changes; the first one counts."""
+        yields = []
+        for output in step.yields:
+            new = tuple(link for link in output.inside if (link.table, link.crm_id) not in self.placed)
+            self.placed.update((link.table, link.crm_id) for link in new)
+            for link in new:
+                self.claim(link.table, link.crm_id)
+            yields.append(replace(output, inside=new) if output.inside else output)
+        self.steps.append(replace(step, yields=tuple(yields)))
+
     def claim_party(self, contact: Contact | None, address: Address | None) -> None:
         """COMMON ids of a contact and an address that BRM receives."""
-        self.claim(calls.CONTACTS, contact.contact_id if contact else "")
-        self.claim(calls.ADDRESSES, address.address_id if address else "")
+        self.claim(CONTACTS, contact.contact_id if contact else "")
+        self.claim(ADDRESSES, address.address_id if address else "")
 
     def created(self, kind: EntityKind, table: str, crm_id: str, ref: str, bill_day: int | Ref = 0) -> None:
         """An object the latest step makes."""

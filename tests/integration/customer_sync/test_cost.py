@@ -10,7 +10,7 @@ from typing import Any
 import customer_suite
 import pytest
 from customer_suite import Suite
-from customers import bundle, order, request
+from customers import account, bundle, order, request
 
 from libs.db import Database
 from libs.grpckit.tally import RPCS
@@ -108,6 +108,18 @@ async def test_ten_accounts_and_a_hundred_cost_the_same_but_for_their_calls(till
     assert few.xref == {"BatchLookup": 1, "BatchGetOrCreate": 1, "BatchPopulate": 1}
     assert few.commits == 2, "what is intended; what came of it, with record and answer"
     assert few.crm == 0, "only a corporate hierarchy or a legal owner is a question to the CRM"
+
+
+async def test_people_who_can_be_reached_in_many_ways_cost_no_round_trip_more(till: Till) -> None:
+    def reachable(name: str) -> dict[str, Any]:
+        phones = [{"type": kind, "number": "408-555-0101"} for kind in ("HOME", "WORK", "FAX", "MOBILE")]
+        contact = {"contact_id": f"CON-{name}", "last_name": name, "email": f"{name}@example.com", "phones": phones}
+        return account(name, primary_contact=contact)
+
+    plain, names = await till.price(self_paying(20, "P")), [f"R{at}" for at in range(20)]
+    lines = [bundle(at, name, name, f"BP-{name}") for at, name in enumerate(names)]
+    full = await till.price(order(lines, [reachable(name) for name in names], order_id="REACHED"))
+    assert full == plain
 
 
 @pytest.mark.parametrize("again", ["the same order", "another order for the same customers"])

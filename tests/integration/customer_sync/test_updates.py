@@ -18,7 +18,7 @@ from customer_edits import (
     reasons,
     warnings,
 )
-from customers import account, bundle, profile
+from customers import account, address, bundle, profile
 
 from libs.brm import calls as brm
 from libs.clock import SystemClock
@@ -67,6 +67,51 @@ async def test_an_account_in_two_instances_is_updated_once_in_each(customers: Cu
         assert await customers.writes(since, system_id) == ["CUST_UPDATE_CUSTOMER"]
         contact = await customers.contact("ANN", system_id)
         assert (contact["LAST_NAME"], contact["TITLE"], contact["FIRST_NAME"]) == ("Reed", "Clerk", "Ann")
+
+
+PLACES = {
+    "CUSTOMERPARTY_CONTACTID": "C",
+    "CUSTOMERPARTY_CONTACT_PHONECOMMID": "C|HOME",
+    "CUSTOMERPARTY_CONTACT_FAXCOMMID": "C|FAX",
+    "CUSTOMERPARTY_CONTACT_EMAILCOMMID": "C|EMAIL",
+    "CUSTOMERPARTY_ADDRESSID": "A",
+}
+SLOTS = ("NAMEINFO[1]", "NAMEINFO[1].PHONES[TYPE=1]", "NAMEINFO[1].PHONES[TYPE=3]", "NAMEINFO[1].EMAIL_ADDR", "NAMEINFO[1]")
+PHONES = [{"type": "HOME", "number": "408-555-0101"}, {"type": "FAX", "number": "408-555-0102"}]
+
+
+def reachable(contact_id: str) -> dict[str, object]:
+    return {"contact_id": contact_id, "last_name": "Lee", "email": f"{contact_id}@example.com", "phones": PHONES}
+
+
+async def places(customers: Customers, contact_id: str, address_id: str) -> list[str]:
+    ids = [crm_id.replace("C", contact_id, 1) if crm_id != "A" else address_id for crm_id in PLACES.values()]
+    return [await customers.id_of(table, crm_id) for table, crm_id in zip(PLACES, ids, strict=True)]
+
+
+async def test_contact_address_phones_and_mail_are_cross_referenced_by_account_and_slot_and_follow_a_switch(
+    customers: Customers,
+) -> None:
+    """customer-sync 13: an order writes them, an edit moves them to who is there now."""
+    ann = account("ANN", primary_contact=reachable("C1"), primary_address={**address("ANN"), "address_id": "A1"})
+    await customers.ordered([bundle(1, "ANN", "ANN", "BP")], [ann])
+    owner = await customers.id_of("CUSTOMERPARTY_ACCOUNTID", "ANN")
+    assert await places(customers, "C1", "A1") == [f"{owner} {slot}" for slot in SLOTS]
+    assert (await customers.edit("ANN", primary_contact={"last_name": "Reed"})).outcome == OK
+    assert await places(customers, "C1", "A1") == [f"{owner} {slot}" for slot in SLOTS]
+    moved = await customers.edit("ANN", primary_contact=reachable("C2"), primary_address={"address_id": "A2", "city": "Ogden"})
+    assert moved.outcome == OK
+    assert await places(customers, "C2", "A2") == [f"{owner} {slot}" for slot in SLOTS]
+    assert await places(customers, "C1", "A1") == [""] * 5
+
+
+async def test_a_contact_of_two_accounts_has_its_place_in_the_first(customers: Customers) -> None:
+    await customers.ordered([bundle(1, "ANN", "ANN", "BP")], [account("ANN", primary_contact=reachable("C1"))])
+    bob = account("BOB", primary_contact=reachable("C1"))
+    assert (await customers.ordered([bundle(1, "BOB", "BOB", "BP-B")], [bob])).outcome == OK
+    owner = await customers.id_of("CUSTOMERPARTY_ACCOUNTID", "ANN")
+    assert await customers.id_of("CUSTOMERPARTY_CONTACTID", "C1") == f"{owner} NAMEINFO[1]"
+    assert await customers.id_of("CUSTOMERPARTY_ACCOUNTID", "BOB")
 
 
 @pytest.mark.spec("customer-sync:U9")

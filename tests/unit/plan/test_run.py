@@ -12,7 +12,7 @@ from libs.brm.call import BrmCall
 from libs.db import Database
 from libs.errors import O2CError, Reason
 from libs.plan.journal import Answer, Journal
-from libs.plan.model import Plan, PlanError, Ref, Step, XrefGone, XrefLink, Yield
+from libs.plan.model import Claim, Plan, PlanError, Ref, Step, XrefGone, XrefLink, Yield
 from libs.plan.run import RunResult, StepState
 from libs.xref.model import XrefKey
 
@@ -210,3 +210,52 @@ async def test_what_a_step_makes_an_end_of_leaves_the_cross_references_once_it_i
     assert (await world.run(made)).complete
     assert await columns(world, "old0", "old1") == [("COMMON", "SEBL_01"), ()]
     assert (await world.run(made)).complete  # nothing is left to delete
+
+
+CONTACTS = "CUSTOMERPARTY_CONTACTID"
+
+
+def holding(key: str, *contacts: str) -> Plan:
+    """A plan that makes ``key``, inside which the contacts have a place."""
+    inside = tuple(XrefLink(CONTACTS, each, slot="NAMEINFO[1]") for each in contacts)
+    made = Yield(f"thing({key})", "POID", XrefLink(ACCOUNTS, key), inside=inside)
+    claims = [Claim(table, each, f"common({each})") for table, each in ((ACCOUNTS, key), *((CONTACTS, c) for c in contacts))]
+    return Plan("BRM_01", (Step(key, f"make {key}", BrmCall("OP", {"KEY": key}), (made,)),), tuple(claims))
+
+
+async def places(world: World, *contacts: str) -> dict[str, str]:
+    keys = {each: XrefKey(CONTACTS, "SEBL_01", each) for each in contacts}
+    rows = await world.xref.lookup(list(keys.values()))
+    return {each: rows[key].value("BRM_01") for each, key in keys.items()}
+
+
+async def test_what_is_inside_an_object_is_cross_referenced_by_its_slot_in_the_same_batch(world: World) -> None:
+    await world.run(holding("a", "C1"))
+    assert world.xref.calls == ["get_or_create", "populate"]
+    assert await places(world, "C1") == {"C1": f"{world.billing.objects['a']} NAMEINFO[1]"}
+
+
+async def test_what_several_objects_share_keeps_its_first_place(world: World) -> None:
+    await world.run(holding("a", "C1"))
+    result = await world.run(holding("b", "C1", "C2"))
+    assert result.complete
+    assert await places(world, "C1") == {"C1": f"{world.billing.objects['a']} NAMEINFO[1]"}
+    assert await world.linked("b") == {"b": str(world.billing.objects["b"])}
+
+
+async def test_who_comes_to_a_place_takes_it_from_who_had_it(world: World) -> None:
+    await world.run(holding("a", "C1"))
+    place = f"{world.billing.objects['a']} NAMEINFO[1]"
+    again = Yield("thing(a)", "POID", inside=(XrefLink(CONTACTS, "C2", slot="NAMEINFO[1]"),))
+    change = Step("change", "change a", BrmCall("OP", {"KEY": "a"}), (again,))
+    result = await world.run(Plan("BRM_01", (change,), (Claim(CONTACTS, "C2", "common(C2)"),)))
+    assert result.complete
+    assert await places(world, "C1", "C2") == {"C1": "", "C2": place}
+
+
+async def test_a_place_in_a_table_that_nobody_knows_is_an_error(world: World) -> None:
+    bad = Yield("thing(a)", "POID", XrefLink(ACCOUNTS, "a"), inside=(XrefLink("NO_SUCH_TABLE", "C1", slot="NAMEINFO[1]"),))
+    claims = (Claim(ACCOUNTS, "a", "common(a)"),)
+    with pytest.raises(O2CError) as caught:
+        await world.run(Plan("BRM_01", (Step("a", "make a", BrmCall("OP", {"KEY": "a"}), (bad,)),), claims))
+    assert [violation.reason for violation in caught.value.violations] == [Reason.XREF_TABLE_UNKNOWN]

@@ -62,4 +62,4 @@ class UpdateDraft(Sheet):
         """Add a call, to be made once those before it have succeeded. ``lane`` is the account written to."""
         call, yields = drawn
         before = (self.steps[-1].key,) if self.steps else ()
-        self.steps.append(Step(key, title, call, yields, lane, after=before))
+        self.add(Step(key, title, call, yields, lane, after=before))

@@ -79,10 +79,11 @@ def _draw_customer(draft: UpdateDraft) -> None:
         program_name=PROGRAM_NAME,
         db=draft.policy.db,
     )
-    yields = tuple(_new_record(draft, part, len(records) + index) for index, part in enumerate(made))
-    draft.step(f"update:{account.account_id}", _title(account, name, changes), (call, yields), account.account_id)
+    yields = [_new_record(draft, part, len(records) + index) for index, part in enumerate(made)]
+    if name is not None and draft.survey.name is not None:
+        yields.append(calls.updated_account(account, draft.survey.name))
+    draft.step(f"update:{account.account_id}", _title(account, name, changes), (call, tuple(yields)), account.account_id)
     if name is not None:
-        draft.claim_party(account.contact, account.address)
         draft.updated(EntityKind.ACCOUNT, calls.ACCOUNTS, account.account_id, draft.known.account)
     for change in changes:
         _profile_entities(draft, *change)
