@@ -109,6 +109,9 @@ def _brm(brm: pb.BrmCustomerView, asked_for: str) -> Iterator[RenderableType]:
     yield Text()
     columns = ("Bill unit", "Id", "Paid by", "Method", "Payment record", "Months", "Day", "Balance groups", "State")
     yield table("Bill units", columns, rows, right=("Months", "Day"), flowing=("Payment record",))
+    for unit in brm.bill_units:
+        if unit.superseded_by:
+            yield Text(f"{unit.bill_unit_id} is not used any more; {unit.superseded_by} took its place")
     if brm.HasField("hierarchy"):
         yield Text()
         yield Text("Account hierarchy", style="bold")

@@ -157,7 +157,9 @@ class Linker:
             (each, places.get((each.metadata.get("table", ""), each.metadata.get("value", "")))) for each in error.violations
         ]
         bearable = (Reason.XREF_TARGET_OCCUPIED, *wanted)
-        O2CError.raise_all(each for each, place in refused if place is None or each.reason not in bearable)
+        others = [each for each, place in refused if place is None or each.reason not in bearable]
+        if others:
+            raise O2CError(*others, retry_after=error.retry_after) from error
         return [place for each, place in refused if place is not None and each.reason in wanted]
 
     async def _claims(self, claims: Sequence[Claim]) -> dict[str, str]:

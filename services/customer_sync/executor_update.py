@@ -33,7 +33,7 @@ from services.customer_sync.domain.update.survey import survey_update
 from services.customer_sync.executor import MAX_PLANS, account_key, fate_of
 from services.customer_sync.lookup_update import UpdateLookup
 from services.customer_sync.metrics import BRM_CALLS, REPLANS
-from services.customer_sync.persistence import AccountParents, AwaitedParents, SentParts
+from services.customer_sync.persistence import AccountParents, AwaitedParents, SentParts, SupersededUnits
 
 Family = Mapping[str, CrmCustomer]
 """An account, those above it and those right below it, as the CRM has them."""
@@ -128,6 +128,7 @@ def _closing(decided: UpdatePlan, update: CustomerUpdate, family: Family, lease:
     writes: list[Callable[[Transaction], Awaitable[None]] | None] = [
         SentParts.keeping(system_id, marks),
         AccountParents.keeping(system_id, decided.arranged),
+        SupersededUnits.keeping(system_id, decided.superseded, {each.successor_id for each in decided.superseded}),
     ]
     if decided.awaits is not None:
         writes.append(AwaitedParents.keeping(system_id, update.account_id, update.source_system, decided.awaits))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from libs.brm import calls as brm
@@ -76,12 +76,17 @@ class Lookup:
         payments = _column(found, calls.PAYMENTS, command.system_id)
         unsure = [account for account in collation.parents if account in accounts and account not in parents]
         parents |= await self._asked(unsure, accounts, command.system_id)
+        nonpaying = _column(found, calls.NONPAYING_UNITS, command.system_id)
+        following = _following(collation, accounts, parents)
+        superseded = await self._memory.superseded.of(command.system_id, [key.crm_id for key in collation.replaced])
+        leaving = [key.service_account_id for key in collation.replaced if key.crm_id in nonpaying.keys() - superseded]
+        services = await self._services([*following, *leaving], accounts, policy)
         facts = Facts(
             accounts=accounts,
             balance_groups=_column(found, calls.BALANCE_GROUPS, command.system_id),
             bill_units=units,
             payment_records=_column(found, calls.PAYMENT_RECORDS, command.system_id),
-            nonpaying_units=_column(found, calls.NONPAYING_UNITS, command.system_id),
+            nonpaying_units=nonpaying,
             account_groups=groups | unlinked,
             unlinked_groups=frozenset(unlinked),
             common_ids={item: row.value(COMMON) for item, row in found.items()},
@@ -89,12 +94,12 @@ class Lookup:
             parents=parents,
             payments=payments,
             posted=posted,
-            account_payers=await self._memory.payers.of(
-                command.system_id, [line.service_account_id for line in account_level_lines(command, policy)]
-            ),
+            account_payers=await self._memory.payers.of(command.system_id, _account_level(command, collation, policy)),
             payees=await self._payees(command, collation, units, payments),
             corporate=corporate,
-            services=await self._services(collation, accounts, parents, policy),
+            services={each: services[each] for each in following if each in services},
+            charged=_charged(services.values()),
+            superseded=superseded,
             assets=_assets(found, command.system_id),
         )
         facts = await with_frequencies(facts, command, collation, policy, self._gateway)
@@ -131,16 +136,14 @@ class Lookup:
         }
 
     async def _services(
-        self, collation: Collation, accounts: Mapping[str, str], parents: Mapping[str, str], policy: Policy
+        self, account_ids: Iterable[str], accounts: Mapping[str, str], policy: Policy
     ) -> dict[str, tuple[Service, ...]]:
-        """Services of the accounts that might follow a new payer; three reads side by side for each."""
+        """Services of accounts that get another payer; three reads side by side for each."""
         if not policy.service_level_balance_groups:
             return {}  # they have one payer, and follow him
-        unsure = [
-            each for each, payer in collation.repaid.items() if each in accounts and parents.get(each) not in (None, "", payer)
-        ]
-        found = await asyncio.gather(*(services_of(self._gateway, policy.system_id, each, accounts[each]) for each in unsure))
-        return dict(zip(unsure, found, strict=True))
+        known = [each for each in dict.fromkeys(account_ids) if each in accounts]
+        found = await asyncio.gather(*(services_of(self._gateway, policy.system_id, each, accounts[each]) for each in known))
+        return dict(zip(known, found, strict=True))
 
     async def _unlinked_groups(
         self, collation: Collation, accounts: Mapping[str, str], groups: Mapping[str, str], system_id: str
@@ -151,6 +154,24 @@ class Lookup:
         searches = [self._gateway.call(system_id, brm.find_group_by_owner(accounts[each])) for each in owners]
         found = [get(answer, "RESULTS[0].POID") for answer in await asyncio.gather(*searches)]
         return {owner: str(poid) for owner, poid in zip(owners, found, strict=True) if poid}
+
+
+def _following(collation: Collation, accounts: Mapping[str, str], parents: Mapping[str, str]) -> list[str]:
+    """Accounts that might follow a new payer in the hierarchy."""
+    return [each for each, payer in collation.repaid.items() if each in accounts and parents.get(each) not in (None, "", payer)]
+
+
+def _account_level(command: Command, collation: Collation, policy: Policy) -> list[str]:
+    """Accounts whose account-level products have a payer that matters."""
+    named = [line.service_account_id for line in account_level_lines(command, policy)]
+    return [*named, *(key.service_account_id for key in collation.replaced)]
+
+
+def _charged(services: Iterable[tuple[Service, ...]]) -> dict[str, frozenset[Poid]]:
+    charged: dict[str, set[Poid]] = {}
+    for each in (service for of_account in services for service in of_account):
+        charged.setdefault(each.unit_id, set()).add(each.poid)
+    return {unit_id: frozenset(found) for unit_id, found in charged.items()}
 
 
 def _wanted(command: Command, collation: Collation) -> Iterator[tuple[str, str]]:
@@ -167,12 +188,13 @@ def _wanted(command: Command, collation: Collation) -> Iterator[tuple[str, str]]
             yield calls.PAYMENT_RECORDS, payment.profile_id
         if payment.payment_id:
             yield calls.PAYMENTS, payment.payment_id
-    for key in collation.payers:
+    for key in (*collation.payers, *collation.replaced):
         yield calls.NONPAYING_UNITS, key.crm_id
     for parent_id in (*collation.parents.values(), *collation.repaid.values()):
         yield calls.ACCOUNT_GROUPS, parent_id
+    changed = {*collation.repaid, *(key.service_account_id for key in collation.replaced)}
     for line in command.lines:
-        if line.service_account_id in collation.repaid and line.asset_id:
+        if line.service_account_id in changed and line.asset_id:
             yield calls.ASSETS, line.asset_id
 
 

@@ -22,9 +22,10 @@ async def services_of(gateway: BrmGateway, system_id: str, account_id: str, acco
     answers = await asyncio.gather(*(gateway.call(system_id, each) for each in searches))
     services, groups, units = (list((answer.get("RESULTS") or {}).values()) for answer in answers)
     unit_of = {group["POID"]: group.get("BILLINFO_OBJ") for group in groups}
-    payer_of = {unit["POID"]: calls.payer_of_unit(unit.get("BILLINFO_ID") or "") or account_id for unit in units}
+    ids = {unit["POID"]: unit.get("BILLINFO_ID") or "" for unit in units}
+    charged = {each["POID"]: ids.get(unit_of.get(each.get("BAL_GRP_OBJ")), "") for each in services}
     return tuple(
-        Service(each["POID"], payer_of.get(unit_of.get(each.get("BAL_GRP_OBJ")), account_id))
+        Service(each["POID"], calls.payer_of_unit(charged[each["POID"]]) or account_id, charged[each["POID"]])
         for each in services
         if each.get("STATUS") != Status.CLOSED
     )

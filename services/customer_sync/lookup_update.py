@@ -63,13 +63,14 @@ class UpdateLookup:
         return await self._crm.accounts(account_ids, with_ancestors=True, with_children=True, with_billing_profiles=True)
 
     async def known(self, update: CustomerUpdate, family: Mapping[str, CrmCustomer], system_id: str) -> Known:
-        """What cross-references and our own tables know: one look-up, two reads."""
+        """What cross-references and our own tables know: one look-up, three reads."""
         wanted = list(dict.fromkeys(_wanted(update.account_id, family)))
         keys = {item: XrefKey(item[0], update.source_system, item[1]) for item in wanted}
-        rows, sent, parents = await asyncio.gather(
+        rows, sent, parents, payers = await asyncio.gather(
             self._xref.lookup(list(keys.values())),
             self.memory.sent.find(system_id, _parts(update.account_id, family)),
             self.memory.parents.of(system_id, [update.account_id]),
+            self.memory.payers.of(system_id, [update.account_id]),
         )
         found = {item: rows[key] for item, key in keys.items() if rows[key]}
         accounts = _column(found, calls.ACCOUNTS, system_id)
@@ -81,6 +82,7 @@ class UpdateLookup:
             account_groups=_column(found, calls.ACCOUNT_GROUPS, system_id),
             common_ids={item: row.value(COMMON) for item, row in found.items()},
             parents=parents,
+            account_payers=payers,
         )
         return Known(accounts.get(update.account_id, ""), links, sent)
 

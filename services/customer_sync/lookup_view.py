@@ -20,7 +20,7 @@ from libs.errors import O2CError, Reason
 from libs.xref.client import XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.model import CrmCustomer
-from services.customer_sync.persistence.legal import LegalOwners
+from services.customer_sync.persistence import Memory
 
 CRM: Final = "CRM"
 MAX_NODES: Final = 500
@@ -58,6 +58,8 @@ class BrmSource:
     """Whether the hierarchy has more accounts than were looked at."""
     owners: Mapping[str, str]
     """Billing profile to the account that answers for its unit in collections, of those who do not themselves."""
+    superseded: Mapping[str, str]
+    """Bill units that are not used any more, each with the one that took its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class CustomerViews:
     xref: XrefPort
     gateway: BrmGateway
     crm: CrmPort[CrmCustomer]
-    legal: LegalOwners
+    memory: Memory
     billing_systems: frozenset[str]
 
     async def look(self, account_id: str, source_system: str) -> CustomerSources:
@@ -129,9 +131,10 @@ class CustomerViews:
         searches = [brm.find_collections_group(unit["POID"], db=account.db) for unit in units]
         answers = await asyncio.gather(*(self._found(system_id, search) for search in searches))
         legal = [group for answer in answers for group in answer]
-        members = await self.legal.members_of(system_id, [account_id])
+        members = await self.memory.legal.members_of(system_id, [account_id])
         owners = {each.profile_id: each.owner_id for each in members if each.owner_id}
-        return BrmSource(system_id, details, units, records, groups, legal, hierarchy, cut, owners)
+        superseded = await self.memory.superseded.of(system_id, [str(unit.get("BILLINFO_ID")) for unit in units])
+        return BrmSource(system_id, details, units, records, groups, legal, hierarchy, cut, owners, superseded)
 
     async def _found(self, system_id: str, search: BrmCall) -> list[Flist]:
         """The objects of a search."""

@@ -94,7 +94,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             concurrency=settings.concurrency,
         )
         records = await Records.open(db)
-        views = CustomerViews(xref, gateway, crm, memory.legal, codes)
+        views = CustomerViews(xref, gateway, crm, memory, codes)
         replies = Replies(journal, records, settings.reply_rules())
         following = site_maps(channel, settings.site_poll_seconds, settings.value_maps_file)
         maps = await stack.enter_async_context(following)

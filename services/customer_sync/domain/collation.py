@@ -31,6 +31,8 @@ class Collation:
     """Service account to its parent: the first billing account met that is not itself (Q38)."""
     repaid: Mapping[str, str] = field(default_factory=dict)
     """Service account to the first billing account that takes over as its payer, where prior values say that it did (5.3)."""
+    replaced: Mapping[PayerKey, PayerKey] = field(default_factory=dict)
+    """Nonpaying unit that a change takes a line away from, to the unit it goes to (5.3)."""
     corporate: frozenset[str] = frozenset()
     """Accounts whose place is that of the CRM's hierarchy, not below who pays for them (6)."""
     line_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -103,6 +105,7 @@ def collate(command: Command, policy: Policy) -> tuple[Collation, list[Violation
         changed_payers=frozenset(_changed(lines)),
         parents={**two_level, **corporation.parents},
         repaid={child: payer for child, payer in _repaid(lines).items() if child not in corporate},
+        replaced=_replaced(lines),
         corporate=corporate,
         line_ids={**corporation.line_ids, **_line_ids(command.lines, policy)},
     )
@@ -171,6 +174,23 @@ def _repaid(lines: list[Line]) -> dict[str, str]:
         if _names_payer(line) and line.action in CHANGING and was is not None and was != line.billing_account_id:
             repaid.setdefault(line.service_account_id, line.billing_account_id)
     return repaid
+
+
+def _replaced(lines: list[Line]) -> dict[PayerKey, PayerKey]:
+    """Units whose payer a change replaces, within an account: by prior values that differ."""
+    replaced: dict[PayerKey, PayerKey] = {}
+    for line in lines:
+        prior, now = line.prior, _key(line)
+        account, profile = prior.billing_account_id, prior.billing_profile_id
+        was = PayerKey(
+            line.service_account_id,
+            line.billing_account_id if account is None else account,
+            line.billing_profile_id if profile is None else profile,
+        )
+        stays = prior.service_account_id in (None, line.service_account_id)
+        if line.action in CHANGING and stays and was != now and was.billing_account_id not in ("", was.service_account_id):
+            replaced.setdefault(was, now)
+    return replaced
 
 
 def _parents(payers: Iterable[PayerKey]) -> dict[str, str]:

@@ -33,6 +33,7 @@ from services.customer_sync.domain.model import (
     SyncPlan,
 )
 from services.customer_sync.domain.sheet import Sheet
+from services.customer_sync.domain.superseded import superseded_by
 
 _PARTS: Final = {EntityKind.ACCOUNT: PartKind.ACCOUNT, EntityKind.BILL_UNIT: PartKind.PROFILE}
 
@@ -76,6 +77,8 @@ class Draft(Sheet):
             tuple(self.account_payers.items()),
             tuple(self.legal_changes),
             tuple(self.legal_parents),
+            tuple(superseded_by(self.command, self.collation, self.facts)),
+            tuple(key.crm_id for key in self.collation.payers if key.crm_id in self.facts.nonpaying_units),
         )
 
     def _sent(self) -> Iterator[Sent]:

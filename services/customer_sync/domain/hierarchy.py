@@ -11,9 +11,8 @@ from services.customer_sync.domain import calls
 from services.customer_sync.domain.contributions import CONTRIBUTIONS
 from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.groups import GroupAction, GroupChange, group_changes
-from services.customer_sync.domain.model import Action, EntityKind, Parenting
-
-_GOING = frozenset((Action.DELETE, Action.MOVE_DELETE))
+from services.customer_sync.domain.model import EntityKind, Parenting
+from services.customer_sync.domain.superseded import GOING
 
 
 def draw_hierarchy(draft: Draft) -> None:
@@ -58,7 +57,7 @@ def moves_as_a_whole(draft: Draft, account_id: str) -> bool:
     other orders that are not in BRM yet do not count.
     """
     payer_id = draft.collation.repaid[account_id]
-    here = [line for line in draft.command.lines if line.service_account_id == account_id and line.action not in _GOING]
+    here = [line for line in draft.command.lines if line.service_account_id == account_id and line.action not in GOING]
     if any(CONTRIBUTIONS[line.kind].service_account and line.billing_account_id != payer_id for line in here):
         return False
     moved = {poid for line in here for poid in draft.facts.assets.get(line.asset_id, ())}

@@ -126,6 +126,8 @@ class Service:
     poid: Poid
     payer_id: str
     """CRM id of the account that pays for it; the account itself when it does."""
+    unit_id: str = ""
+    """Id of the bill unit that it is charged to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,14 @@ class LegalParent:
     step_key: str
     owner_id: str
     profile_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supersession:
+    """A bill unit that is not used any more, and the one that took its place: ids as BRM has them."""
+
+    unit_id: str
+    successor_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +228,10 @@ class Facts:
     """Accounts that an earlier order or edit put into a corporate hierarchy: who pays does not move them."""
     services: Mapping[str, tuple[Service, ...]] = field(default_factory=dict)
     """Services of the accounts whose payer the order changes, where that decides about their parent (5.3)."""
+    superseded: Mapping[str, str] = field(default_factory=dict)
+    """Those of the nonpaying units of a change that are superseded already, each with its successor."""
+    charged: Mapping[str, frozenset[Poid]] = field(default_factory=dict)
+    """Nonpaying unit that an order takes a payer away from, to the services that BRM charges to it."""
     assets: Mapping[str, frozenset[Poid]] = field(default_factory=dict)
     """Asset to the objects in BRM that are cross-referenced for it."""
 
@@ -326,3 +340,6 @@ class SyncPlan:
     """Account and who pays for its account-level products, where that is new."""
     legal_changes: tuple[LegalChange, ...] = ()
     legal_parents: tuple[LegalParent, ...] = ()
+    superseded: tuple[Supersession, ...] = ()
+    units_used: tuple[str, ...] = ()
+    """Nonpaying units that are there already, and that the order uses."""

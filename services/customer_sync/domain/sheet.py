@@ -30,7 +30,7 @@ class Sheet:
             self.claims.setdefault(name, Claim(table, crm_id, name))
 
     def add(self, step: Step) -> None:
-        """One more call, with COMMON ids for what has its place inside the objects it makes or changes; the first one counts."""
+        """One more call, with COMMON ids for what has its place inside the objects it makes or changes; the first counts."""
         yields = []
         for output in step.yields:
             new = tuple(link for link in output.inside if (link.table, link.crm_id) not in self.placed)

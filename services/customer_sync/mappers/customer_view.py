@@ -130,6 +130,7 @@ def _unit(unit: Flist, source: BrmSource, sources: CustomerSources) -> pb.BillUn
         billing_day=int(unit.get("ACTG_CYCLE_DOM", 0)),
         payment_record_poid=_text(unit.get("PAYINFO_OBJ")) if payer is None else "",
         legal_owner_id=source.owners.get(unit.get("BILLINFO_ID", ""), ""),
+        superseded_by=source.superseded.get(unit.get("BILLINFO_ID", ""), ""),
     )
 
 

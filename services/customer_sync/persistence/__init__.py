@@ -6,5 +6,6 @@ from services.customer_sync.persistence.parents import AccountParents
 from services.customer_sync.persistence.pending import PendingUpdates
 from services.customer_sync.persistence.records import Records
 from services.customer_sync.persistence.sent import SentParts
+from services.customer_sync.persistence.superseded import SupersededUnits
 
-__all__ = ["AccountParents", "AwaitedParents", "Memory", "PendingUpdates", "Records", "SentParts"]
+__all__ = ["AccountParents", "AwaitedParents", "Memory", "PendingUpdates", "Records", "SentParts", "SupersededUnits"]

@@ -17,6 +17,7 @@ from services.customer_sync.persistence.parents import AccountParents
 from services.customer_sync.persistence.payers import AccountPayers
 from services.customer_sync.persistence.payments import OrderPayments
 from services.customer_sync.persistence.sent import SentParts
+from services.customer_sync.persistence.superseded import SupersededUnits
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Memory:
     awaited: AwaitedParents
     legal: LegalOwners
     payers: AccountPayers
+    superseded: SupersededUnits
 
     @classmethod
     async def open(cls, db: Database) -> Memory:
@@ -42,6 +44,7 @@ class Memory:
             await AwaitedParents.open(db),
             await LegalOwners.open(db),
             await AccountPayers.open(db),
+            await SupersededUnits.open(db),
         )
 
     async def write(self, part: Callable[[Transaction], Awaitable[None]] | None) -> None:
@@ -55,12 +58,14 @@ class Memory:
         """Writes, inside a transaction, what the steps in ``done`` have brought about; ``made`` are those of them whose
         objects were made just as the plan says, and not found."""
         system_id = sync.plan.system_id
+        whole = len(done) == len(sync.plan.steps)
         parts = (
             AccountParents.keeping(system_id, [each for each in sync.parentings if each.step_key in done]),
             OrderPayments.keeping(system_id, [each for each in sync.payments if each.step_key in done]),
             AwaitedParents.arrived(system_id, {each.crm_id for each in sync.entities if _arrives(each, done)}),
             SentParts.keeping(system_id, {each.part: each.mark for each in sync.sent if each.step_key in made}),
-            AccountPayers.keeping(system_id, sync.account_payers if len(done) == len(sync.plan.steps) else ()),
+            AccountPayers.keeping(system_id, sync.account_payers if whole else ()),
+            SupersededUnits.keeping(system_id, sync.superseded if whole else (), sync.units_used),
             LegalOwners.keeping(
                 system_id,
                 [each for each in sync.legal_changes if each.step_key in done],

@@ -78,7 +78,7 @@ ACME = {
                     payment_record_poid="0.0.0.1 /payinfo/cc 10032 0",
                     legal_owner_id="1-ACME",
                 ),
-                unit("1-AMELIA|1-ACCOUNTING|BP-ACCOUNTING", 10033, "BP-ACCOUNTING"),
+                unit("1-AMELIA|1-ACCOUNTING|BP-ACCOUNTING", 10033, "BP-ACCOUNTING", superseded_by="1-AMELIA|1-SALES|BP-SALES"),
             ],
             "payment_records": [
                 {"poid": "0.0.0.1 /payinfo/cc 10032 0", "kind": "cc", "name": "Amelia Ames", "masked_number": "****1111"}

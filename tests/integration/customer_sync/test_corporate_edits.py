@@ -14,6 +14,7 @@ from customers import account, bundle, profile
 from libs.brm.poid import Poid
 from libs.clock import SystemClock
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
+from libs.pb.customer_sync.v1.inspection_pb2 import GetCustomerRequest
 
 OK, WARNED, FAILED = sync.SYNC_OUTCOME_OK, sync.SYNC_OUTCOME_OK_WITH_WARNINGS, sync.SYNC_OUTCOME_FAILED
 CLASSES = {"ACME": "CUSTOMER", "ACCOUNTING": "BILLING", "SALES": "BILLING", "IT": "CUSTOMER", "MARKETING": "CUSTOMER"}
@@ -235,6 +236,9 @@ async def test_below_another_billing_account_the_services_get_that_payer_and_the
     assert Poid.parse(paid_by["PARENT_BILLINFO_OBJ"]) == Poid.parse((await customers.unit("BP-SALES"))["POID"])
     kept = await customers.suite.brm.object(old_unit)
     assert Poid.parse(kept["PARENT_BILLINFO_OBJ"]) == Poid.parse((await customers.unit("BP-ACCOUNTING"))["POID"])
+    view = (await customers.suite.inspection.GetCustomer(GetCustomerRequest(account_id="AMELIA"))).customer
+    marked = {unit.bill_unit_id: unit.superseded_by for unit in view.brms[0].bill_units if not unit.paying}
+    assert marked == {"AMELIA|ACCOUNTING|BP-ACCOUNTING": "AMELIA|SALES|BP-SALES", "AMELIA|SALES|BP-SALES": ""}
     assert await customers.writes(since) == [
         "BILL_GROUP_CREATE",
         "BILL_GROUP_MOVE_MEMBER",

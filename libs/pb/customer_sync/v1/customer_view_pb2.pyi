@@ -322,6 +322,7 @@ class BillUnitView(_message.Message):
     BILLING_DAY_FIELD_NUMBER: _builtins.int
     PAYMENT_RECORD_POID_FIELD_NUMBER: _builtins.int
     LEGAL_OWNER_ID_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_BY_FIELD_NUMBER: _builtins.int
     bill_unit_id: _builtins.str
     """Its id in BRM: the CRM billing profile, or "SA|BA|BP" for a nonpaying unit."""
     poid: _builtins.str
@@ -344,6 +345,8 @@ class BillUnitView(_message.Message):
     """Payment record (POID) of a paying unit."""
     legal_owner_id: _builtins.str
     """Account that answers for it in collections, as orders arranged it; empty: its own."""
+    superseded_by: _builtins.str
+    """Of a nonpaying unit that is not used any more: the bill unit that took its place; empty: it is used."""
     def __init__(
         self,
         *,
@@ -358,10 +361,11 @@ class BillUnitView(_message.Message):
         billing_day: _builtins.int = ...,
         payment_record_poid: _builtins.str = ...,
         legal_owner_id: _builtins.str = ...,
+        superseded_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bill_unit_id", b"bill_unit_id", "billing_day", b"billing_day", "legal_owner_id", b"legal_owner_id", "months", b"months", "pay_type", b"pay_type", "payer_billing_profile_id", b"payer_billing_profile_id", "payer_poid", b"payer_poid", "paying", b"paying", "payment_record_poid", b"payment_record_poid", "poid", b"poid", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bill_unit_id", b"bill_unit_id", "billing_day", b"billing_day", "legal_owner_id", b"legal_owner_id", "months", b"months", "pay_type", b"pay_type", "payer_billing_profile_id", b"payer_billing_profile_id", "payer_poid", b"payer_poid", "paying", b"paying", "payment_record_poid", b"payment_record_poid", "poid", b"poid", "status", b"status", "superseded_by", b"superseded_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,7 +9,7 @@ from libs.errors import O2CError
 from libs.plan.model import Plan, Step, Yield
 from services.customer_sync.domain.attributes import Findings, Translator
 from services.customer_sync.domain.calls import Caller
-from services.customer_sync.domain.model import Parenting, Policy
+from services.customer_sync.domain.model import Parenting, Policy, Supersession
 from services.customer_sync.domain.sheet import Sheet
 from services.customer_sync.domain.update.model import CustomerUpdate, Known, Relink, State, Survey, UpdatePlan
 
@@ -25,6 +25,7 @@ class UpdateDraft(Sheet):
     policy: Policy
     findings: Findings = field(default_factory=Findings)
     relinks: list[Relink] = field(default_factory=list)
+    superseded: list[Supersession] = field(default_factory=list)
     caller: Caller = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +46,7 @@ class UpdateDraft(Sheet):
             relinks=tuple(self.relinks),
             awaits=self.survey.awaits or (None if self.survey.parent_id is None else ""),
             stood=self._stood(),
+            superseded=tuple(self.superseded),
         )
 
     def _arranged(self) -> tuple[Parenting, ...]:

@@ -15,7 +15,7 @@ from services.customer_sync.domain.attributes import Findings
 from services.customer_sync.domain.calls import PROGRAM_NAME, NonpayingUnit
 from services.customer_sync.domain.draft import counted
 from services.customer_sync.domain.groups import GroupAction, GroupChange, group_changes
-from services.customer_sync.domain.model import Account, CrmCustomer, EntityKind, PayerKey, Policy, Profile
+from services.customer_sync.domain.model import Account, CrmCustomer, EntityKind, PayerKey, Policy, Profile, Supersession
 from services.customer_sync.domain.update.draft import UpdateDraft
 from services.customer_sync.domain.update.model import Known, ServedGroup, Survey
 
@@ -116,10 +116,13 @@ def _draw_payer(draft: UpdateDraft) -> None:
         what = "has no primary billing profile" if profile is None else f"has no bill unit for {profile.profile_id}"
         _kept(draft, leaving, f"{new}, above it now, {what} in {draft.policy.system_id}")
         return
-    target = _target_unit(draft, PayerKey(account.account_id, new, profile.profile_id), profile)
+    wanted = PayerKey(account.account_id, new, profile.profile_id)
+    target = _target_unit(draft, wanted, profile)
     for key in leaving:
         for group in draft.state.balance_groups[key.crm_id]:
             _draw_transfer(draft, group, new, *target)
+        if draft.known.links.account_payers.get(account.account_id) != key.billing_account_id:
+            draft.superseded.append(Supersession(key.crm_id, wanted.crm_id))
     _kept(draft, leaving, f"its services are paid by {new} from now on")
 
 

@@ -11,7 +11,7 @@ from libs.brm.flist import Flist
 from libs.errors import Notice, O2CError
 from libs.plan.model import Plan
 from services.customer_sync.domain.marks import PartKey
-from services.customer_sync.domain.model import Account, CrmCustomer, Entity, Facts, Parenting, Profile
+from services.customer_sync.domain.model import Account, CrmCustomer, Entity, Facts, Parenting, Profile, Supersession
 
 
 class ChangeKind(StrEnum):
@@ -162,6 +162,8 @@ class UpdatePlan:
     """The parent that is not in billing yet, empty for none; ``None`` when that has not changed."""
     stood: tuple[Parenting, ...] = ()
     """Where the account stood before, if that was not written down yet: a move that is cut short must be known for one."""
+    superseded: tuple[Supersession, ...] = ()
+    """Bill units that are left without use, each with the one that has their services then."""
 
 
 @dataclass(frozen=True, slots=True)
