@@ -49,11 +49,13 @@ def export(
 
     Example: o2c xref export CUSTOMERPARTY_ACCOUNTID --to accounts.csv
     """
-    with errors_by_name({"table": "TABLES", "tables": "TABLES"}), connected() as clients:
+    with errors_by_name({"name": "TABLES", "table": "TABLES", "tables": "TABLES"}), connected() as clients:
         if form is Format.CSV and len(tables) > 1:
             raise O2CError.of(
                 Reason.XREF_IMPORT_INVALID, "a CSV file holds one table; --format aia holds several", field="tables"
             )
+        for name in tables:  # an unknown one is told before anything is written
+            clients.xref.DescribeTable(xref_pb2.DescribeTableRequest(name=name))
         with _complete_or_nothing(to) as file:
             count = _write(file, {name: _exported(clients, name, deleted=deleted) for name in tables}, form)
         if as_json and to:

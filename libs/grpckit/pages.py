@@ -17,9 +17,14 @@ FROM_THE_START: Final = 2**62
 """A position above all others, for lists that begin with the newest."""
 
 
-def page_size(asked: int) -> int:
-    """How many rows to answer with."""
-    return min(asked, LARGEST_SIZE) if asked > 0 else DEFAULT_SIZE
+def page_size(asked: int, usual: int = DEFAULT_SIZE, largest: int = LARGEST_SIZE) -> int:
+    """How many rows to answer with: ``usual`` when none are asked for (0), never more than ``largest``.
+
+    Raises RANGE_INVALID for fewer than none.
+    """
+    if asked < 0:
+        raise O2CError.of(Reason.RANGE_INVALID, "a page size is not negative", field="page_size")
+    return min(asked or usual, largest)
 
 
 def to_token(position: Sequence[int | str], selection: Any) -> str:

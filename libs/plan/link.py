@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from libs.brm.poid import Poid
 from libs.errors import O2CError, Reason
 from libs.plan.model import Claim, Plan, Step, XrefLink
-from libs.xref.model import MAX_BATCH, Mode, XrefDelete, XrefKey, XrefWrite
+from libs.xref.model import MAX_BATCH, Mode, Origin, XrefDelete, XrefKey, XrefWrite
 
 if TYPE_CHECKING:
     from libs.xref.client import XrefPort
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 class Linker:
     """Claims and links of one plan. A context manager: when left, nothing of it runs any more."""
 
-    def __init__(self, xref: XrefPort, source_system: str, plan: Plan) -> None:
+    def __init__(self, xref: XrefPort, source_system: str, plan: Plan, origin: Origin | None = None) -> None:
+        """``origin`` is kept with every change."""
         self._xref = xref
+        self._origin = origin
         self._source_system = source_system
         self._plan = plan
         self._first: asyncio.Task[dict[str, str]] | None = None
@@ -125,7 +127,7 @@ class Linker:
     async def _delete(self, ending: list[XrefDelete]) -> None:
         """Delete values; one that is gone already was deleted by an earlier attempt."""
         try:
-            await self._xref.delete(ending)
+            await self._xref.delete(ending, self._origin)
         except O2CError as error:
             O2CError.raise_all(each for each in error.violations if each.reason is not Reason.XREF_VALUE_NOT_FOUND)
 
@@ -135,7 +137,7 @@ class Linker:
     async def _link(self, batch: list[XrefWrite]) -> None:
         await self.claimed()  # a link needs its row
         try:
-            await self._xref.populate(batch)
+            await self._xref.populate(batch, self._origin)
         except O2CError as error:
             taken = self._places_in(batch, error, Reason.XREF_VALUE_NOT_UNIQUE)
             if taken:
@@ -145,7 +147,7 @@ class Linker:
     async def _take(self, places: Sequence[XrefWrite]) -> None:
         """Link places that others have left."""
         try:
-            await self._xref.populate(places)
+            await self._xref.populate(places, self._origin)
         except O2CError as error:
             self._places_in(places, error)
 
@@ -166,5 +168,5 @@ class Linker:
         if not claims:
             return {}
         keys = {claim.name: XrefKey(claim.table, self._source_system, claim.crm_id) for claim in claims}
-        common = await self._xref.get_or_create(list(dict.fromkeys(keys.values())))
+        common = await self._xref.get_or_create(list(dict.fromkeys(keys.values())), origin=self._origin)
         return {name: common[key] for name, key in keys.items()}

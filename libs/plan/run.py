@@ -38,6 +38,7 @@ from libs.plan.model import Plan, PlanError, Step, Yield, bind, dependencies, re
 if TYPE_CHECKING:
     from libs.db import Transaction
     from libs.xref.client import XrefPort
+    from libs.xref.model import Origin
 
 MAX_TRIES: Final = 2
 """A call of unknown outcome that provably had no effect is made once more."""
@@ -119,13 +120,14 @@ async def run(
     concurrency: int = 32,
     finish: Callable[[RunResult], Answer | None] | None = None,
     guard: Callable[[Transaction], Awaitable[None]] | None = None,
+    origin: Origin | None = None,
 ) -> RunResult:
     """Make every call of ``plan`` that has not been made.
 
     ``run_key`` names the attempt's intent and must be the same when the request is tried again. ``finish`` may turn the
     result into the request's answer, which is then stored in the commit of the last outcomes. A plan of *n* waves costs
     *n* + 1 commits. ``guard`` takes part in each of them, see :mod:`libs.plan.leases`; what it raises ends the run before the
-    next call.
+    next call. ``origin`` is kept with every cross-reference that the run changes: in which flow, and for which order.
 
     Failing steps do not raise; they are in the result. Raises :class:`PlanError` for a plan that cannot be run (before
     anything is written) and ``O2CError`` when the journal or the cross-references cannot be written.
@@ -135,7 +137,7 @@ async def run(
     rounds = waves(plan, graph)
     _check_bound(plan, needs)
     claims = frozenset(claim.name for claim in plan.claims)
-    linker = Linker(xref, source_system, plan)
+    linker = Linker(xref, source_system, plan, origin)
     runner = _Runner(plan, needs, graph, run_key, journal, gateway, linker, concurrency, guard, claims=claims)
     return await runner.run(rounds, finish)
 

@@ -21,7 +21,7 @@ def order_checks(
         *conflicts,
         *_promotion_groups(lines, decisions),
         *_rewards(lines, decisions, facts),
-        *_legal_owners(lines, decisions, facts),
+        *(_legal_owners(lines, decisions, facts) if policy.billing_care_enabled else ()),
         *_price_lists(lines, decisions, facts),
     ]
     return tuple(violations), notices
@@ -102,7 +102,10 @@ def _rewards(lines: Iterable[RoutableLine], decisions: Decisions, facts: Routing
 
 
 def _legal_owners(lines: Sequence[RoutableLine], decisions: Decisions, facts: RoutingFacts) -> Iterator[Violation]:
-    """Constraint K7: a legal group hangs below the owner's primary profile, so that profile must be where the line goes."""
+    """Constraint K7: a legal group hangs below the owner's primary profile, so that profile must be where the line goes.
+
+    Without billing care it may live in several instances (K2), and comes along to the line's.
+    """
     for profile, users in _sharing(lines, decisions, lambda line: (line.legal_owner_profile,)).items():
         known = set(facts.profiles.get(profile, ()))
         elsewhere = [line for line in users if known and not known & set(decisions[line.line_id].systems)]

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from libs.errors import O2CError
 from libs.xref.client import XrefPort
-from libs.xref.model import COMMON, XrefChange, XrefKey, XrefRow, XrefWrite
+from libs.xref.model import COMMON, Origin, XrefChange, XrefKey, XrefRow, XrefWrite
 
 MAX_ROWS = 100_000
 """Rows kept by default; those unused for longest go first."""
@@ -84,20 +84,22 @@ class CachedXref:
             known |= found
         return {key: known[key] for key in dict.fromkeys(keys)}
 
-    async def get_or_create(self, keys: Sequence[XrefKey], column: str = COMMON) -> dict[XrefKey, str]:
+    async def get_or_create(
+        self, keys: Sequence[XrefKey], column: str = COMMON, origin: Origin | None = None
+    ) -> dict[XrefKey, str]:
         """The value of ``column`` per key, created where absent."""
         known = {key: row.value(column) for key in dict.fromkeys(keys) if (row := self._known(key, [column]))}
         missing = [key for key in dict.fromkeys(keys) if key not in known]
         self.hits += len(known)
         self.misses += len(missing)
         if missing:
-            known |= await self._source.get_or_create(missing, column)
+            known |= await self._source.get_or_create(missing, column, origin)
         return {key: known[key] for key in dict.fromkeys(keys)}
 
-    async def populate(self, items: Sequence[XrefWrite]) -> None:
+    async def populate(self, items: Sequence[XrefWrite], origin: Origin | None = None) -> None:
         """Write all; whatever they may concern is asked for again."""
         try:
-            await self._source.populate(items)
+            await self._source.populate(items, origin)
         finally:
             for item in items:
                 for key in (item.key, item.target):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, astuple
 from typing import Protocol, TypeVar
 
 import grpc
@@ -31,6 +32,7 @@ from libs.xref.model import (
     XrefTable,
     XrefWrite,
 )
+from libs.xref.rules import fitting
 
 __all__ = [
     "COMMON",
@@ -62,9 +64,14 @@ _Out = TypeVar("_Out")
 
 
 class XrefPort(Protocol):
-    """Cross-references as flows use them. Every method raises O2CError: a named refusal, or XREF_UNAVAILABLE."""
+    """Cross-references as flows use them. Every method raises O2CError: a named refusal, or XREF_UNAVAILABLE.
 
-    async def get_or_create(self, keys: Sequence[XrefKey], column: str = COMMON) -> dict[XrefKey, str]:
+    ``origin``: why something is changed, in which flow and for which order; kept with every change.
+    """
+
+    async def get_or_create(
+        self, keys: Sequence[XrefKey], column: str = COMMON, origin: Origin | None = None
+    ) -> dict[XrefKey, str]:
         """The value of ``column`` per key, created where absent; all callers of one key get the same value."""
         ...
 
@@ -72,11 +79,11 @@ class XrefPort(Protocol):
         """The row of each key; a row that is not there has no cells."""
         ...
 
-    async def populate(self, items: Sequence[XrefWrite]) -> None:
+    async def populate(self, items: Sequence[XrefWrite], origin: Origin | None = None) -> None:
         """Write all; items that can be written are, and then O2CError carries the refusals of the others."""
         ...
 
-    async def delete(self, items: Sequence[XrefDelete]) -> None:
+    async def delete(self, items: Sequence[XrefDelete], origin: Origin | None = None) -> None:
         """Move values to the deleted store; those that can be are, and then O2CError carries the refusals of the others."""
         ...
 
@@ -85,16 +92,19 @@ class GrpcXref:
     """The port over a channel to the xref service. The channel's service config retries what may be retried."""
 
     def __init__(self, channel: grpc.aio.Channel, origin: Origin | None = None) -> None:
-        """``origin`` is kept with every change made through this client."""
+        """``origin`` is kept with every change made through this client, completed by what each call says of itself."""
         self._stub = XrefServiceStub(channel)
-        self._origin = _origin(origin) if origin else None
+        self._own = origin or Origin()
 
-    async def get_or_create(self, keys: Sequence[XrefKey], column: str = COMMON) -> dict[XrefKey, str]:
+    async def get_or_create(
+        self, keys: Sequence[XrefKey], column: str = COMMON, origin: Origin | None = None
+    ) -> dict[XrefKey, str]:
         """The value of ``column`` per key, created where absent; all callers of one key get the same value."""
         unique = tuple(dict.fromkeys(keys))
+        said = self._said(origin)
 
         async def one_call(chunk: Sequence[XrefKey]) -> Sequence[str]:
-            request = pb.BatchGetOrCreateRequest(keys=[_key(key) for key in chunk], column=column, origin=self._origin)
+            request = pb.BatchGetOrCreateRequest(keys=[_key(key) for key in chunk], column=column, origin=said)
             response = await call(self._stub.BatchGetOrCreate(request))
             return [result.value for result in response.results]
 
@@ -111,11 +121,12 @@ class GrpcXref:
 
         return dict(zip(unique, await _in_chunks(unique, one_call), strict=True))
 
-    async def populate(self, items: Sequence[XrefWrite]) -> None:
+    async def populate(self, items: Sequence[XrefWrite], origin: Origin | None = None) -> None:
         """Write all; items that can be written are, and then O2CError carries the refusals of the others."""
+        said = self._said(origin)
 
         async def one_call(chunk: Sequence[XrefWrite]) -> Sequence[pb.PopulateResult]:
-            request = pb.BatchPopulateRequest(items=[_write(item) for item in chunk], origin=self._origin)
+            request = pb.BatchPopulateRequest(items=[_write(item) for item in chunk], origin=said)
             response = await call(self._stub.BatchPopulate(request))
             return response.results
 
@@ -123,15 +134,20 @@ class GrpcXref:
 
     async def delete(self, items: Sequence[XrefDelete], origin: Origin | None = None) -> None:
         """Move values to the deleted store; those that can be are, and then O2CError carries the refusals of the others."""
+        said = self._said(origin)
 
         async def one_call(chunk: Sequence[XrefDelete]) -> Sequence[pb.MarkForDeleteResult]:
-            request = pb.BatchMarkForDeleteRequest(
-                items=[_delete(item) for item in chunk], origin=_origin(origin) if origin else self._origin
-            )
+            request = pb.BatchMarkForDeleteRequest(items=[_delete(item) for item in chunk], origin=said)
             response = await call(self._stub.BatchMarkForDelete(request))
             return response.results
 
         _raise_refusals(await _in_chunks(items, one_call))
+
+    def _said(self, origin: Origin | None) -> pb.Origin | None:
+        """What a call is to tell of itself. It always fits: what explains a change must not be what has it refused."""
+        call, own = origin or Origin(), self._own
+        said = Origin(*(fitting(text or other) for text, other in zip(astuple(call), astuple(own), strict=True)))
+        return None if said == Origin() else pb.Origin(**asdict(said))
 
     async def lookup_values(self, table: str, ref_column: str, column: str, values: Sequence[str]) -> list[str]:
         """One value of ``column`` per value of ``ref_column``, empty where there is none: the cheapest way to many ids.
@@ -243,10 +259,6 @@ def _change(change: pb.Change) -> XrefChange:
         request_id=change.request_id,
         method=change.method,
     )
-
-
-def _origin(origin: Origin) -> pb.Origin:
-    return pb.Origin(service=origin.service, flow=origin.flow, message_id=origin.message_id, reason=origin.reason)
 
 
 def _delete(item: XrefDelete) -> pb.MarkForDeleteRequest:

@@ -24,7 +24,9 @@ class FakeXref:
         """Names of the port methods called, in order: what a test counts round trips with."""
         self._row_ids = count(1)
 
-    async def get_or_create(self, keys: Sequence[XrefKey], column: str = COMMON) -> dict[XrefKey, str]:
+    async def get_or_create(
+        self, keys: Sequence[XrefKey], column: str = COMMON, origin: Origin | None = None
+    ) -> dict[XrefKey, str]:
         """The value of ``column`` per key, created where absent. One refused key: nothing is created at all."""
         self.calls.append("get_or_create")
         unique = tuple(dict.fromkeys(keys))
@@ -58,7 +60,7 @@ class FakeXref:
         found = {key: self.rows.find(key) for key in keys}
         return {key: row.frozen(self.tables[key.table]) if row else XrefRow() for key, row in found.items()}
 
-    async def populate(self, items: Sequence[XrefWrite]) -> None:
+    async def populate(self, items: Sequence[XrefWrite], origin: Origin | None = None) -> None:
         """Write all; items that can be written are, and then O2CError carries the refusals of the others."""
         self.calls.append("populate")
         violations: list[Violation] = []

@@ -232,6 +232,11 @@ def origin_violations(origin: Origin, prefix: str = "origin.") -> list[Violation
     return [found for name, text in said.items() if text for found in value_violations(text, f"{prefix}{name}", "", "")]
 
 
+def fitting(text: str) -> str:
+    """A text about a change as it may stand beside it: control characters are blanks, what is too long is cut."""
+    return _CONTROL.sub(" ", text)[:MAX_VALUE_LENGTH]
+
+
 # --- the state matrix ------------------------------------------------------------------------------------------------------
 
 

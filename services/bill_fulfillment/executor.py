@@ -17,7 +17,7 @@ from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
 from libs.plan.model import Ref
 from libs.plan.run import RunResult, StepResult, StepState, run
-from libs.xref.client import XrefPort
+from libs.xref.client import Origin, XrefPort
 from services.bill_fulfillment.answers import to_wire_response
 from services.bill_fulfillment.domain.ledger import payload_hash
 from services.bill_fulfillment.domain.macd import ITEMS, SERVICES
@@ -122,6 +122,7 @@ class Executor:
             concurrency=self._concurrency,
             finish=finish,
             guard=lease.guard,
+            origin=Origin(flow=asked.method, message_id=command.order_id),
         )
 
     async def _conclude(self, command: Command, facts: Facts, result: Result, outcome: RunResult) -> tuple[Decision, ...]:

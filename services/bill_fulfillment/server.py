@@ -23,7 +23,7 @@ from libs.plan.journal import Journal
 from libs.plan.leases import Leases
 from libs.plan.purge import ageing_of
 from libs.tasks import cancelled
-from libs.xref.client import GrpcXref, XrefPort
+from libs.xref.client import GrpcXref, Origin, XrefPort
 from services.bill_fulfillment.config import Settings
 from services.bill_fulfillment.executor import Executor
 from services.bill_fulfillment.handlers import BillFulfillmentHandlers
@@ -57,7 +57,7 @@ async def adapters(settings: Settings, systems: Sequence[BillingSystem]) -> Asyn
     channel = open_channel(settings.xref_target, settings)
     try:
         async with open_gateway(systems, needs=NEEDS[NAME]) as gateway:
-            yield GrpcXref(channel), gateway
+            yield GrpcXref(channel, Origin(service=NAME)), gateway
     finally:
         await channel.close()
 

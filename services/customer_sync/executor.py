@@ -13,7 +13,7 @@ from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
 from libs.plan.run import How, RunResult, StepResult, StepState, run
-from libs.xref.client import XrefPort
+from libs.xref.client import Origin, XrefPort
 from services.customer_sync.domain.collation import Collation, collate
 from services.customer_sync.domain.legal import owners_on
 from services.customer_sync.domain.model import Command, Entity, EntityKind, EntityOutcome, Policy, SyncPlan
@@ -89,6 +89,7 @@ class Executor:
             concurrency=self.concurrency,
             finish=finish,
             guard=lease.guard,
+            origin=Origin(flow="F1", message_id=command.order_id),
         )
         BRM_CALLS.inc(result.calls)
         return result

@@ -15,7 +15,7 @@ from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
 from libs.plan.run import RunResult, run
-from libs.xref.client import Mode, XrefPort, XrefWrite
+from libs.xref.client import Mode, Origin, XrefPort, XrefWrite
 from services.customer_sync.domain.marks import PartKey, PartKind
 from services.customer_sync.domain.model import CrmCustomer, Policy
 from services.customer_sync.domain.targets import Targets
@@ -81,7 +81,7 @@ class UpdateExecutor:
             if _is_stale(update, family, known):
                 return UpdateOutcome(update.account_id, policy.system_id)
             decided = await self._decide(update, family, known, policy)
-            await self._relink(decided, update.source_system)
+            await self._relink(decided, update.source_system, _origin(update, run_key))
             await self.lookup.memory.write(AccountParents.keeping(policy.system_id, decided.stood))
             result = await self._run(decided, update, family, run_key, lease)
             if attempt == MAX_PLANS or result.errors or not result.stale:
@@ -95,11 +95,12 @@ class UpdateExecutor:
         state = await self.lookup.state(survey, known, policy)
         return plan_customer_update(update, survey, known, state, policy)
 
-    async def _relink(self, decided: UpdatePlan, source_system: str) -> None:
-        system_id = decided.plan.system_id
-        await self.xref.populate(
-            [XrefWrite(each.table, source_system, each.crm_id, system_id, each.brm_id, Mode.UPDATE) for each in decided.relinks]
-        )
+    async def _relink(self, decided: UpdatePlan, source_system: str, origin: Origin) -> None:
+        column = decided.plan.system_id
+        writes = [
+            XrefWrite(each.table, source_system, each.crm_id, column, each.brm_id, Mode.UPDATE) for each in decided.relinks
+        ]
+        await self.xref.populate(writes, origin)
 
     async def _run(self, decided: UpdatePlan, update: CustomerUpdate, family: Family, run_key: str, lease: Lease) -> RunResult:
         result = await run(
@@ -112,9 +113,16 @@ class UpdateExecutor:
             concurrency=self.concurrency,
             finish=partial(_closing, decided, update, family, lease),
             guard=lease.guard,
+            origin=_origin(update, run_key),
         )
         BRM_CALLS.inc(result.calls)
         return result
+
+
+def _origin(update: CustomerUpdate, run_key: str) -> Origin:
+    """What the history of cross-references says of an update: which run made it, and what had been edited."""
+    edited = ", ".join(f"{each.kind} {each.object_id}".strip() for each in update.changes)
+    return Origin(flow="F2", message_id=run_key, reason=edited)
 
 
 def _closing(decided: UpdatePlan, update: CustomerUpdate, family: Family, lease: Lease, result: RunResult) -> Answer | None:

@@ -28,7 +28,7 @@ from libs.plan.journal import Journal
 from libs.plan.leases import Leases
 from libs.plan.purge import ageing_of
 from libs.tasks import cancelled
-from libs.xref.client import GrpcXref
+from libs.xref.client import GrpcXref, Origin
 from services.customer_sync.aggregator import Aggregator
 from services.customer_sync.config import Settings
 from services.customer_sync.domain.targets import Targets
@@ -83,7 +83,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             open_crm(settings.crm_target, settings, to_domain_customer, "O2C_CUSTOMER_SYNC_CRM_TARGET")
         )
         codes = frozenset(system.code for system in billing_systems)
-        journal, memory, xref = await Journal.open(db), await Memory.open(db), GrpcXref(channel)
+        journal, memory, xref = await Journal.open(db), await Memory.open(db), GrpcXref(channel, Origin(service=NAME))
         alone = Alone(await Leases.open(db), settings.lock_wait_seconds)
         executor = Executor(
             journal=journal,

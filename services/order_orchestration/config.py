@@ -75,6 +75,10 @@ class Settings(ServiceSettings):
     payment_failure_fails_order: bool = Field(
         False, description="Whether an order fails when one of its payments is not posted."
     )
+    legal_group: bool = Field(False, description="Whether legal owners answer for others in collections (`O2C.LegalGroup`).")
+    legal_owner_from_customer_account: bool = Field(
+        True, description="Whether a line without legal owner takes its customer account for one."
+    )
     now: AwareDatetime | None = Field(
         None, description="Pretend that it is always this moment when telling future-dated orders; for demonstrations."
     )
@@ -96,6 +100,8 @@ class Settings(ServiceSettings):
             unknown_priority_is_default=self.priority_unknown_policy == "DEFAULT",
             low_is_urgent=frozenset(self.low_is_urgent_sources),
             payment_failure_fails_order=self.payment_failure_fails_order,
+            legal_groups=self.legal_group,
+            owner_from_customer_account=self.legal_owner_from_customer_account,
         )
 
     def retry(self) -> RetryPolicy:

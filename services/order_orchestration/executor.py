@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from libs.pb.order.v1 import order_pb2
-from libs.xref.client import XrefPort
+from libs.xref.client import Origin, XrefPort
 from services.order_orchestration.clients import ComponentCall, Functions
 from services.order_orchestration.domain.components import ComponentKey, Function
 from services.order_orchestration.domain.model import Order
@@ -92,7 +92,8 @@ class Executor:
     async def _advance(self, loaded: LoadedOrder) -> float | None:
         work = _prepare(loaded)
         if not loaded.claimed:
-            await self._xref.get_or_create(claim_keys(work.order))
+            origin = Origin(flow="SubmitOrder", message_id=loaded.head.order_id)
+            await self._xref.get_or_create(claim_keys(work.order), origin=origin)
         calls: dict[asyncio.Task[ComponentOutcome], ComponentKey] = {}
         try:
             status = loaded.status

@@ -7,6 +7,7 @@ import asyncio
 from libs.errors import O2CError, Reason, Violation
 from libs.xref.client import XrefKey, XrefPort, XrefRow
 from services.order_orchestration.domain.model import Action, Facts, Order
+from services.order_orchestration.domain.owners import primary_profiles
 from services.order_orchestration.persistence import OrderStore
 
 ACCOUNTS = "CUSTOMERPARTY_ACCOUNTID"
@@ -22,7 +23,11 @@ def fact_keys(order: Order) -> dict[str, list[str]]:
     active = [line for line in order.lines if line.action is not Action.NONE]
     ids = {
         ACCOUNTS: {account for line in active for account in (line.service_account, line.billing_account)},
-        PROFILES: {line.billing_profile for line in active} | {payment.profile_id for payment in order.payments},
+        PROFILES: {
+            *(line.billing_profile for line in active),
+            *(payment.profile_id for payment in order.payments),
+            *primary_profiles(order).values(),
+        },
         PRODUCTS: {line.product_id for line in active},
         ASSETS: {line.asset_id for line in active},
     }

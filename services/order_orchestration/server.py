@@ -17,7 +17,7 @@ from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import (
     add_OrderIntakeServiceServicer_to_server,
     add_OrdersServiceServicer_to_server,
 )
-from libs.xref.client import GrpcXref
+from libs.xref.client import GrpcXref, Origin
 from libs.xref.routing_table import followed_routing_table
 from services.order_orchestration.clients import GrpcFunctions
 from services.order_orchestration.config import Settings
@@ -58,7 +58,7 @@ async def built(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         await db.create_tables(TABLES)
         targets = (settings.xref_target, settings.customer_sync_target, settings.bill_fulfillment_target)
         channels = [await stack.enter_async_context(open_channel(target, settings)) for target in targets]
-        xref, sync, billing = GrpcXref(channels[0]), channels[1], channels[2]
+        xref, sync, billing = GrpcXref(channels[0], Origin(service=NAME)), channels[1], channels[2]
         store, hub = OrderStore(db), WatchHub()
         vault = Vault([key.get_secret_value() for key in settings.seal_keys])
         functions = GrpcFunctions(

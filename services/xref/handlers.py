@@ -9,6 +9,7 @@ from typing import Any
 import grpc.aio
 
 from libs.errors import O2CError, Reason
+from libs.grpckit.pages import page_size
 from libs.pb.xref.v1 import xref_pb2 as pb
 from libs.pb.xref.v1.xref_pb2_grpc import XrefServiceServicer
 from libs.xref import rules
@@ -165,7 +166,8 @@ class XrefHandlers(XrefServiceServicer):
 
     async def ListHistory(self, request: pb.ListHistoryRequest, context: _Context) -> pb.ListHistoryResponse:
         """What happened to the rows that hold a value or once held it; the token is the sequence of the page's last change."""
-        key, size, after = mappers.to_row_key(request), _page_size(request.page_size), _sequence(request.page_token)
+        size = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE)
+        key, after = mappers.to_row_key(request), _sequence(request.page_token)
         await self._batches.check(lambda tables: rules.populated_violations(tables, key, ()))
         events = await self._history.of(key, after, size + 1)
         await self._registry.know(event.column_id for event in events)
@@ -214,19 +216,13 @@ class XrefHandlers(XrefServiceServicer):
 
     async def ListTables(self, request: pb.ListTablesRequest, context: _Context) -> pb.ListTablesResponse:
         """The tables by name, a page at a time; the token is the name of the page's last table."""
-        size = _page_size(request.page_size)
+        size = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE)
         await self._registry.load()
         if request.page_token and request.page_token not in self._registry.tables:
             raise O2CError.of(Reason.PAGE_TOKEN_INVALID, "this is no token of ListTables", field="page_token")
         names = sorted(name for name in self._registry.tables if name > request.page_token)
         tables = [mappers.to_wire_table(self._registry.tables[name]) for name in names[:size]]
         return pb.ListTablesResponse(tables=tables, next_page_token=names[size - 1] if len(names) > size else "")
-
-
-def _page_size(asked: int) -> int:
-    if asked < 0:
-        raise O2CError.of(Reason.RANGE_INVALID, "a page size is not negative", field="page_size")
-    return min(asked or PAGE_SIZE, PAGE_SIZE)
 
 
 def _sequence(token: str) -> int:

@@ -10,7 +10,7 @@ import grpc.aio
 from libs.dvm.aia import write_map
 from libs.errors import O2CError, Reason
 from libs.grpckit.context import current_call
-from libs.grpckit.pages import FROM_THE_START, from_token, to_token
+from libs.grpckit.pages import FROM_THE_START, from_token, page_size, to_token
 from libs.pb.xref.v1 import value_maps_pb2 as pb
 from libs.pb.xref.v1.value_maps_pb2_grpc import ValueMapServiceServicer
 from services.xref import value_map_mappers as mappers
@@ -40,7 +40,7 @@ class ValueMapHandlers(ValueMapServiceServicer):
 
     async def ListValueMaps(self, request: pb.ListValueMapsRequest, context: _Context) -> pb.ListValueMapsResponse:
         """The maps by name, a page at a time."""
-        size = _page_size(request.page_size)
+        size = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE)
         (after,) = from_token(request.page_token, [""], "maps")
         catalogue = await self._store.current()
         names = sorted(name for name in catalogue.versions if name > after)
@@ -69,7 +69,7 @@ class ValueMapHandlers(ValueMapServiceServicer):
         self, request: pb.ListValueMapVersionsRequest, context: _Context
     ) -> pb.ListValueMapVersionsResponse:
         """The versions of one map, newest first."""
-        size = _page_size(request.page_size)
+        size = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE)
         name = (await self._store.current()).get(request.name, "name").map.name
         (before,) = from_token(request.page_token, [FROM_THE_START], name)
         found = await self._store.history(name, before, size)
@@ -108,9 +108,3 @@ class ValueMapHandlers(ValueMapServiceServicer):
             raise O2CError.of(Reason.RANGE_INVALID, "a version counts from 1", field="version")
         version = await self._version(request.name, request.version)
         return pb.ExportValueMapResponse(document=write_map(version.map), version=mappers.to_wire_version(version))
-
-
-def _page_size(asked: int) -> int:
-    if asked < 0:
-        raise O2CError.of(Reason.RANGE_INVALID, "a page size is not negative", field="page_size")
-    return min(asked or PAGE_SIZE, PAGE_SIZE)

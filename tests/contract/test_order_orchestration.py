@@ -78,7 +78,9 @@ async def test_get_finds_by_document_and_by_number(suite: Suite) -> None:
         assert error.violations[0].reason is Reason.ORDER_NOT_FOUND
 
 
-async def test_list_refuses_foreign_tokens_and_unknown_states(suite: Suite) -> None:
+async def test_list_refuses_foreign_tokens_negative_sizes_and_unknown_states(suite: Suite) -> None:
+    (wrong,) = (await failure(suite.orders.ListOrders(pb.ListOrdersRequest(page_size=-1)))).violations
+    assert (wrong.reason, wrong.field) == (Reason.RANGE_INVALID, "page_size")
     error = await failure(suite.orders.ListOrders(pb.ListOrdersRequest(page_token="rubbish")))
     assert error.violations[0].reason is Reason.PAGE_TOKEN_INVALID
     error = await failure(suite.orders.ListOrders(pb.ListOrdersRequest(states=[99])))  # type: ignore[list-item]

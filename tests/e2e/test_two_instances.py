@@ -83,6 +83,29 @@ def test_one_customer_on_two_instances_has_one_common_id_and_a_profile_in_each(s
         assert number == account["COMMON"]
 
 
+def origins(suite: RunningSuite, table: str, crm_id: str) -> dict[str, tuple[str, str, str]]:
+    """Per column of a row who filled it, in which flow, for which order."""
+    request = xref_pb2.ListHistoryRequest(table=table, column="SEBL_01", value=crm_id)
+    changes = suite.clients.xref.ListHistory(request, timeout=SECONDS).changes
+    return {one.column: (one.origin.service, one.origin.flow, one.origin.message_id) for one in changes}
+
+
+def test_the_history_of_cross_references_tells_which_service_made_each_for_which_order(suite: RunningSuite) -> None:
+    order = orders.order(orders.TWO_INSTANCES, "-AUDIT")
+    suite.complete(order)
+    taken = ("order_orchestration", "SubmitOrder", order.order_id)
+    synchronised = ("customer_sync", "F1", order.order_id)
+    billed = ("bill_fulfillment", "ProcessFulfillmentOrderBilling", order.order_id)
+    assert origins(suite, "CUSTOMERPARTY_ACCOUNTID", "1-PRIYA-AUDIT") == {
+        **dict.fromkeys(("COMMON", "SEBL_01"), taken),
+        **dict.fromkeys(("BRM_01", "BRM_02"), synchronised),
+    }
+    assert origins(suite, "INSTALLEDPRODUCT_ID", "AST-PRIYA-WIRELESS-AUDIT") == {
+        **dict.fromkeys(("COMMON", "SEBL_01"), taken),
+        "BRM_01": billed,
+    }
+
+
 @pytest.mark.spec("xref-and-routing:RT16")
 def test_a_balance_is_asked_of_the_instance_of_its_profile_only(suite: RunningSuite) -> None:
     suite.complete(orders.order(orders.TWO_INSTANCES, "-RT16"))

@@ -80,6 +80,9 @@ def test_a_file_that_was_cut_or_bent_is_refused_with_its_line(terminal: XrefTerm
     assert terminal.run("export", ACCOUNT) == before
     assert "XREF_TABLE_UNKNOWN" in terminal.run("export", "NO_TABLE", "--to", str(folder / "none.csv"), code=1)
     assert not list(folder.glob("none*"))
+    for form in ("csv", "aia"):
+        refused = terminal.command("xref", "export", "NO_TABLE", "--format", form, code=1)
+        assert refused.stdout == "" and refused.stderr.startswith("XREF_TABLE_UNKNOWN TABLES: ")
 
 
 def test_a_migration_is_followed_from_the_list_of_moved_objects(terminal: XrefTerminal, folder: Path) -> None:
@@ -123,10 +126,10 @@ def test_what_is_wrong_with_a_brm_is_found_and_repaired(terminal: XrefTerminal, 
     again = terminal.fails("doctor", "--system", "BRM_02", "--table", ACCOUNT, "--json").splitlines()
     assert len(again) == len(rest) + 1
     assert "nothing is wrong" in terminal.run("doctor", "--system", "BRM_01", "--table", "CUSTOMERPARTY_PAYPROFILEID")
-    assert "ROUTE_SYSTEM_UNKNOWN system" in terminal.run("doctor", "--system", "BRM_09", code=1)
-    assert "ENUM_UNKNOWN kind" in terminal.run("repair", str(findings), "--kind", "odd", code=1)
+    assert "ROUTE_SYSTEM_UNKNOWN --system: " in terminal.run("doctor", "--system", "BRM_09", code=1)
+    assert "ENUM_UNKNOWN --kind: " in terminal.run("repair", str(findings), "--kind", "odd", code=1)
     findings.write_text('{"finding": {"color": 1}}\n')
-    assert "JSON_MALFORMED findings" in terminal.run("repair", str(findings), code=1)
+    assert "JSON_MALFORMED FILE: " in terminal.run("repair", str(findings), code=1)
 
 
 def test_an_import_cut_by_kill_nine_is_there_wholly_or_not_at_all(terminal: XrefTerminal) -> None:

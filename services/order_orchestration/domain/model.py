@@ -97,6 +97,8 @@ class Profile:
     has_card_holder: bool = False
     has_debit_account: bool = False
     has_debit_routing: bool = False
+    is_primary: bool = False
+    """Whether it is its account's primary profile."""
 
     @property
     def detailed(self) -> bool:
@@ -153,6 +155,8 @@ class Line:
     segment: str = ""
     product_class: str = ""
     """Billing service type; with the segment, what routing rules may ask."""
+    owner_account: str = ""
+    """Legal owner; lines that name none have the header's."""
     parties_changed: bool = False
     """Whether prior values mark the accounts, the profile or the owner as changed."""
 
@@ -195,6 +199,7 @@ class Order:
     service_account: str = ""
     billing_account: str = ""
     billing_profile: str = ""
+    owner_account: str = ""
     primary_contact: Contact = Contact()
     primary_address: Address = Address()
     lines: tuple[Line, ...] = ()
@@ -239,3 +244,7 @@ class Policy:
     low_is_urgent: frozenset[str] = frozenset()
     """Source systems whose numbers mean the opposite: 0 most urgent."""
     payment_failure_fails_order: bool = False
+    legal_groups: bool = False
+    """Whether legal owners answer for others in collections (``O2C.LegalGroup``)."""
+    owner_from_customer_account: bool = True
+    """Whether the customer account stands in for an owner where none is named."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from libs import orders
 from libs.routing import (
@@ -16,19 +17,24 @@ from libs.routing import (
     route,
 )
 from services.order_orchestration.domain.model import Action, Facts, Line, Order, Policy
+from services.order_orchestration.domain.owners import owner_profiles
 
 Recorded = Mapping[str, tuple[str, ...]]
 """Instances of lines that are in fulfilment already, by line id; these are kept."""
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 def route_order(order: Order, facts: Facts, policy: Policy, recorded: Recorded | None = None) -> Routing:
     """Where every line goes. Lines have inherited from their bundles; bundles that only give context are not routed."""
     known = RoutingFacts(facts.assets, facts.profiles, facts.products, facts.accounts, policy.price_list_places)
-    return route(order_lines(order, recorded or {}), known, policy.routing)
+    return route(order_lines(order, recorded or {}, owner_profiles(order, policy)), known, policy.routing)
 
 
-def order_lines(order: Order, recorded: Recorded) -> list[RoutableLine]:
-    """The lines, grouped by service bundle, with the components of promotions and wrappers."""
+def order_lines(order: Order, recorded: Recorded, owners: Mapping[str, str] = NOBODY) -> list[RoutableLine]:
+    """The lines, grouped by service bundle, with the components of promotions and wrappers.
+
+    ``owners``: primary profiles of legal owners, by line id.
+    """
     header = OrderedHeader(
         price_list=order.price_list,
         segment=order.segment,
@@ -41,10 +47,10 @@ def order_lines(order: Order, recorded: Recorded) -> list[RoutableLine]:
         address = account.address
         party = Party(account.type, account.class_, address.country, address.state_or_province, address.postal_code)
         parties[account.account_id] = parties.get(account.account_id, Party()).completed_by(party)
-    return routable_lines([_ordered(line, recorded) for line in order.lines], header, parties)
+    return routable_lines([_ordered(line, recorded, owners) for line in order.lines], header, parties)
 
 
-def _ordered(line: Line, recorded: Recorded) -> OrderedLine:
+def _ordered(line: Line, recorded: Recorded, owners: Mapping[str, str]) -> OrderedLine:
     return OrderedLine(
         line_id=line.line_id,
         position=line.position,
@@ -62,6 +68,7 @@ def _ordered(line: Line, recorded: Recorded) -> OrderedLine:
         target=line.target,
         group_ref=line.promotion_group,
         member_asset=line.member_asset,
+        legal_owner_profile=owners.get(line.line_id, ""),
         segment=line.segment,
         product_class=line.product_class,
         recorded=recorded.get(line.line_id, ()),

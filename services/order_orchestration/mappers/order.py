@@ -63,6 +63,7 @@ def to_domain_order(order: pb.Order) -> tuple[Order, list[Violation]]:
         service_account=order.service_account.account_id,
         billing_account=order.billing_account.account_id,
         billing_profile=order.billing_profile.billing_profile_id,
+        owner_account=order.owner_account.account_id,
         lines=lines,
         accounts=tuple(_account(account, path) for account, path in _account_mentions(order)),
         profiles=tuple(_profile(profile, path) for profile, path in _profile_mentions(order)),
@@ -106,6 +107,7 @@ def _line(line: pb.OrderLine, position: int) -> Line:
         member_asset=line.membership.target_asset_integration_id,
         segment=line.extensions.get("segment", ""),
         product_class=line.billing_service_type,
+        owner_account=line.owner_account.account_id,
         parties_changed=line.HasField("prior") and _parties_changed(line),
     )
 
@@ -178,6 +180,7 @@ def _profile(profile: pb.BillingProfileRef, path: str) -> Profile:
         has_card_holder=bool(card.holder_name),
         has_debit_account=bool(debit.account_number),
         has_debit_routing=bool(debit.routing_number),
+        is_primary=profile.is_primary,
     )
 
 

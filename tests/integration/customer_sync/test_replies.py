@@ -17,6 +17,7 @@ from libs.errors import Reason
 from libs.grpckit.status import from_rpc_error, from_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.customer_sync.v1 import inspection_pb2
+from libs.pb.customer_sync.v1.customer_update_pb2 import ListCustomerUpdatesRequest
 from services.customer_sync.config import Settings
 from services.customer_sync.persistence import Records
 from services.customer_sync.server import ageing
@@ -137,11 +138,13 @@ async def test_records_are_found_by_order_request_account_and_outcome_page_by_pa
         assert await names(outcomes=[pb.SYNC_OUTCOME_FAILED], account_id="A1") == []
 
 
-async def test_unknown_records_foreign_tokens_and_unknown_outcomes_are_named() -> None:
+async def test_unknown_records_foreign_tokens_sizes_that_cannot_be_and_unknown_outcomes_are_named() -> None:
     async with customer_suite.running_suite() as suite:
         for method, asked, reason in (
             (suite.inspection.GetSync, inspection_pb2.GetSyncRequest(sync_id="X"), Reason.SYNC_NOT_FOUND),
             (suite.inspection.ListSyncs, inspection_pb2.ListSyncsRequest(page_token="X"), Reason.PAGE_TOKEN_INVALID),
+            (suite.inspection.ListSyncs, inspection_pb2.ListSyncsRequest(page_size=-1), Reason.RANGE_INVALID),
+            (suite.updates.ListCustomerUpdates, ListCustomerUpdatesRequest(page_size=-1), Reason.RANGE_INVALID),
             (suite.inspection.ListSyncs, inspection_pb2.ListSyncsRequest(outcomes=[99]), Reason.ENUM_UNKNOWN),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -24,6 +24,7 @@ from libs.brm import calls as brm
 from libs.clock import SystemClock
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
 from libs.pb.customer_sync.v1.customer_update_pb2 import ListCustomerUpdatesRequest
+from libs.xref.model import XrefKey
 from services.customer_sync.domain.update.model import CustomerUpdate
 
 CARD = {"number": "4111111111111111", "expiry_month": 1, "expiry_year": 2030, "holder_name": "Ann Payer"}
@@ -259,6 +260,9 @@ async def test_another_payment_method_gets_a_record_of_its_own_and_the_cross_ref
     assert (int(unit["PAY_TYPE"]), new["CC_INFO"]["0"]["NAME"]) == (10003, "Ann Payer")
     assert str(new["POID"]).split()[2] == (await customers.id_of("CUSTOMERPARTY_PAYPROFILEID", "BP")).split()[2]
     assert str(old["POID"]).split()[2] != str(new["POID"]).split()[2]
+    moved = (await customers.suite.xref.history(XrefKey("CUSTOMERPARTY_PAYPROFILEID", "SEBL_01", "BP")))[-1]
+    assert (moved.origin.service, moved.origin.flow, moved.origin.reason) == ("customer_sync", "F2", "BILLING_PROFILE BP")
+    assert moved.origin.message_id.endswith("/ANN/BRM_01"), "the run that made it"
     kinds = {(entity.kind, entity.outcome) for entity in response.entities}
     assert kinds == {
         (sync.ENTITY_KIND_BILL_UNIT, sync.ENTITY_OUTCOME_UPDATED),

@@ -15,7 +15,7 @@ from libs.pb.order.v1 import order_pb2
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as pb
 from libs.pb.xref.v1 import value_maps_pb2
 from libs.pb.xref.v1.value_maps_pb2_grpc import ValueMapServiceStub
-from libs.xref.client import Mode, XrefWrite
+from libs.xref.client import Mode, XrefKey, XrefWrite
 
 TO_TWO = '[[rules]]\nname = "homes go to two"\nsystem = "BRM_02"\nwhen = { account_type = ["RESIDENTIAL"] }\n'
 SHARED = "PROD-20031"
@@ -141,3 +141,38 @@ async def test_all_lines_for_one_instance_come_in_one_message_and_a_promotion_to
         sent = {call.target_system_id: {line.line_id for line in call.order.lines} for call in calls}
         assert len(calls) == 2
         assert sent == {"BRM_01": {"L-3000", "L-3010", "L-3011"}, "BRM_02": {"L-3000", "L-3020", "L-3021"}}
+
+
+def owned(owner: str = "1-OWNER", *, customer: str = "") -> order_pb2.Order:
+    """An order of one service in BRM_02 with a legal owner, whose primary profile comes with it; ``customer``: the account that
+    the order is placed for, instead of naming the owner."""
+    document = order("7301")
+    if customer:
+        document.customer_account.account_id = customer
+    else:
+        document.lines[0].owner_account.account_id = owner
+    document.billing_profiles.add(billing_profile_id="BP-OWNER", account_id=customer or owner, is_primary=True)
+    return document
+
+
+@pytest.mark.spec("xref-and-routing:K7", "xref-and-routing:RT23")
+async def test_a_legal_owner_whose_primary_profile_lives_elsewhere_is_refused_at_intake(database_url: str) -> None:
+    async with (
+        orchestration.neighbours() as near,
+        near.orchestration(database_url, legal_group=True) as suite,
+        near.orchestration("sqlite://:memory:") as without,
+    ):
+        profile = XrefKey("CUSTOMERPARTY_BILLPROFILEID", "SEBL_01", "BP-OWNER")
+        assert (await planned(suite, owned())).system_ids == ["BRM_02"], "an owner whom billing does not know comes along"
+        await suite.xref.get_or_create([profile])
+        await suite.xref.populate([XrefWrite(*profile, "BRM_01", "0.0.0.1 /billinfo 7301 0")])
+        for refused in (owned(), owned(customer="1-OWNER")):
+            with pytest.raises(O2CError) as caught:
+                await suite.submit(refused)
+            (violation,) = caught.value.violations
+            assert violation.reason is Reason.ROUTE_LEGAL_OWNER_OTHER_INSTANCE
+            assert violation.metadata["candidates"] == "BRM_01" and refused.lines[0].line_id in violation.metadata["line_ids"]
+        assert not near.sync.effects and not near.billing.effects
+        assert (await planned(without, owned())).system_ids == ["BRM_02"], "with legal groups off owners are ignored"
+        payer = owned(owner=owned().lines[0].billing_account.account_id)
+        assert (await planned(suite, payer)).system_ids == ["BRM_02"], "who pays himself needs nobody to answer for him"

@@ -22,4 +22,12 @@ def test_other_tokens_are_refused(token: str) -> None:
 
 
 def test_pages_have_a_usual_and_a_largest_size() -> None:
-    assert (page_size(0), page_size(-1), page_size(7), page_size(9999)) == (50, 50, 7, 500)
+    assert (page_size(0), page_size(7), page_size(9999)) == (50, 7, 500)
+    assert (page_size(0, 100, 100), page_size(101, 100, 100)) == (100, 100)
+
+
+def test_a_negative_page_size_is_refused_by_name() -> None:
+    with pytest.raises(O2CError) as refused:
+        page_size(-1)
+    (wrong,) = refused.value.violations
+    assert (wrong.reason, wrong.field) == (Reason.RANGE_INVALID, "page_size")

@@ -62,7 +62,7 @@ async def test_an_id_that_moves_takes_the_place_of_the_one_cross_referenced_befo
 async def test_ids_that_could_not_be_linked_are_linked_by_the_next_attempt_without_a_call(world: World) -> None:
     populate = world.xref.populate
 
-    async def unreachable(items: Any) -> None:
+    async def unreachable(items: Any, origin: Any = None) -> None:
         raise O2CError.of(Reason.XREF_UNAVAILABLE, "away")
 
     world.xref.populate = unreachable  # type: ignore[method-assign]
@@ -84,13 +84,13 @@ async def test_a_large_plan_claims_and_links_in_full_batches_while_it_calls(worl
     populate, claim = world.xref.populate, world.xref.get_or_create
     claimed = 0
 
-    async def counted_claim(keys: Any, column: str = "COMMON") -> dict[XrefKey, str]:
+    async def counted_claim(keys: Any, column: str = "COMMON", origin: Any = None) -> dict[XrefKey, str]:
         nonlocal claimed
         found = await claim(keys, column)
         claimed += len(found)
         return found
 
-    async def counted(items: Any) -> None:
+    async def counted(items: Any, origin: Any = None) -> None:
         assert claimed == len(MANY.claims)
         sizes.append(len(items))
         await populate(items)
@@ -107,7 +107,7 @@ async def test_a_batch_that_fails_in_the_middle_of_a_wave_is_linked_by_the_next_
     populate = world.xref.populate
     away = [1]
 
-    async def failing_once(items: Any) -> None:
+    async def failing_once(items: Any, origin: Any = None) -> None:
         if away:
             away.pop()
             raise O2CError.of(Reason.XREF_UNAVAILABLE, "away")

@@ -285,6 +285,8 @@ def test_a_legal_owners_primary_profile_must_be_in_the_instance_of_the_line() ->
     violation = only(routed(child, profiles={"OWNER": ("BRM_02",)}), Reason.ROUTE_LEGAL_OWNER_OTHER_INSTANCE)
     assert violation.metadata["line_ids"] == "1" and violation.metadata["candidates"] == "BRM_02"
     assert not routed(child, profiles={"OWNER": ("BRM_01", "BRM_02")}).violations
+    without = routed(child, policy=CARE_OFF, profiles={"OWNER": ("BRM_02",)})
+    assert not without.violations, "a profile that may live in several instances comes along"
     assert not routed(child).violations, "an owner that billing does not know yet comes with the order"
 
 
