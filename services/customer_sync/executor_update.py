@@ -92,7 +92,7 @@ class UpdateExecutor:
 
     async def _decide(self, update: CustomerUpdate, family: Family, known: Known, policy: Policy) -> UpdatePlan:
         survey: Survey = survey_update(update, family, known, policy)
-        state = await self.lookup.state(survey, known, policy)
+        state = await self.lookup.state(update, survey, known, policy)
         return plan_customer_update(update, survey, known, state, policy)
 
     async def _relink(self, decided: UpdatePlan, source_system: str, origin: Origin) -> None:

@@ -18,6 +18,7 @@ from services.customer_sync.domain import calls
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.frequencies import gaining, surveyed
 from services.customer_sync.domain.model import Command, Facts, Policy
+from services.customer_sync.domain.update.model import Known, Survey
 from services.customer_sync.lookup_services import services_of
 
 
@@ -55,6 +56,25 @@ async def with_frequencies(facts: Facts, command: Command, collation: Collation,
     )
 
 
+async def related_by_payment(
+    survey: Survey, known: Known, units: Iterable[Flist], policy: Policy, gateway: BrmGateway
+) -> set[str]:
+    """Accounts that pay for an edited one in the instance, and that it pays for with the profiles whose frequency changes, by
+    CRM id; not those right above and below it in the CRM. No frequency changes, no call."""
+    stored = {unit["POID"]: unit for unit in units}
+    wanted = {Poid.parse(known.links.bill_units[each.profile.profile_id]): each.months for each in survey.profiles}
+    changing = [poid for poid, months in wanted.items() if stored.get(poid, {}).get("BILL_WHEN") != months]
+    if not changing:
+        return set()
+    reads, account_id = _Reads(gateway, policy.system_id, policy.db), survey.account.account_id
+    paid = await reads.paid_by(changing)
+    payers = {payer for payer, _ in _payers(stored.values())}
+    if payers:
+        payers = (await reads.payers({account_id: known.account}))[account_id] or payers
+    direct = {each for each, one in survey.family.items() if one.account.parent_account_id == account_id}
+    return (paid | payers) - direct - {account_id, survey.account.parent_account_id}
+
+
 def _paying(units: Iterable[Flist]) -> frozenset[int]:
     """The frequencies of the units that pay for themselves, in months."""
     return frozenset(int(unit["BILL_WHEN"]) for unit in units if unit.get("PAY_TYPE") != PayType.NONPAYING)
@@ -80,6 +100,12 @@ class _Reads:
         answers = await self._all(brm.find_billinfos_of_account(poid, db=self.db) for poid in accounts.values())
         found = ([unit for unit in (answer.get("RESULTS") or {}).values() if unit] for answer in answers)
         return dict(zip(accounts, found, strict=True))
+
+    async def paid_by(self, units: Iterable[Poid]) -> set[str]:
+        """Accounts of the bill units that these pay for, by CRM id."""
+        answers = await self._all(brm.find_billinfos_of_payer(poid, db=self.db) for poid in units)
+        ids = (str(unit.get("BILLINFO_ID") or "") for each in answers for unit in (each.get("RESULTS") or {}).values() if unit)
+        return {each.partition("|")[0] for each in ids if calls.payer_of_unit(each)}
 
     async def parents(self, account_ids: Iterable[str], facts: Facts) -> dict[str, list[Poid]]:
         """The account right above each, if any."""

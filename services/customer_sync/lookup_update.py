@@ -17,7 +17,7 @@ from libs.crm.client import CrmAccounts, CrmPort
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.marks import PartKey, PartKind
-from services.customer_sync.domain.model import CrmCustomer, Facts, PayerKey, Policy
+from services.customer_sync.domain.model import CrmCustomer, Facts, PayerKey, Policy, Profile
 from services.customer_sync.domain.update.hierarchy import is_moving
 from services.customer_sync.domain.update.model import (
     Asset,
@@ -27,6 +27,7 @@ from services.customer_sync.domain.update.model import (
     State,
     Survey,
 )
+from services.customer_sync.lookup_frequencies import related_by_payment
 from services.customer_sync.persistence import Memory
 
 
@@ -86,7 +87,7 @@ class UpdateLookup:
         )
         return Known(accounts.get(update.account_id, ""), links, sent)
 
-    async def state(self, survey: Survey, known: Known, policy: Policy) -> State:
+    async def state(self, update: CustomerUpdate, survey: Survey, known: Known, policy: Policy) -> State:
         """What BRM has of the parts that may differ. Nothing differs, no call."""
         account, system_id, db = known.account, policy.system_id, policy.db
         account_flist, units, records, parent = await asyncio.gather(
@@ -109,7 +110,26 @@ class UpdateLookup:
             unlinked_groups=frozenset(groups.keys() & known.links.accounts.keys() - known.links.account_groups.keys()),
             balance_groups=await self._served(account, units, policy) if moves and survey.parent_id else {},
             assets=await self._assets(account, policy) if survey.status not in (None, Status.ACTIVE) else (),
+            related=await self._related(update, survey, known, units, policy),
         )
+
+    async def _related(
+        self, update: CustomerUpdate, survey: Survey, known: Known, units: list[Flist], policy: Policy
+    ) -> tuple[Profile, ...]:
+        """Of a bill frequency that changes: profiles that the instance has of those related to the account by payment, as the
+        CRM has them now. Who stands right above and below it in the CRM is looked at anyhow (survey)."""
+        beside = await related_by_payment(survey, known, units, policy, self._gateway)
+        strangers = sorted(beside - survey.family.keys())
+        found = await self.customers_alone(strangers) if strangers else {}
+        asked = {each: found.get(each) or survey.family.get(each) for each in sorted(beside)}
+        profiles = [profile for customer in asked.values() if customer is not None for profile in customer.profiles]
+        keys = {each.profile_id: XrefKey(calls.BILL_UNITS, update.source_system, each.profile_id) for each in profiles}
+        rows = await self._xref.lookup(list(keys.values())) if keys else {}
+        return tuple(each for each in profiles if rows[keys[each.profile_id]].value(policy.system_id))
+
+    async def customers_alone(self, account_ids: Sequence[str]) -> Mapping[str, CrmCustomer]:
+        """The accounts as the CRM has them now, with their billing profiles and nobody else. Raises CRM_UNAVAILABLE."""
+        return (await self._crm.accounts(account_ids, with_billing_profiles=True)).accounts
 
     async def _one(self, system_id: str, call: BrmCall, wanted: bool) -> Flist:
         return await self._gateway.call(system_id, call) if wanted else {}

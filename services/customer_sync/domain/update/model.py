@@ -136,6 +136,8 @@ class State:
     """Of the bill units whose services may get another payer, by BILLINFO_ID."""
     assets: tuple[Asset, ...] = ()
     """What is active, when the status is about to end that."""
+    related: tuple[Profile, ...] = ()
+    """Where a bill frequency changes: profiles that the instance has of accounts that pay for this one, or are paid by it."""
 
 
 @dataclass(frozen=True, slots=True)

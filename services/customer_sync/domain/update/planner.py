@@ -17,6 +17,7 @@ from libs.plan.model import XrefLink, Yield
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.calls import PROGRAM_NAME
 from services.customer_sync.domain.model import Account, EntityKind, Policy
+from services.customer_sync.domain.rules import FREQUENCY_MAP
 from services.customer_sync.domain.update.compare import contact_change, record_change
 from services.customer_sync.domain.update.draft import UpdateDraft
 from services.customer_sync.domain.update.hierarchy import draw_hierarchy
@@ -107,7 +108,7 @@ def _profile_change(draft: UpdateDraft, part: ProfilePart) -> Change | None:
         bill_day=part.bill_day if part.bill_day != unit.get("ACTG_CYCLE_DOM") else None,
     )
     if wanted.bill_when is not None:
-        draft.findings.violations.extend(_payer_frequency(draft, part))
+        draft.findings.violations.extend(_frequency_of_payment(draft, part))
     record = None
     if unit.get("PAY_TYPE") != part.pay_type:
         wanted = replace(wanted, pay_type=PayType(part.pay_type), payinfo=part.record)
@@ -137,14 +138,16 @@ def _record_change(draft: UpdateDraft, part: ProfilePart, unit: Flist) -> brm.Pa
     return record_change(stored, part)
 
 
-def _payer_frequency(draft: UpdateDraft, part: ProfilePart) -> Iterator[Violation]:
-    """V16 against those that pay for the account: its nonpaying units are billed as often as their payers (Q34)."""
-    for crm_id, unit in draft.state.units.items():
-        if unit.get("PAY_TYPE") == PayType.NONPAYING and unit.get("BILL_WHEN") != part.months:
+def _frequency_of_payment(draft: UpdateDraft, part: ProfilePart) -> Iterator[Violation]:
+    """V16 against those that pay for the account and those it pays for, wherever they stand in the CRM (Q34)."""
+    maps, source = draft.policy.value_maps, draft.update.source_system
+    for each in draft.state.related:
+        months = maps.find(FREQUENCY_MAP, each.bill_frequency, source, draft.policy.system_id)
+        if months is not None and int(months) != part.months:
             path = f"{part.profile.path}.bill_frequency"
             message = (
-                f"billing profile {part.profile.profile_id} would be billed every {part.months} months, but the payer of "
-                f"{crm_id} every {unit.get('BILL_WHEN')}"
+                f"billing profile {part.profile.profile_id} would be billed every {part.months} months, but {each.profile_id} "
+                f"of account {each.account_id}, related by payment, every {months}"
             )
             metadata = {"entity": "billing_profile", "crm_id": part.profile.profile_id, "field": path}
             yield Violation(Reason.BILL_FREQUENCY_MISMATCH, message, path, metadata)
