@@ -33,7 +33,7 @@ def route(lines: Sequence[RoutableLine], facts: RoutingFacts, policy: RoutingPol
             groups.append(group)
         except O2CError as error:
             violations += error.violations
-            undecided |= {line.line_id: tuple(group.steps) for line in members}
+            undecided |= dict.fromkeys((line.line_id for line in members), tuple(group.steps))
     _choose(groups, facts, policy)
     decisions: dict[str, RouteDecision] = {}
     for group in groups:
@@ -41,7 +41,7 @@ def route(lines: Sequence[RoutableLine], facts: RoutingFacts, policy: RoutingPol
             decisions |= group.decisions()
         else:
             violations.append(group.ambiguous())
-            undecided |= {line.line_id: tuple(group.steps) for line in group.lines}
+            undecided |= dict.fromkeys((line.line_id for line in group.lines), tuple(group.steps))
     for line in lines:
         if line.components is None and not line.billable and not line.group:
             decisions[line.line_id] = RouteDecision(line.line_id, (), "billing does not take this line")

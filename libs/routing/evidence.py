@@ -13,6 +13,10 @@ SOFT: tuple[Rank, ...] = (Rank.PROFILE, Rank.RULE, Rank.ORDER, Rank.ACCOUNT, Ran
 """Evidence that only chooses among candidates, strongest first; the profile is soft without billing care."""
 
 
+TOLD = 10
+"""How many objects in the same instances are told one by one."""
+
+
 def hard_evidence(lines: Sequence[RoutableLine], facts: RoutingFacts, policy: RoutingPolicy) -> list[Evidence]:
     """Evidence that must be obeyed, strongest first: stamp, asset, profile (with billing care), product.
 
@@ -94,18 +98,32 @@ def _known(
     known: Mapping[str, tuple[str, ...]] | None,
     noun: str,
 ) -> Iterator[Evidence]:
-    """One piece of evidence per distinct object of the lines that is known; ``known`` of ``None``: the key is the place."""
+    """One piece of evidence per distinct object of the lines that is known; ``known`` of ``None``: the key is the place.
+
+    Of many objects in the same instances the first are told one by one and the others by their number: they decide nothing that
+    the first have not, and every line of a bundle carries all its evidence.
+    """
     seen: set[str] = set()
+    told: dict[tuple[str, ...], int] = {}
+    more: dict[tuple[str, ...], str] = {}
     for line in lines:
         key = key_of(line)
         if not key or key in seen:
             continue
         seen.add(key)
-        systems = (key,) if known is None else known.get(key, ())
+        systems = (key,) if known is None else tuple(sorted(known.get(key, ())))
         if not systems:
             continue
-        places = ", ".join(sorted(systems))
+        told[systems] = told.get(systems, 0) + 1
+        if told[systems] > TOLD:
+            more.setdefault(systems, line.line_id)
+            continue
+        places = ", ".join(systems)
         text = f"line {line.line_id} is stamped {places}" if known is None else f"{noun} {key} is known in {places}"
         if rank is Rank.RECORDED:
             text = f"line {line.line_id} is in fulfilment in {places}"
         yield Evidence(rank, frozenset(systems), text, line.line_id)
+    state = "in fulfilment" if rank is Rank.RECORDED else "known"
+    for systems, line_id in more.items():
+        text = f"{told[systems] - TOLD} more of the kind {noun} are {state} in {', '.join(systems)}"
+        yield Evidence(rank, frozenset(systems), text, line_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
 
 from libs.dvm import ValueMap
 from libs.errors import Notice, O2CError, Reason, Violation
@@ -168,13 +169,20 @@ def to_wire_lines(lines: Sequence[RoutableLine], routing: Routing) -> dict[str, 
         if line.group:
             bundles.setdefault(line.group, []).extend(violations.get(line.line_id, ()))
     results = {}
+    reasoning: dict[int, list[pb.RouteStep]] = {}  # lines of a bundle share it, and what is wrong
+    statuses: dict[tuple[int, ...], status_pb2.Status] = {}
     for line in lines:
         decision = routing.decisions.get(line.line_id)
         steps = decision.steps if decision is not None else routing.undecided.get(line.line_id, ())
-        result = results[line.line_id] = _decided(line.line_id, decision, steps)
+        if id(steps) not in reasoning:
+            reasoning[id(steps)] = [_step(one) for one in steps]
+        result = results[line.line_id] = _decided(line.line_id, decision, reasoning[id(steps)])
         wrong = violations.get(line.line_id) or (bundles.get(line.group, []) if decision is None else [])
         if wrong:
-            result.error.CopyFrom(to_status(O2CError(*wrong)))
+            same = tuple(map(id, wrong))
+            if same not in statuses:
+                statuses[same] = to_status(O2CError(*wrong))
+            result.error.CopyFrom(statuses[same])
         result.warnings.extend(_notice(one) for one in notices.get(line.line_id, ()))
     return results
 
@@ -183,11 +191,11 @@ def to_wire_subject(name: str, decision: RouteDecision | O2CError) -> pb.RouteRe
     """The result of any other subject."""
     if isinstance(decision, O2CError):
         return pb.RouteResult(subject_id=name, error=to_status(decision))
-    return _decided(name, decision, decision.steps)
+    return _decided(name, decision, map(_step, decision.steps))
 
 
-def _decided(name: str, decision: RouteDecision | None, steps: Iterable[Step]) -> pb.RouteResult:
-    result = pb.RouteResult(subject_id=name, steps=[_step(one) for one in steps])
+def _decided(name: str, decision: RouteDecision | None, steps: Iterable[pb.RouteStep]) -> pb.RouteResult:
+    result = pb.RouteResult(subject_id=name, steps=steps)
     if decision is not None:
         result.system_ids.extend(decision.systems)
         result.candidates.extend(decision.candidates)

@@ -133,6 +133,21 @@ async def test_promotions_bundles_traits_and_recorded_decisions_travel_on_the_wi
     assert results[3].decided_by == "recorded line 3 is in fulfilment in BRM_02"
 
 
+async def test_the_answer_of_a_large_bundle_grows_with_its_lines_and_not_with_their_square(site: Serving) -> None:
+    """Every line carries the evidence of its bundle, whose assets are all known."""
+    await site.catalogue()
+    keys = [XrefKey("INSTALLEDPRODUCT_ID", "SEBL_01", f"A{number}") for number in range(800)]
+    await site.xref.get_or_create(keys)
+    await site.xref.populate([XrefWrite(*key, "BRM_01", f"s-{key.ref_value}", kind="SERVICE") for key in keys])
+    sizes = []
+    for count in (400, 800):
+        lines = [line(f"L{n}", "P", "BP", group="L0", asset_integration_id=f"A{n}", position=n) for n in range(count)]
+        results = await site.resolve(*lines)
+        assert {tuple(result.system_ids) for result in results} == {("BRM_01",)}
+        sizes.append(sum(result.ByteSize() for result in results))
+    assert sizes[1] < 2.1 * sizes[0], sizes
+
+
 async def test_a_price_list_needs_a_value_for_the_instance_once_the_map_has_rows(site: Serving) -> None:
     await site.catalogue()
     asked = line("L", "W", "BP", price_list="Premium")

@@ -11,6 +11,7 @@ import pytest
 
 from libs.errors import Reason, Violation
 from libs.routing import BillingInstance, RoutableLine, Routing, RoutingFacts, RoutingPolicy, RoutingRule, lines_split, route
+from libs.routing.evidence import TOLD
 
 PRODUCTS = {"W": ("BRM_01",), "B": ("BRM_02",), "P": ("BRM_01", "BRM_02")}
 SITE = RoutingPolicy((BillingInstance("BRM_01"), BillingInstance("BRM_02")))
@@ -227,6 +228,18 @@ def test_a_component_that_contradicts_the_bundles_stamp_is_told_as_such() -> Non
     lines = [line("1", "P", group="1", target="BRM_01"), line("2", "W", group="1"), line("3", "B", group="1")]
     violation = only(routed(*lines), Reason.PRODUCT_NOT_IN_BILLING)
     assert violation.metadata["id"] == "B"
+
+
+def test_of_many_objects_in_the_same_instance_the_first_are_told_and_the_others_counted() -> None:
+    assets = {f"A{number}": ("BRM_02",) for number in range(300)}
+    lines = [line(str(number), asset_id=f"A{number}", position=number, group="0") for number in range(300)]
+    routing = routed(*lines, assets=assets)
+    assert {decision.systems for decision in routing.decisions.values()} == {("BRM_02",)}
+    told = [step.text for step in routing.decisions["299"].steps if step.rank == "E2"]
+    assert told[0] == "asset A0 is known in BRM_02" and len(told) == TOLD + 1
+    assert told[-1] == f"{300 - TOLD} more of the kind asset are known in BRM_02"
+    elsewhere = routed(*lines, assets={**assets, "A250": ("BRM_01",)})
+    assert "A250" in only(elsewhere, Reason.ROUTE_BUNDLE_CONFLICT).message, "one that differs is never among the counted"
 
 
 # --- recorded decisions --------------------------------------------------------------------------------------------------
