@@ -6,6 +6,7 @@ Text form ``0.0.0.1 /account 1234 0``: database number, storable class, id, revi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 DEFAULT_DB: Final = "0.0.0.1"
@@ -40,6 +41,7 @@ class Poid:
             raise PoidError(f"not a POID: {text!r}") from error
 
     @classmethod
+    @cache
     def new(cls, type_: str, db: str = DEFAULT_DB) -> Poid:
         """The type-only POID that asks BRM to create an object of this class."""
         return cls(db, type_, NEW)

@@ -29,14 +29,16 @@ class ValueMap:
 
     def find(self, value: str, source: str, target: str) -> str | None:
         """The first row that has ``value`` in column ``source`` and anything in column ``target``; ``None`` without one."""
-        found = self.listed(value, source, target)
-        return value if found is None and self.open else found
+        index = self._indexes.get((source, target))
+        if index is None:
+            index = self._index(source, target)
+        return index.get(value, value if self.open else None)
 
     def listed(self, value: str, source: str, target: str) -> str | None:
         """As :meth:`find`, without handing on what an open map does not list."""
         index = self._indexes.get((source, target))
         if index is None:
-            index = self._indexes[source, target] = self._index(source, target)
+            index = self._index(source, target)
         return index.get(value)
 
     def _index(self, source: str, target: str) -> dict[str, str]:
@@ -47,6 +49,7 @@ class ValueMap:
             for row in self.rows:
                 if row[from_at] and row[to_at]:
                     found.setdefault(row[from_at], row[to_at])
+        self._indexes[source, target] = found
         return found
 
     def systems_of(self, source: str) -> dict[str, tuple[str, ...]] | None:

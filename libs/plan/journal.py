@@ -226,9 +226,16 @@ def _plain(value: Any) -> str:
 
 
 def _row(run_key: str, entry: Entry, now: int) -> tuple[str, str, str, str, str, bool, str, int]:
-    outputs = {name: ["poid", str(value)] if isinstance(value, Poid) else value for name, value in entry.outputs.items()}
-    text = orjson.dumps(outputs, default=str).decode()
+    text = (
+        orjson.dumps(entry.outputs, default=_stored, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
+        if entry.outputs
+        else "{}"
+    )
     return (run_key, entry.step_key, entry.state.value, entry.fingerprint, text, entry.linked, entry.reason, now)
+
+
+def _stored(value: Any) -> Any:
+    return ["poid", str(value)] if isinstance(value, Poid) else str(value)
 
 
 def _outputs(text: str) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def dependencies(plan: Plan, needs: Mapping[str, frozenset[str]] | None = None) 
             producer[output.name] = step.key
     graph: dict[str, frozenset[str]] = {}
     for step in plan.steps:
-        unknown = set(step.after) - keys
+        unknown = set(step.after) - keys if step.after else ()
         if unknown:
             raise PlanError(f"{step.key} waits for unknown {', '.join(sorted(unknown))}")
         needed = {producer[name] for name in needs[step.key] if name in producer}

@@ -24,7 +24,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from libs.brm.call import BrmCall
 from libs.brm.errors import BrmError, BrmOutcomeUnknown
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from libs.xref.client import XrefPort
     from libs.xref.model import Origin
 
+A_MOMENT: Final = 0.001
+"""Seconds in which a remote call gets from its task to the wire, before something that takes long is computed."""
 MAX_TRIES: Final = 2
 """A call of unknown outcome that provably had no effect is made once more."""
 
@@ -177,6 +179,13 @@ class _Ready:
         self._mark = self._mark or fingerprint_of(self.call)
 
 
+class _Made(NamedTuple):
+    """Steps of a wave that have ended: those called now, and those an earlier attempt made and could not link."""
+
+    fresh: Sequence[_Ready] = ()
+    unlinked: Sequence[_Ready] = ()
+
+
 @dataclass(slots=True)
 class _Runner:
     plan: Plan
@@ -200,21 +209,31 @@ class _Runner:
 
     async def run(self, rounds: Sequence[Sequence[Step]], finish: Callable[[RunResult], Answer | None] | None) -> RunResult:
         async with self.linker:
-            outcomes = await self._rounds(rounds)
+            last = await self._rounds(rounds)
             self.bindings.update(await self.linker.claimed())
-        result = RunResult({step.key: self.results[step.key] for step in self.plan.steps}, self.bindings, self.calls)
-        await self._record(outcomes, finish(result) if finish else None)
+            linking = asyncio.ensure_future(self._link_and_conclude(*last))
+            try:
+                await asyncio.sleep(A_MOMENT)  # the last links get on their way; the answer is made meanwhile
+                result = RunResult({step.key: self.results[step.key] for step in self.plan.steps}, self.bindings, self.calls)
+                answer = finish(result) if finish else None
+                outcomes = await linking
+            except BaseException:
+                linking.cancel()
+                raise
+        await self._record(outcomes, answer)
         return result
 
-    async def _rounds(self, rounds: Sequence[Sequence[Step]]) -> list[Entry]:
-        """Every wave; the outcomes of the last one, which are not written yet."""
+    async def _rounds(self, rounds: Sequence[Sequence[Step]]) -> _Made:
+        """Every wave; what the last one made, which is not linked nor written yet."""
         self.linker.claim(frozenset().union(*self.needs.values()))
+        await asyncio.sleep(A_MOMENT)  # they get on their way; the journal is read meanwhile
         earlier = await self.journal.load(self.run_key) if rounds else {}
         if earlier:  # what was done is recognised by calls with their ids
             self.bindings.update(await self.linker.first_claimed())
         unsettled = frozenset(key for key, entry in earlier.items() if entry.state is EntryState.INTENDED)
-        outcomes: list[Entry] = []
+        made = _Made()
         for wave in rounds:
+            outcomes = await self._link_and_conclude(*made)
             ready = self._ready(wave)
             reused = {item.step.key for item in ready if self._reuse(item, earlier.get(item.step.key))}
             fresh = [item for item in ready if item.step.key not in reused]
@@ -222,8 +241,8 @@ class _Runner:
             await self._record([*outcomes, *intents])
             await self._perform(fresh, unsettled)
             unlinked = [item for item in ready if item.step.key in reused and not earlier[item.step.key].linked]
-            outcomes = await self._link_and_conclude(fresh, unlinked)
-        return outcomes
+            made = _Made(fresh, unlinked)
+        return made
 
     async def _record(self, entries: Sequence[Entry], answer: Answer | None = None) -> None:
         await self.journal.record(self.run_key, entries, answer, guard=self.guard)

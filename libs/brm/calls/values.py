@@ -62,4 +62,7 @@ def program_name(*parts: str, name: str = PROGRAM_NAME) -> str:
 
 def merged(*flists: Mapping[str, Any]) -> Flist:
     """One flist from several, later fields last."""
-    return {name: value for flist in flists for name, value in flist.items()}
+    flist: Flist = {}
+    for each in flists:
+        flist.update(each)
+    return flist

@@ -27,7 +27,8 @@ class Sheet:
         """Have a COMMON id for an object of the CRM."""
         if crm_id:
             name = common_ref(table, crm_id)
-            self.claims.setdefault(name, Claim(table, crm_id, name))
+            if name not in self.claims:
+                self.claims[name] = Claim(table, crm_id, name)
 
     def add(self, step: Step) -> None:
         """One more call, with COMMON ids for what has its place inside the objects it makes or changes; the first counts."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from google.protobuf.message import Message
 
-from services.customer_sync.mappers.walk import is_sensitive, places
+from libs.grpckit.walk import is_sensitive, places
 
 VISIBLE: Final = 4
 """Last characters of a sensitive text that take part; numbers and shorter texts do not take part at all."""

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 
 from libs.errors import O2CError, Reason, Violation, quoted
+from libs.grpckit.walk import unknown_enums
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.order.v1 import order_pb2
 from libs.routing import lines_split
@@ -25,7 +26,6 @@ from services.customer_sync.domain.model import (
     Profile,
 )
 from services.customer_sync.mappers.party import to_domain_account, to_domain_profile
-from services.customer_sync.mappers.walk import unknown_enums
 
 T = TypeVar("T")
 Named = Sequence[tuple[T, str]]

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 
 from libs.errors import Violation
+from libs.grpckit.walk import unknown_enums
 from libs.pb.order.v1 import order_pb2 as pb
 from services.order_orchestration.domain.model import (
     Account,
@@ -26,7 +27,6 @@ from services.order_orchestration.domain.model import (
     ProductType,
     Profile,
 )
-from services.order_orchestration.mappers.sensitive import unknown_enums
 
 _ACTIONS = {pb.LineAction.Value(f"LINE_ACTION_{one}"): one for one in Action}
 _PRODUCT_TYPES = {pb.ProductType.Value(f"PRODUCT_TYPE_{one}"): one for one in ProductType}

@@ -8,10 +8,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from libs.errors import O2CError, Reason
+from libs.grpckit.walk import unknown_enums
 from libs.pb.order.v1 import order_pb2 as pb
 from services.order_orchestration.engine import InProcessEngine
 from services.order_orchestration.mappers.order import SentLine, to_component_order, to_domain_order
-from services.order_orchestration.mappers.sensitive import extract, restore, unknown_enums
+from services.order_orchestration.mappers.sensitive import extract, restore
 from services.order_orchestration.persistence.store import DueOrder
 from services.order_orchestration.vault import Vault
 
