@@ -78,6 +78,7 @@ def test_a_stamp_against_the_profiles_instance_is_a_conflict() -> None:
 def test_an_unknown_stamp_is_named_with_its_field() -> None:
     (violation,) = routed(line("1", target="BRM_09", position=4)).violations
     assert (violation.reason, violation.field) == (Reason.ROUTE_SYSTEM_UNKNOWN, "order.lines[4].target_system_id")
+    assert violation.message.endswith("known: BRM_01, BRM_02")
 
 
 @pytest.mark.spec("xref-and-routing:RT10")
