@@ -16,7 +16,8 @@ from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
 from libs.plan.model import Ref
-from libs.plan.run import RunResult, StepResult, StepState, run
+from libs.plan.result import RunResult, StepResult, StepState
+from libs.plan.run import run
 from libs.xref.client import Origin, XrefPort
 from services.bill_fulfillment.answers import to_wire_response
 from services.bill_fulfillment.domain.ledger import payload_hash

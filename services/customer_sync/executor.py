@@ -12,7 +12,8 @@ from libs.db import Transaction
 from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
-from libs.plan.run import How, RunResult, StepResult, StepState, run
+from libs.plan.result import How, RunResult, StepResult, StepState
+from libs.plan.run import run
 from libs.xref.client import Origin, XrefPort
 from services.customer_sync.domain.collation import Collation, collate
 from services.customer_sync.domain.legal import owners_on

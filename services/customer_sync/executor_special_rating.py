@@ -12,7 +12,8 @@ from libs.errors import O2CError
 from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
-from libs.plan.run import RunResult, StepState, run
+from libs.plan.result import RunResult, StepState
+from libs.plan.run import run
 from libs.xref.client import XrefPort
 from services.customer_sync.domain.model import EntityOutcome
 from services.customer_sync.domain.special_rating import (

@@ -14,7 +14,8 @@ from libs.errors import O2CError
 from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
-from libs.plan.run import RunResult, run
+from libs.plan.result import RunResult
+from libs.plan.run import run
 from libs.xref.client import Mode, Origin, XrefPort, XrefWrite
 from services.customer_sync.domain.marks import PartKey, PartKind
 from services.customer_sync.domain.model import CrmCustomer, Policy

@@ -45,7 +45,7 @@ def test_what_was_done_by_hand_is_told_by_history_and_watch(terminal: XrefTermin
 @pytest.mark.spec("xref-and-routing:XR9")
 def test_a_mode_in_lower_case_is_refused_by_name(terminal: XrefTerminal) -> None:
     error = terminal.run("populate", ACCOUNT, "SEBL_01", "1-LOWER", "COMMON", "g-lower", "--mode", "add", code=1)
-    assert error.startswith("XREF_MODE_INVALID mode: ")
+    assert error.startswith("XREF_MODE_INVALID --mode: ")
     assert "not known" in terminal.run("lookup", ACCOUNT, "1-LOWER")
 
 
@@ -69,6 +69,6 @@ def test_a_column_is_added_to_every_table_that_has_another_like_it(terminal: Xre
     assert all(("BRM_03" in each["columns"]) == ("BRM_01" in each["columns"]) for each in tables.values())
     assert "BRM_03" in tables[ASSET]["one_to_many_columns"]
     assert "BRM_03" in terminal.run("add-column", "BRM_03", "--table", ACCOUNT)
-    assert terminal.run("add-column", "brm_04", "--table", ACCOUNT, code=1).startswith("XREF_VALUE_INVALID column: ")
+    assert terminal.run("add-column", "brm_04", "--table", ACCOUNT, code=1).startswith("XREF_VALUE_INVALID COLUMN: ")
     assert "say --like or --table" in terminal.run("add-column", "BRM_04", code=2)
     assert "no table has a column BRM_09" in terminal.run("add-column", "BRM_04", "--like", "BRM_09", code=2)

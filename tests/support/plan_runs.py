@@ -14,7 +14,8 @@ from libs.db import Database
 from libs.errors import Reason
 from libs.plan.journal import Journal
 from libs.plan.model import Claim, Plan, Ref, Step, XrefLink, Yield
-from libs.plan.run import RunResult, run
+from libs.plan.result import RunResult
+from libs.plan.run import run
 from libs.xref.fake import FakeXref
 from libs.xref.model import XrefKey
 

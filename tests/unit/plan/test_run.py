@@ -13,7 +13,7 @@ from libs.db import Database
 from libs.errors import O2CError, Reason
 from libs.plan.journal import Answer, Journal
 from libs.plan.model import Claim, Plan, PlanError, Ref, Step, XrefGone, XrefLink, Yield
-from libs.plan.run import RunResult, StepState
+from libs.plan.result import RunResult, StepState
 from libs.xref.model import XrefKey
 
 

@@ -13,7 +13,8 @@ from libs.brm.poid import Poid
 from libs.errors import Reason
 from libs.plan.journal import Journal
 from libs.plan.model import Plan, Ref, Step, Yield
-from libs.plan.run import How, StepState, run
+from libs.plan.result import How, StepState
+from libs.plan.run import run
 
 
 async def test_the_next_attempt_makes_only_what_is_missing(world: World) -> None:
