@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from libs.brm import calls as brm
+from libs.brm.flist import get
 from libs.brm.gateway import BrmGateway
 from libs.xref.client import XrefRow
 from services.customer_sync.domain import calls
@@ -60,7 +61,7 @@ async def with_legal(
     facts: Facts, known: Remembered, command: Command, policy: Policy, rows: Mapping[str, XrefRow], gateway: BrmGateway
 ) -> Facts:
     """The facts with what is known of legal owners; ``rows`` are those of their groups. A group that may lose its last member
-    is read, one call each."""
+    is read, one call each; one that has no cross-reference is looked for in BRM (brm F7), where its owner's unit is there."""
     if not known.candidates:
         return facts
     groups = {owner_id: row.value(policy.system_id) for owner_id, row in rows.items() if row.value(policy.system_id)}
@@ -75,12 +76,27 @@ async def with_legal(
     others = {
         owner_id: set(row.columns) - {"COMMON", command.source_system, policy.system_id} for owner_id, row in rows.items()
     }
+    unlinked = await _unlinked(facts, known, command, policy, groups, gateway)
     return replace(
         facts,
-        legal_groups=groups,
+        legal_groups=groups | unlinked,
+        legal_unlinked=frozenset(unlinked),
         legal_only_here=frozenset(owner_id for owner_id, columns in others.items() if not columns),
         legal_owners=known.owners,
         legal_accounts=known.accounts,
         legal_parents=known.parents,
         legal_members=members,
     )
+
+
+async def _unlinked(
+    facts: Facts, known: Remembered, command: Command, policy: Policy, groups: Mapping[str, str], gateway: BrmGateway
+) -> dict[str, str]:
+    """Owners who get a member to the group that BRM has for them without cross-reference: made by hand, or by a migration."""
+    joined = {each.owner_id for each in ownerships(command, policy) if each.is_needed}
+    owners = [each for each in known.candidates if each in joined and each not in groups]
+    primaries = {each: profile.profile_id for each in owners if (profile := primary_of_owner(command, each))}
+    units = {each: facts.bill_units[profile_id] for each, profile_id in primaries.items() if profile_id in facts.bill_units}
+    searches = (gateway.call(policy.system_id, brm.find_collections_group(unit, db=policy.db)) for unit in units.values())
+    found = [get(answer, "RESULTS[0].POID") for answer in await asyncio.gather(*searches)]
+    return {owner_id: str(poid) for owner_id, poid in zip(units, found, strict=True) if poid}

@@ -47,12 +47,14 @@ async def look(suite: Suite, system_id: str = "BRM_01") -> BrmView:
     for group in await brm.objects("/group/billing"):
         owner = accounts[_id(group["PARENT"])]
         members = {accounts[_id(each["ACCOUNT_OBJ"])] for each in group["MEMBERS"].values()}
+        assert owner not in view.children, f"{owner} has two hierarchy groups"
+        assert members.isdisjoint(view.parents), f"{members & set(view.parents)} have two parents"
         view.children[owner] = members
         view.parents.update(dict.fromkeys(members, owner))
     for group in await brm.objects("/group/collections_targets"):
-        view.answers_for[names[_id(group["BILLINFO_OBJ"])]] = {
-            names[_id(each["BILLINFO_OBJ"])] for each in group["MEMBERS"].values()
-        }
+        parent = names[_id(group["BILLINFO_OBJ"])]
+        assert parent not in view.answers_for, f"{parent} has two collections groups"
+        view.answers_for[parent] = {names[_id(each["BILLINFO_OBJ"])] for each in group["MEMBERS"].values()}
     return view
 
 

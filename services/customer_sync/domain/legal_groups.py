@@ -74,7 +74,7 @@ def _join(draft: Draft, decision: LegalDecision, owner_id: str, profiles: dict[s
         members = [_member(draft, each, of) for each, of in new.items()]
         call = brm.collections_group_add_member(known, members, program_name=draft.caller.program)
         title = f"put {counted(len(new), 'bill unit')} into the legal group of {owner_id}"
-        draft.step(key, title, (call, ()), owner_id, list(new), after)
+        draft.step(key, title, (call, _adopted(draft, owner_id, key, primary)), owner_id, list(new), after)
         draft.legal_changes += [LegalChange(key, each, of, owner_id) for each, of in new.items()]
     if new or repointed:
         draft.updated(KIND, calls.LEGAL_GROUPS, owner_id, draft.facts.legal_groups[owner_id])
@@ -93,7 +93,20 @@ def _create(draft: Draft, owner_id: str, primary: str, profiles: dict[str, str])
         program_name=draft.caller.program,
         db=draft.policy.db,
     )
-    return call, (Yield(calls.legal_group_ref(owner_id), "POID", XrefLink(calls.LEGAL_GROUPS, owner_id)),)
+    return call, (_linked(owner_id),)
+
+
+def _linked(owner_id: str) -> Yield:
+    return Yield(calls.legal_group_ref(owner_id), "POID", XrefLink(calls.LEGAL_GROUPS, owner_id))
+
+
+def _adopted(draft: Draft, owner_id: str, key: str, primary: str) -> tuple[Yield, ...]:
+    """A group that BRM had without cross-reference gets one as soon as it is joined."""
+    if owner_id not in draft.facts.legal_unlinked:
+        return ()
+    draft.claim(calls.LEGAL_GROUPS, owner_id)
+    draft.legal_parents.append(LegalParent(key, owner_id, primary))
+    return (_linked(owner_id),)
 
 
 def _repoint(draft: Draft, owner_id: str, primary: str) -> bool:

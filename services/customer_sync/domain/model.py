@@ -201,6 +201,8 @@ class Facts:
     """Account to its parent in the account hierarchy, by CRM ids (a POID where nobody here knows it); absent or empty: none."""
     legal_groups: Mapping[str, str] = field(default_factory=dict)
     """Legal owner to his collections group."""
+    legal_unlinked: frozenset[str] = frozenset()
+    """Those whose group BRM has, but no cross-reference yet."""
     legal_only_here: frozenset[str] = frozenset()
     """Owners who have a group in no other instance."""
     legal_owners: Mapping[str, str] = field(default_factory=dict)

@@ -50,6 +50,35 @@ async def tree(customers: Customers, *names: str) -> Tree:
     return {name: await customers.hierarchy(name, EVERYBODY) for name in names}
 
 
+async def linked(customers: Customers, expected: Tree, **parents: str | None) -> list[str]:
+    """Edit parents; the groups are as expected then, and no call is about anybody else or his group. The writes made."""
+    since = await customers.calls()
+    assert await put_below(customers, **parents) == OK
+    assert await tree(customers, *expected) == expected
+    assert await asked_about(customers, since) <= set(expected)
+    return await customers.writes(since)
+
+
+async def asked_about(customers: Customers, since: int) -> set[str]:
+    """Those whose account or hierarchy group the calls after the first ``since`` name."""
+    inputs = " ".join(call["input"] for call in (await customers.suite.brm.calls())[since:])
+    groups = {str(Poid.parse(each["PARENT"])): each["POID"] for each in await customers.suite.brm.objects("/group/billing")}
+    found = set()
+    for name in EVERYBODY:
+        account_poid = await customers.id_of("CUSTOMERPARTY_ACCOUNTID", name)
+        own = [account_poid, groups.get(str(Poid.parse(account_poid)))] if account_poid else []
+        if any(f"{Poid.parse(poid).type} {Poid.parse(poid).id} " in inputs for poid in own if poid):
+            found.add(name)
+    return found
+
+
+async def group_owners(customers: Customers) -> set[str]:
+    """Who has a hierarchy group, be it empty."""
+    poids = {Poid.parse(each["PARENT"]) for each in await customers.suite.brm.objects("/group/billing")}
+    ids = {name: await customers.id_of("CUSTOMERPARTY_ACCOUNTID", name) for name in EVERYBODY}
+    return {name for name, poid in ids.items() if poid and Poid.parse(poid) in poids}
+
+
 async def before_and_after_jennifer(customers: Customers) -> None:
     """Figure 18-5: Acme, Accounting, IT, Jennifer, below her Charles and Lily; Marketing beside IT."""
     await in_billing(customers, "ACME", "ACCOUNTING", "IT", "MARKETING", "JENNIFER", "CHARLES", "LILY")
@@ -70,12 +99,16 @@ async def test_a_new_account_that_nobody_ordered_for_does_not_reach_billing(cust
 
 @pytest.mark.spec("customer-sync:C4", "customer-sync:C5", "customer-sync:C6")
 async def test_a_chain_is_linked_one_edit_after_the_other(customers: Customers) -> None:
+    """Who stands alone has no group; the first link makes that of the one above."""
     await in_billing(customers, "ACME", "ACCOUNTING", "IT", "JENNIFER")
-    assert await put_below(customers, JENNIFER="IT") == OK
-    assert await tree(customers, "JENNIFER", "IT") == {"JENNIFER": ("IT", set()), "IT": ("", {"JENNIFER"})}
-    assert await put_below(customers, IT="ACCOUNTING") == OK
-    assert await tree(customers, "ACCOUNTING", "IT") == {"ACCOUNTING": ("", {"IT"}), "IT": ("ACCOUNTING", {"JENNIFER"})}
-    assert await put_below(customers, ACCOUNTING="ACME") == OK
+    assert await group_owners(customers) == set()
+    created = ["BILL_GROUP_CREATE"]
+    assert await linked(customers, {"JENNIFER": ("IT", set()), "IT": ("", {"JENNIFER"})}, JENNIFER="IT") == created
+    below_accounting = {"ACCOUNTING": ("", {"IT"}), "IT": ("ACCOUNTING", {"JENNIFER"})}
+    assert await linked(customers, below_accounting, IT="ACCOUNTING") == created
+    below_acme = {"ACME": ("", {"ACCOUNTING"}), "ACCOUNTING": ("ACME", {"IT"})}
+    assert await linked(customers, below_acme, ACCOUNTING="ACME") == created
+    assert await group_owners(customers) == {"ACME", "ACCOUNTING", "IT"}
     assert await tree(customers, "ACME", "ACCOUNTING", "IT", "JENNIFER") == {
         "ACME": ("", {"ACCOUNTING"}),
         "ACCOUNTING": ("ACME", {"IT"}),
@@ -88,70 +121,57 @@ async def test_a_chain_is_linked_one_edit_after_the_other(customers: Customers) 
 async def test_an_account_is_put_between_two_others(customers: Customers) -> None:
     await in_billing(customers, "ACME", "ACCOUNTING", "IT", "CHARLES", "JENNIFER")
     assert await put_below(customers, ACCOUNTING="ACME", IT="ACCOUNTING", CHARLES="IT") == OK
-    assert await put_below(customers, JENNIFER="IT") == OK
-    assert await tree(customers, "JENNIFER", "IT") == {"JENNIFER": ("IT", set()), "IT": ("ACCOUNTING", {"CHARLES", "JENNIFER"})}
-    assert await put_below(customers, CHARLES="JENNIFER") == OK
-    assert await tree(customers, "JENNIFER", "CHARLES", "IT") == {
-        "JENNIFER": ("IT", {"CHARLES"}),
-        "CHARLES": ("JENNIFER", set()),
-        "IT": ("ACCOUNTING", {"JENNIFER"}),
-    }
+    beside = {"JENNIFER": ("IT", set()), "IT": ("ACCOUNTING", {"CHARLES", "JENNIFER"})}
+    assert await linked(customers, beside, JENNIFER="IT") == ["BILL_GROUP_ADD_MEMBER"]
+    between = {"JENNIFER": ("IT", {"CHARLES"}), "CHARLES": ("JENNIFER", set()), "IT": ("ACCOUNTING", {"JENNIFER"})}
+    assert await linked(customers, between, CHARLES="JENNIFER") == ["BILL_GROUP_CREATE", "BILL_GROUP_MOVE_MEMBER"]
 
 
 @pytest.mark.spec("customer-sync:C10")
 async def test_an_account_is_taken_out_and_its_children_go_to_the_one_above(customers: Customers) -> None:
     await before_and_after_jennifer(customers)
-    assert await put_below(customers, CHARLES="IT", LILY="IT", JENNIFER=None) == OK
-    assert await tree(customers, "CHARLES", "LILY", "JENNIFER", "IT") == {
+    expected = {
         "CHARLES": ("IT", set()),
         "LILY": ("IT", set()),
         "JENNIFER": ("", set()),
         "IT": ("ACCOUNTING", {"CHARLES", "LILY"}),
     }
+    await linked(customers, expected, CHARLES="IT", LILY="IT", JENNIFER=None)
+    assert "JENNIFER" in await group_owners(customers), "a group stays, though it is empty"
 
 
 @pytest.mark.spec("customer-sync:C11")
 async def test_children_that_were_not_edited_stay_below_an_account_that_leaves(customers: Customers) -> None:
     await before_and_after_jennifer(customers)
-    assert await put_below(customers, JENNIFER=None) == OK
-    assert await tree(customers, "JENNIFER", "IT", "CHARLES", "LILY") == {
-        "JENNIFER": ("", {"CHARLES", "LILY"}),
-        "IT": ("ACCOUNTING", set()),
-        "CHARLES": ("JENNIFER", set()),
-        "LILY": ("JENNIFER", set()),
-    }
+    expected = {"JENNIFER": ("", {"CHARLES", "LILY"}), "IT": ("ACCOUNTING", set())}
+    assert await linked(customers, expected, JENNIFER=None) == ["BILL_GROUP_DELETE_MEMBER"]
+    assert await tree(customers, "CHARLES", "LILY") == {"CHARLES": ("JENNIFER", set()), "LILY": ("JENNIFER", set())}
 
 
 @pytest.mark.spec("customer-sync:C12")
 async def test_an_account_moves_with_its_children_for_whom_nothing_is_called(customers: Customers) -> None:
     await before_and_after_jennifer(customers)
-    since = await customers.calls()
-    assert await put_below(customers, JENNIFER="MARKETING") == OK
-    assert await tree(customers, "JENNIFER", "IT", "MARKETING", "CHARLES", "LILY") == {
+    expected = {
         "JENNIFER": ("MARKETING", {"CHARLES", "LILY"}),
         "IT": ("ACCOUNTING", set()),
         "MARKETING": ("ACCOUNTING", {"JENNIFER"}),
-        "CHARLES": ("JENNIFER", set()),
-        "LILY": ("JENNIFER", set()),
     }
-    calls = (await customers.suite.brm.calls())[since:]
-    for untouched in ("CHARLES", "LILY"):
-        number = Poid.parse(await customers.id_of("CUSTOMERPARTY_ACCOUNTID", untouched)).id
-        assert not [call for call in calls if f"/account {number} " in call["input"]]
-    assert await customers.writes(since) == ["BILL_GROUP_CREATE", "BILL_GROUP_MOVE_MEMBER"]
+    writes = await linked(customers, expected, JENNIFER="MARKETING")
+    assert writes == ["BILL_GROUP_CREATE", "BILL_GROUP_MOVE_MEMBER"]
+    assert await tree(customers, "CHARLES", "LILY") == {"CHARLES": ("JENNIFER", set()), "LILY": ("JENNIFER", set())}
 
 
 @pytest.mark.spec("customer-sync:C13")
 async def test_an_account_moves_alone_when_its_children_are_edited_too(customers: Customers) -> None:
     await before_and_after_jennifer(customers)
-    assert await put_below(customers, JENNIFER="MARKETING", CHARLES="IT", LILY="IT") == OK
-    assert await tree(customers, "MARKETING", "JENNIFER", "IT", "CHARLES", "LILY") == {
+    expected = {
         "MARKETING": ("ACCOUNTING", {"JENNIFER"}),
         "JENNIFER": ("MARKETING", set()),
         "IT": ("ACCOUNTING", {"CHARLES", "LILY"}),
         "CHARLES": ("IT", set()),
         "LILY": ("IT", set()),
     }
+    await linked(customers, expected, JENNIFER="MARKETING", CHARLES="IT", LILY="IT")
 
 
 async def test_two_accounts_change_places_in_one_batch_of_edits(customers: Customers) -> None:

@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import brm_view
 import customer_suite
 import grpc
 import pytest
+from customer_edits import account_event, told
 from customer_suite import Suite
 from customers import account, bundle, order, profile, request
 
 from libs.brm import calls
 from libs.brm.client import open_gateway
+from libs.brm.poid import Poid
 from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.xref.model import XrefKey
@@ -26,6 +29,7 @@ CRM: dict[str, Any] = {
     "billing_profiles": [
         profile("LisaOther", "LISA"),
         profile("LisaBP", "LISA", is_primary=True),
+        profile("DavidOther", "DAVID"),
         profile("DavidBP", "DAVID", is_primary=True),
     ],
 }
@@ -91,6 +95,21 @@ async def rows(suite: Suite, owner: str) -> set[str]:
 
 @pytest.mark.spec("customer-sync:L1")
 async def test_a_child_pays_itself_and_its_owners_primary_profile_answers(suite: Suite, orders: Orders) -> None:
+    """The owner is in billing with two bill units; the other one came first."""
+    hers = [each for each in CRM["billing_profiles"] if each["account_id"] == "LISA"]
+    lines = [bundle(number, "LISA", "LISA", each["billing_profile_id"]) for number, each in enumerate(hers)]
+    await orders.done(*lines, profiles=hers)
+    before = await suite.writes()
+    await orders.done(owned(1, "HELEN", "LISA"))
+    view = await brm_view.look(suite)
+    assert view.units == {"HELEN": {"HelenBP"}, "LISA": {"LisaOther", "LisaBP"}}
+    assert view.payment_records == {"HELEN": 1, "LISA": 2}
+    assert view.answers_for == {"LisaBP": {"HelenBP"}}
+    assert (await suite.writes())[len(before) :] == ["CUST_COMMIT_CUSTOMER", "COLLECTIONS_GROUP_CREATE"]
+
+
+async def test_an_owner_who_is_not_in_billing_comes_with_his_primary_profile(suite: Suite, orders: Orders) -> None:
+    """Q10."""
     await orders.done(owned(1, "HELEN", "LISA"))
     view = await brm_view.look(suite)
     assert view.units == {"HELEN": {"HelenBP"}, "LISA": {"LisaBP"}}
@@ -125,6 +144,28 @@ async def test_a_group_of_another_name_is_extended_and_keeps_its_name(suite: Sui
     assert await names(suite) == ["LEGAL-LISA"]
 
 
+async def test_a_group_made_by_hand_is_joined_and_cross_referenced(suite: Suite, orders: Orders) -> None:
+    """BRM has it for the owner's unit, with a member nobody here knows; the next order knows it by its cross-reference."""
+    owner = [bundle(1, "LISA", "LISA", "LisaBP"), bundle(2, "XENIA", "XENIA", "XeniaBP")]
+    await orders.done(*owner, profiles=[profile("LisaBP", "LISA", is_primary=True)])
+    units = {each["BILLINFO_ID"]: each for each in await suite.brm.objects("/billinfo")}
+    xenia = calls.CollectionsMember(units["XeniaBP"]["POID"], units["XeniaBP"]["ACCOUNT_OBJ"])
+    async with open_gateway(suite.systems) as gateway:
+        made = await gateway.call("BRM_01", calls.collections_group_create(units["LisaBP"]["POID"], [xenia], name="by hand"))
+    before = await suite.writes()
+    await orders.done(owned(1, "HELEN", "LISA"))
+    assert await groups(suite) == {"LisaBP": {"XeniaBP", "HelenBP"}}
+    assert (await suite.writes())[len(before) :] == ["CUST_COMMIT_CUSTOMER", "COLLECTIONS_GROUP_ADD_MEMBER"]
+    key = XrefKey("LEGALGROUP_ID", "SEBL_01", "LISA")
+    assert Poid.parse((await suite.xref.lookup([key]))[key].value("BRM_01")) == made["POID"]
+    assert await rows(suite, "LISA") == {"COMMON", "SEBL_01", "BRM_01"}
+    read = len(await suite.opcodes())
+    await orders.done(owned(1, "ALEX", "LISA"))
+    assert (await suite.opcodes())[read:] == ["CUST_COMMIT_CUSTOMER", "COLLECTIONS_GROUP_ADD_MEMBER"]
+    await orders.done(owned(1, "HELEN", "HELEN", prior="LISA"))
+    assert await groups(suite) == {"LisaBP": {"XeniaBP", "AlexBP"}}
+
+
 @pytest.mark.spec("customer-sync:L2")
 async def test_two_children_of_one_owner_are_in_one_group(suite: Suite, orders: Orders) -> None:
     await orders.done(owned(1, "HELEN", "LISA"), owned(2, "ALEX", "LISA"))
@@ -145,8 +186,11 @@ async def test_a_later_order_extends_the_group(suite: Suite, orders: Orders) -> 
 async def test_a_new_owner_takes_the_last_member_and_the_old_group_ends(suite: Suite, orders: Orders) -> None:
     await orders.done(owned(1, "HELEN", "LISA"))
     suite.crm.store.edit_account("HELEN", {"parent_account_id": "DAVID"})
+    before = await suite.writes()
     await orders.done(owned(1, "HELEN", "DAVID", prior="LISA"))
     assert await groups(suite) == {"DavidBP": {"HelenBP"}}
+    changes = {"COLLECTIONS_GROUP_DELETE_MEMBER", "COLLECTIONS_GROUP_DELETE", "COLLECTIONS_GROUP_CREATE"}
+    assert set((await suite.writes())[len(before) :]) == {"CUST_COMMIT_CUSTOMER", *changes}
     assert (await rows(suite, "LISA"), await rows(suite, "DAVID")) == (set(), {"COMMON", "SEBL_01", "BRM_01"})
 
 
@@ -161,19 +205,31 @@ async def test_the_old_group_stays_with_its_other_members(suite: Suite, orders: 
 async def test_a_new_owner_with_a_group_takes_the_member_in_and_may_lose_it_again(suite: Suite, orders: Orders) -> None:
     await orders.done(owned(1, "HELEN", "LISA"))
     await orders.done(owned(1, "XENIA", "DAVID"))
+    before = await suite.writes()
     await orders.done(owned(1, "HELEN", "DAVID", prior="LISA"))
     assert await groups(suite) == {"DavidBP": {"XeniaBP", "HelenBP"}}
+    changes = ["COLLECTIONS_GROUP_ADD_MEMBER", "COLLECTIONS_GROUP_DELETE", "COLLECTIONS_GROUP_DELETE_MEMBER"]
+    assert sorted((await suite.writes())[len(before) :]) == changes
     await orders.done(owned(1, "HELEN", "HELEN", prior="DAVID"))
     assert await groups(suite) == {"DavidBP": {"XeniaBP"}}
 
 
 @pytest.mark.spec("customer-sync:L7", "customer-sync:L16")
 @pytest.mark.parametrize("prior", ["DAVID", ""])
-async def test_a_child_that_becomes_its_own_owner_ends_the_group(suite: Suite, orders: Orders, prior: str) -> None:
-    await orders.done(owned(1, "HELEN", "DAVID"))
+@pytest.mark.parametrize("parent", [None, "DAVID"])
+async def test_a_child_that_becomes_its_own_owner_ends_the_group(
+    suite: Suite, orders: Orders, prior: str, parent: str | None
+) -> None:
+    """Whether the CRM's hierarchy changes as well or not."""
+    await orders.done(owned(1, "HELEN", "LISA"))
+    suite.crm.store.edit_account("HELEN", {"parent_account_id": "DAVID"})
+    await orders.done(owned(1, "HELEN", "DAVID", prior="LISA"))
+    suite.crm.store.edit_account("HELEN", {"parent_account_id": parent})
+    before = await suite.writes()
     answer = await orders.send(owned(1, "HELEN", "HELEN", prior=prior))
     assert answer.outcome == (OK if prior else pb.SYNC_OUTCOME_OK_WITH_WARNINGS)
     assert (await groups(suite), await rows(suite, "DAVID")) == ({}, set())
+    assert (await suite.writes())[len(before) :] == ["COLLECTIONS_GROUP_DELETE_MEMBER", "COLLECTIONS_GROUP_DELETE"]
 
 
 async def test_a_group_that_ended_may_be_made_anew(suite: Suite, orders: Orders) -> None:
@@ -185,12 +241,16 @@ async def test_a_group_that_ended_may_be_made_anew(suite: Suite, orders: Orders)
 
 @pytest.mark.spec("customer-sync:L9")
 async def test_what_the_owner_pays_itself_makes_no_group(suite: Suite, orders: Orders) -> None:
+    """What she pays goes to another profile than her default, which answers for what the child pays."""
     lisa = {"owner_account": {"account_id": "LISA"}}
-    await orders.done(bundle(1, "HELEN", "LISA", "LisaBP", **lisa), profiles=[profile("LisaBP", "LISA", is_primary=True)])
+    await orders.done(bundle(1, "HELEN", "LISA", "LisaOther", **lisa), profiles=[profile("LisaOther", "LISA")])
     view = await brm_view.look(suite)
-    assert (view.answers_for, view.units["HELEN"]) == ({}, {"HELEN|LISA|LisaBP -> LisaBP"})
+    assert (view.answers_for, view.units["HELEN"]) == ({}, {"HELEN|LISA|LisaOther -> LisaOther"})
+    assert view.linked("HELEN") == ("LISA", set())
     await orders.done(owned(1, "HELEN", "LISA"))
-    assert await groups(suite) == {"LisaBP": {"HelenBP"}}
+    view = await brm_view.look(suite)
+    assert view.answers_for == {"LisaBP": {"HelenBP"}}
+    assert view.units == {"LISA": {"LisaOther", "LisaBP"}, "HELEN": {"HELEN|LISA|LisaOther -> LisaOther", "HelenBP"}}
 
 
 @pytest.mark.spec("customer-sync:L10")
@@ -217,10 +277,12 @@ async def test_with_legal_groups_off_the_owner_is_not_even_asked_for() -> None:
 
 @pytest.mark.spec("customer-sync:L13")
 async def test_disconnecting_services_leaves_the_group_alone(suite: Suite, orders: Orders) -> None:
-    await orders.done(owned(1, "HELEN", "LISA"))
+    both = [owned(number, "HELEN", "LISA") for number in (1, 2)]
+    await orders.done(*both)
     before = await suite.opcodes()
-    await orders.done(owned(1, "HELEN", "LISA", action="DELETE"))
-    assert (await groups(suite), await suite.opcodes()) == ({"LisaBP": {"HelenBP"}}, before)
+    for gone in (both[:1], both):
+        await orders.done(*(line | {"action": "DELETE"} for line in gone))
+        assert (await groups(suite), await suite.opcodes()) == ({"LisaBP": {"HelenBP"}}, before)
 
 
 @pytest.mark.spec("customer-sync:L14")
@@ -237,6 +299,8 @@ async def test_an_edit_of_the_parent_alone_changes_no_group(suite: Suite, orders
     await orders.done(owned(1, "HELEN", "LISA"))
     before = await suite.opcodes()
     suite.crm.store.edit_account("HELEN", {"parent_account_id": "DAVID"})
+    response = await suite.updates.SyncCustomerUpdate(told(account_event("HELEN")))
+    assert (response.outcome, list(response.unsynchronised_account_ids)) == (OK, [])
     assert (await groups(suite), await suite.opcodes()) == ({"LisaBP": {"HelenBP"}}, before)
 
 
@@ -270,7 +334,8 @@ async def test_a_lenient_site_lets_a_further_service_change_the_owner_with_a_war
 @pytest.mark.spec("customer-sync:L19")
 async def test_the_customer_account_stands_in_for_an_owner_but_changes_none(suite: Suite, orders: Orders) -> None:
     await orders.done(owned(1, "HELEN", ""), customer_account={"account_id": "LISA"})
-    assert await groups(suite) == {"LisaBP": {"HelenBP"}}
+    view = await brm_view.look(suite)
+    assert (view.units, view.answers_for) == ({"HELEN": {"HelenBP"}, "LISA": {"LisaBP"}}, {"LisaBP": {"HelenBP"}})
     before = await suite.opcodes()
     await orders.done(owned(2, "HELEN", ""), customer_account={"account_id": "DAVID"})
     assert (await groups(suite), await suite.opcodes()) == ({"LisaBP": {"HelenBP"}}, before)
@@ -326,5 +391,8 @@ async def test_collections_go_against_the_owner_and_never_against_the_child(suit
         await suite.brm.set_clock(moment)
         await suite.brm.run_job(job)
     units = {str(unit["POID"]).split()[2]: unit["BILLINFO_ID"] for unit in await suite.brm.objects("/billinfo")}
+    bills = await suite.brm.objects("/bill")
+    owing = {units[str(bill["AR_BILLINFO_OBJ"]).split()[2]] for bill in bills if Decimal(bill.get("DUE", 0)) > 0}
+    assert owing == {"HelenBP", "LisaBP"}
     running = await suite.brm.objects("/collections_scenario")
     assert [units[str(scenario["BILLINFO_OBJ"]).split()[2]] for scenario in running] == ["LisaBP"]

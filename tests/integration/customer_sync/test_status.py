@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from customer_edits import Customers, open_customers, reasons, warnings
@@ -16,6 +17,7 @@ from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
 
 OK, WARNED = sync.SYNC_OUTCOME_OK, sync.SYNC_OUTCOME_OK_WITH_WARNINGS
 ACTIVE, INACTIVE, CLOSED = 10100, 10102, 10103
+ACTIVE_OFFER, CANCELLED_OFFER = 1, 3
 FAMILY = [bundle(1, "KID", "PA", "BP-PA"), bundle(2, "PA", "PA", "BP-PA")]
 
 
@@ -29,9 +31,13 @@ async def status(customers: Customers, account_id: str, system_id: str = "BRM_01
     return int((await customers.account(account_id, system_id))["STATUS"])
 
 
-async def unit_statuses(customers: Customers, account_id: str) -> set[int]:
+async def units(customers: Customers, account_id: str) -> list[dict[str, Any]]:
     poid = await customers.id_of("CUSTOMERPARTY_ACCOUNTID", account_id)
-    return {int(unit["STATUS"]) for unit in await customers.suite.brm.objects("/billinfo", ACCOUNT_OBJ=poid)}
+    return await customers.suite.brm.objects("/billinfo", ACCOUNT_OBJ=poid)
+
+
+async def unit_statuses(customers: Customers, account_id: str) -> set[int]:
+    return {int(unit["STATUS"]) for unit in await units(customers, account_id)}
 
 
 @pytest.mark.spec("customer-sync:A1", "customer-sync:A6")
@@ -61,19 +67,27 @@ async def test_an_account_whose_services_were_ended_by_orders_becomes_inactive_w
     offer = get(bought, "PRODUCTS[0].OFFERING_OBJ")
     cancelled = brm.OfferCancellation(offering=offer)
     await customers.gateway.call("BRM_01", brm.cancel_product(poid, [cancelled]))
+    since = await customers.calls()
     response = await customers.edit("ANN", status="Inactive")
     assert (response.outcome, warnings(response)) == (OK, set())
+    assert await customers.writes(since) == ["CUST_SET_STATUS"]
     assert await status(customers, "ANN") == INACTIVE
+    assert len(await units(customers, "ANN")) == 2
     assert await unit_statuses(customers, "ANN") == {INACTIVE}
-    assert not [each for each in await customers.suite.brm.objects("/purchased_product") if int(each["STATUS"]) == 1]
+    assert int((await customers.suite.brm.object(str(service)))["STATUS"]) == CLOSED
+    offers = await customers.suite.brm.objects("/purchased_product")
+    assert {int(each["STATUS"]) for each in offers} == {CANCELLED_OFFER} and len(offers) >= 2
 
 
 @pytest.mark.spec("customer-sync:A3")
 async def test_an_account_in_two_instances_is_inactivated_in_both(customers: Customers) -> None:
     for system_id in ("BRM_01", "BRM_02"):
         await customers.ordered([bundle(1, "ANN", "ANN", "BP")], system_id=system_id)
+    before = {system_id: await customers.calls(system_id) for system_id in ("BRM_01", "BRM_02")}
     assert (await customers.edit("ANN", status="Inactive")).outcome == OK
-    assert [await status(customers, "ANN", system_id) for system_id in ("BRM_01", "BRM_02")] == [INACTIVE, INACTIVE]
+    for system_id, since in before.items():
+        assert await customers.writes(since, system_id) == ["CUST_SET_STATUS"]
+        assert await status(customers, "ANN", system_id) == INACTIVE
 
 
 @pytest.mark.spec("customer-sync:A4")
@@ -83,19 +97,29 @@ async def test_brm_makes_a_child_inactive_that_its_parent_pays_for(customers: Cu
     assert (await customers.edit("PA", status="Inactive")).outcome == OK
     assert await customers.writes(since) == ["CUST_SET_STATUS"]
     assert [await status(customers, name) for name in ("PA", "KID")] == [INACTIVE, INACTIVE]
+    assert [await unit_statuses(customers, name) for name in ("PA", "KID")] == [{INACTIVE}, {INACTIVE}]
 
 
 @pytest.mark.spec("customer-sync:A5")
 async def test_an_account_that_is_active_again_is_active_in_billing_and_what_follows_is_brms_business(
     customers: Customers,
 ) -> None:
+    """A service that went down with the account comes back with it, by BRM; one that was suspended by itself stays so."""
     await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
-    assert (await customers.edit("ANN", status="Inactive")).outcome == OK
+    unit = str((await customers.unit("BP"))["POID"])
+    with_account = await customers.bought("ANN", unit, "AST-1")
+    by_itself = await customers.bought("ANN", unit, "AST-2", login="5551002")
+    suspended = brm.ServiceChange(service=by_itself, status=Status.INACTIVE)
+    account_poid = await customers.id_of("CUSTOMERPARTY_ACCOUNTID", "ANN")
+    await customers.gateway.call("BRM_01", brm.update_services(account_poid, [suspended]))
+    assert (await customers.edit("ANN", status="Inactive")).outcome == WARNED
     since = await customers.calls()
     assert (await customers.edit("ANN", status="Active")).outcome == OK
     assert await customers.writes(since) == ["CUST_SET_STATUS"]
     assert await status(customers, "ANN") == ACTIVE
     assert await unit_statuses(customers, "ANN") == {ACTIVE}
+    services = [await customers.suite.brm.object(str(each)) for each in (with_account, by_itself)]
+    assert [int(each["STATUS"]) for each in services] == [ACTIVE, INACTIVE]
 
 
 @pytest.mark.spec("customer-sync:A7")
@@ -112,9 +136,12 @@ async def test_inactivating_before_services_were_ended_takes_them_along_and_warn
 ) -> None:
     await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
     service = await customers.bought("ANN", str((await customers.unit("BP"))["POID"]), "AST-1")
+    since = await customers.calls()
     response = await customers.edit("ANN", status="Inactive")
     assert (response.outcome, warnings(response)) == (WARNED, {"STATUS_ACTIVE_ASSETS"})
     assert response.warnings[0].metadata["assets"] == "AST-1"
+    assert await customers.id_of("INSTALLEDPRODUCT_ID", "AST-1") == str(service), "the asset stays"
+    assert await customers.writes(since) == ["CUST_SET_STATUS"], "the cascade is BRM's"
     assert await status(customers, "ANN") == INACTIVE
     assert await unit_statuses(customers, "ANN") == {INACTIVE}
     assert int((await customers.suite.brm.object(str(service)))["STATUS"]) == INACTIVE

@@ -208,12 +208,17 @@ async def test_fifty_identical_orders_at_once_create_each_object_once(suite: Sui
 
 @pytest.mark.spec("customer-sync:LK2")
 async def test_two_orders_racing_for_a_child_give_it_one_parent_and_two_units(suite: Suite) -> None:
+    """The first is within BRM, in its first call, when the second arrives."""
     one, two = order([bundle(1, "KID", "PA", "BP-PA")]), order([bundle(1, "KID", "MA", "BP-MA")], order_id="ORD-2")
-    responses = await asyncio.gather(suite.sync(request(one, "R1")), suite.sync(request(two, "R2")))
+    fault = await suite.brm.add_fault("delay_after:100", times=1, opcode="PCM_OP_CUST_COMMIT_CUSTOMER")
+    first = asyncio.ensure_future(suite.sync(request(one, "R1")))
+    await suite.brm.wait_until_fired(fault["id"])
+    responses = [await suite.sync(request(two, "R2")), await first]
     assert [response.outcome for response in responses] == [pb.SYNC_OUTCOME_OK] * 2
-    kid = ids(responses[0], pb.ENTITY_KIND_ACCOUNT)["KID"]
-    assert len(await suite.brm.objects("/billinfo", ACCOUNT_OBJ=kid)) == 2
-    assert len([name for name in await suite.writes() if name.startswith("BILL_GROUP")]) == 1
+    view = await brm_view.look(suite)
+    assert view.units == {"PA": {"BP-PA"}, "MA": {"BP-MA"}, "KID": {"KID|PA|BP-PA -> BP-PA", "KID|MA|BP-MA -> BP-MA"}}
+    assert view.children == {"PA": {"KID"}}
+    assert sorted(await suite.writes()) == ["BILL_GROUP_CREATE", *["CUST_COMMIT_CUSTOMER"] * 3, "CUST_CREATE_BILLINFO"]
 
 
 async def test_two_processes_racing_for_the_same_customers_create_each_object_once(suite: Suite) -> None:
