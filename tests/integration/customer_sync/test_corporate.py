@@ -190,6 +190,9 @@ async def test_a_residential_account_on_a_corporate_order_is_refused(suite: Suit
     document = acme.ordered("AMELIA", accounts=[acme.company("AMELIA", type="RESIDENTIAL"), acme.company("ACCOUNTING")])
     code, found = await refused(suite, request(document, "R1"))
     assert (code, found) == (grpc.StatusCode.FAILED_PRECONDITION, [("ACCOUNT_TYPE_MIXED", "order.accounts[0].type")])
+    suite.crm.store.edit_account("MARKETING", {"type": "RESIDENTIAL"})
+    code, found = await refused(suite, request(acme.ordered("AMELIA", order_id="ORD-2"), "R2"))
+    assert (code, found) == (grpc.StatusCode.FAILED_PRECONDITION, [("ACCOUNT_TYPE_MIXED", "crm.accounts[MARKETING].type")])
 
 
 async def test_hierarchies_that_cannot_be_are_refused_by_name(suite: Suite) -> None:
