@@ -8,7 +8,8 @@ reference to something an earlier step will create.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 Flist = dict[str, Any]
@@ -44,10 +45,13 @@ def get(flist: Mapping[str, Any], path: str, default: Any = None) -> Any:
     return value
 
 
-def _parts(path: str) -> Iterator[tuple[str, int | str | None]]:
+@lru_cache(4096)
+def _parts(path: str) -> tuple[tuple[str, int | str | None], ...]:
+    parts: list[tuple[str, int | str | None]] = []
     for part in path.split("."):
         if part.endswith("]"):
             name, _, element = part[:-1].partition("[")
-            yield name, int(element) if element.lstrip("-").isdigit() else element
+            parts.append((name, int(element) if element.lstrip("-").isdigit() else element))
         else:
-            yield part, None
+            parts.append((part, None))
+    return tuple(parts)

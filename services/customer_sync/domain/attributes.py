@@ -88,11 +88,12 @@ class Translator:
 
     def _translated(self, row: Attribute[T], value: str) -> str | None:
         maps, columns = self.policy.value_maps, (COMMON if row.common else self.source_system, self.policy.system_id)
-        first, second = maps.get(row.value_map), maps.get(row.else_map)
-        if second is not None and (first is None or first.listed(value, *columns) is None):
-            found = second.listed(value, *columns)
-            if found is not None:
-                return found
+        if row.else_map:
+            first, second = maps.get(row.value_map), maps.get(row.else_map)
+            if second is not None and (first is None or first.listed(value, *columns) is None):
+                found = second.listed(value, *columns)
+                if found is not None:
+                    return found
         return maps.find(row.value_map, value, *columns)
 
     def _unsendable(self, path: str, entity: str, crm_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from libs.plan.model import Claim, Ref, Step
+from libs.plan.model import Claim, Ref, Step, Yield
 from services.customer_sync.domain.calls import common_ref
 from services.customer_sync.domain.model import Address, Contact, Entity, EntityKind, EntityOutcome
 from services.customer_sync.domain.places import ADDRESSES, CONTACTS
@@ -32,14 +32,17 @@ class Sheet:
 
     def add(self, step: Step) -> None:
         """One more call, with COMMON ids for what has its place inside the objects it makes or changes; the first counts."""
-        yields = []
-        for output in step.yields:
-            new = tuple(link for link in output.inside if (link.table, link.crm_id) not in self.placed)
-            self.placed.update((link.table, link.crm_id) for link in new)
-            for link in new:
+        yields = tuple([self._placing(output) if output.inside else output for output in step.yields])
+        self.steps.append(step if yields == step.yields else replace(step, yields=yields))
+
+    def _placing(self, output: Yield) -> Yield:
+        new = []
+        for link in output.inside:
+            if (link.table, link.crm_id) not in self.placed:
+                self.placed.add((link.table, link.crm_id))
                 self.claim(link.table, link.crm_id)
-            yields.append(replace(output, inside=new) if output.inside else output)
-        self.steps.append(replace(step, yields=tuple(yields)))
+                new.append(link)
+        return output if len(new) == len(output.inside) else replace(output, inside=tuple(new))
 
     def claim_party(self, contact: Contact | None, address: Address | None) -> None:
         """COMMON ids of a contact and an address that BRM receives."""
