@@ -211,6 +211,12 @@ def _write_surely_right(tables: Tables, write: XrefWrite) -> bool:
     )
 
 
+def is_plain_link(tables: Tables, write: XrefWrite) -> bool:
+    """Whether a right link asks for no more than to fill an empty column, so that the database's constraints decide it."""
+    special = write.expected_version or write.column in (COMMON, write.ref_column)
+    return not special and _write_surely_right(tables, write)
+
+
 def named_mode(text: str, path: str = "mode") -> Mode:
     """The mode of a text, which is in upper case. Raises XREF_MODE_INVALID."""
     if text not in Mode.__members__:
@@ -315,11 +321,12 @@ def _update(rows: Rows, write: XrefWrite, row: StoredRow, prefix: str) -> tuple[
 
 
 def _require_unique(rows: Rows, write: XrefWrite, own: StoredRow | None, prefix: str) -> None:
-    owner = rows.find(write.target)
+    target = write.target
+    owner = rows.find(target)
     if owner is not None and owner is not own:
         message = f"{write.value!r} is in column {write.column} of {write.table} already"
         raise _refusal(Reason.XREF_VALUE_NOT_UNIQUE, message, write, prefix, on="value")
-    _require_unused(rows, write.target, write, prefix, on="value")
+    _require_unused(rows, target, write, prefix, on="value")
 
 
 def _require_unused(rows: Rows, key: XrefKey, write: XrefWrite, prefix: str, *, on: str) -> None:

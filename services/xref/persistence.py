@@ -23,6 +23,7 @@ from services.xref.answers import AnswerKey, claim_answer, find_answer, keep_ans
 from services.xref.domain.model import Audit, Obtained, WriteItem, WritePlan, Written
 from services.xref.domain.planner import plan_writes
 from services.xref.ledger import Entry, Ledger
+from services.xref.linking import Linking
 from services.xref.metrics import CELLS_ADDED, CELLS_REMOVED, CELLS_REPLACED, COMMON_IDS_CREATED, RACES_LOST
 from services.xref.points import Point, PointReads
 from services.xref.queries import (
@@ -88,11 +89,13 @@ class XrefRepository:
     ledger: Ledger
     _writers: asyncio.Semaphore = field(init=False)
     _points: PointReads = field(init=False)
+    _linking: Linking = field(init=False)
 
     def __post_init__(self) -> None:
         # SQLite has one writer with a connection of its own, and the more wait for it the more share its commits.
         self._writers = asyncio.Semaphore(WRITERS if self.db.dialect == "postgresql" else sys.maxsize)
         self._points = PointReads(self.db)
+        self._linking = Linking(self.db, self.registry, self.ledger, self._writers)
 
     async def cells(self, key: XrefKey, column: str) -> list[XrefCell]:
         """The cells of one column of one row, in insertion order."""
@@ -238,6 +241,9 @@ class XrefRepository:
         self, items: Sequence[WriteItem], audit: Audit, answer_key: AnswerKey | None, *, validate_only: bool
     ) -> tuple[Written, ...]:
         """Decide and write all items in one commit; the answer given before, for a call that comes again."""
+        linked = None if validate_only else await self._linking.link(items, audit, answer_key)
+        if linked is not None:
+            return linked
         keys = self._readable(items)
         versions = any(item.write.expected_version for item in items)
 

@@ -154,6 +154,7 @@ async def test_a_call_that_keeps_losing_races_asks_its_caller_to_try_again(
         return rows
 
     monkeypatch.setattr(XrefRepository, "rows", read_between)
+    await rival(f"INSERT INTO xref_cell (column_id, value, row_id, slot, kind) VALUES ({column_id}, 'p1', 777, 0, '')")
     with pytest.raises(O2CError) as caught:
         await repository.write(items(("A1", "BRM_01", "p1", Mode.LINK)), WHO, None, validate_only=False)
     assert caught.value.violations[0].reason is Reason.XREF_VERSION_CONFLICT
