@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from customers import POLICY, account, profile
 from google.protobuf.json_format import ParseDict
 from hypothesis import HealthCheck, given, settings
@@ -120,6 +121,17 @@ edits = st.fixed_dictionaries(
 @QUICK
 @given(edits)
 def test_any_edit_whatever_gets_a_plan_that_can_run_or_named_violations(changes: dict[str, Any]) -> None:
+    ends_well(changes)
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=20_000)
+@given(edits)
+def test_any_of_very_many_edits_gets_a_plan_that_can_run_or_named_violations(changes: dict[str, Any]) -> None:
+    ends_well(changes)
+
+
+def ends_well(changes: dict[str, Any]) -> None:
     family: dict[str, CrmCustomer] = {"ANN": to_domain_customer(customer(**changes))}
     units = {"BP": "0.0.0.1 /billinfo 2 0"}
     links = Facts(
