@@ -98,6 +98,9 @@ async def test_all_services_may_move_to_a_new_payer_and_back_again(suite_without
     await done(suite, [line(at, "SA1", "BA2", "BP9", was=("BA1", "BP2")) for at in (1, 2)], revision=2)
     view = await brm_view.look(suite)
     assert view.units["SA1"] == {"SA1|BA1|BP2 -> BP2", "SA1|BA2|BP9 -> BP9"}
+    units = {str(each["POID"]).split()[2]: each["BILLINFO_ID"] for each in await suite.brm.objects("/billinfo")}
+    charged = sorted(units[str(group["BILLINFO_OBJ"]).split()[2]] for group in await suite.brm.objects("/balance_group"))
+    assert charged == ["BP2", "BP9", "SA1|BA1|BP2", "SA1|BA2|BP9"], "one new balance group, of the new unit"
     assert (view.linked("SA1"), view.linked("BA2")) == (("BA2", set()), ("", {"SA1"}))
     before = await suite.opcodes()
     await done(suite, [line(at, "SA1", "BA1", "BP2", was=("BA2", "BP9")) for at in (1, 2)], revision=3)

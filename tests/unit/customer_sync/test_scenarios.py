@@ -276,20 +276,22 @@ def test_scott_is_paid_by_two_parents_and_below_the_first() -> None:
 @pytest.mark.spec("customer-sync:P2")
 def test_a_paying_child_has_a_unit_of_its_own_and_one_below_its_parent() -> None:
     document = order([bundle(1, "SCOTT", "DUNCAN", "BP-DS"), bundle(2, "SCOTT", "SCOTT", "BP-SS")])
-    call = call_of(planned(document), "account:SCOTT")
-    assert [(unit["BILLINFO_ID"], unit["PAY_TYPE"]) for unit in call["BILLINFO"].values()] == [
-        ("BP-SS", 10001),
-        ("SCOTT|DUNCAN|BP-DS", 10007),
-    ]
+    plan = planned(document)
+    call = call_of(plan, "account:SCOTT")
+    units = [(unit["BILLINFO_ID"], unit["PAY_TYPE"], unit.get("PARENT_BILLINFO_OBJ")) for unit in call["BILLINFO"].values()]
+    assert units == [("BP-SS", 10001, None), ("SCOTT|DUNCAN|BP-DS", 10007, Ref("billinfo(BP-DS)"))]
     assert list(call["PAYINFO"]) == [0]
+    assert [(each.parent_id, each.member_ids) for each in plan.parentings] == [("DUNCAN", ("SCOTT",))]
 
 
 @pytest.mark.spec("customer-sync:P8")
 def test_without_service_level_balance_groups_the_profile_alone_cannot_change() -> None:
     line = bundle(1, "SA", "BA", "BP2", action="UPDATE", prior={"billing_profile_id": "BP1"})
-    assert [
-        reason for reason, _ in refused(order([line]), policy=replace(customers.POLICY, service_level_balance_groups=False))
-    ] == [Reason.PAYING_PARENT_CHANGE_INCOMPLETE]
+    without = replace(customers.POLICY, service_level_balance_groups=False)
+    assert refused(order([line]), policy=without) == [
+        (Reason.PAYING_PARENT_CHANGE_INCOMPLETE, "order.lines[0].billing_profile")
+    ]
+    assert planned(order([line])).plan.steps, "with them it can"
 
 
 @pytest.mark.spec("customer-sync:P9")
