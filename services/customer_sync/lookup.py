@@ -13,7 +13,7 @@ from libs.brm.poid import Poid
 from libs.crm.client import CrmPort, NoCrm
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.customer_sync.domain import calls
-from services.customer_sync.domain.changes import account_level_lines
+from services.customer_sync.domain.changes import account_level_lines, change_violations
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.draft import primary_profiles
 from services.customer_sync.domain.inquiry import answered, inquiry_of
@@ -74,13 +74,14 @@ class Lookup:
         unlinked = await self._unlinked_groups(collation, accounts, groups, command.system_id) if thorough else {}
         units = _column(found, calls.BILL_UNITS, command.system_id)
         payments = _column(found, calls.PAYMENTS, command.system_id)
-        unsure = [account for account in collation.parents if account in accounts and account not in parents]
+        sound = not any(change_violations(command, policy))  # else it is refused whatever BRM holds, and BRM not asked (P8)
+        unsure = [account for account in collation.parents if sound and account in accounts and account not in parents]
         parents |= await self._asked(unsure, accounts, command.system_id)
         nonpaying = _column(found, calls.NONPAYING_UNITS, command.system_id)
         following = _following(collation, accounts, parents)
         superseded = await self._memory.superseded.of(command.system_id, [key.crm_id for key in collation.replaced])
         leaving = [key.service_account_id for key in collation.replaced if key.crm_id in nonpaying.keys() - superseded]
-        services = await self._services([*following, *leaving], accounts, policy)
+        services = await self._services([*following, *leaving] if sound else (), accounts, policy)
         facts = Facts(
             accounts=accounts,
             balance_groups=_column(found, calls.BALANCE_GROUPS, command.system_id),
@@ -102,7 +103,8 @@ class Lookup:
             superseded=superseded,
             assets=_assets(found, command.system_id),
         )
-        facts = await with_frequencies(facts, command, collation, policy, self._gateway)
+        if sound:
+            facts = await with_frequencies(facts, command, collation, policy, self._gateway)
         legal_rows = {crm_id: row for (table, crm_id), row in found.items() if table == calls.LEGAL_GROUPS}
         return await with_legal(facts, legal, command, policy, legal_rows, self._gateway)
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import brm_view
 import customer_suite
+import grpc
 import pytest
 from customer_suite import Suite
 from customers import bundle, order, request
 
 from libs.brm import calls
 from libs.brm.client import open_gateway
+from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.xref.model import XrefKey, XrefWrite
 
@@ -114,10 +116,36 @@ async def test_all_services_may_move_to_a_new_payer_and_back_again(suite_without
 async def test_when_one_of_two_services_moves_the_account_stays_where_it_is(suite: Suite) -> None:
     answer = await done(suite, P3)
     await fulfilled(suite, answer, {"AST-1": "SA1|BA1|BP1", "AST-2": "SA1|BA1|BP2"})
+    before = await charged(suite)
     await done(suite, [line(1, "SA1", "BA2", "BP9", was=("BA1", "BP1"))], revision=2)
     view = await brm_view.look(suite)
     assert view.units["SA1"] == MOVED_WHOLE
     assert view.linked("SA1") == ("BA1", set())
+    assert before["login-AST-2"] == "SA1|BA1|BP2"
+    assert (await charged(suite))["login-AST-2"] == before["login-AST-2"], "the other service is where it was"
+
+
+async def charged(suite: Suite) -> dict[str, str]:
+    """Login of a service to the bill unit that it is charged to."""
+    units = {str(each["POID"]).split()[2]: str(each["BILLINFO_ID"]) for each in await suite.brm.objects("/billinfo")}
+    groups = {str(each["POID"]).split()[2]: str(each["BILLINFO_OBJ"]) for each in await suite.brm.objects("/balance_group")}
+    return {
+        str(each["LOGIN"]): units[groups[str(each["BAL_GRP_OBJ"]).split()[2]].split()[2]]
+        for each in await suite.brm.objects("/service")
+    }
+
+
+@pytest.mark.spec("customer-sync:P8")
+async def test_without_slbg_a_change_of_the_profile_alone_is_refused_without_a_call(suite_without_slbg: Suite) -> None:
+    suite = suite_without_slbg
+    await done(suite, [line(1, "SA", "BA", "BP1")])
+    calls = await suite.opcodes()
+    moved = bundle(1, "SA", "BA", "BP2", action="UPDATE", prior={"billing_profile_id": "BP1"})
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await suite.sync(request(order([moved], revision=2), "R2"))
+    (violation,) = from_rpc_error(caught.value).violations
+    assert (violation.reason, violation.field) == ("PAYING_PARENT_CHANGE_INCOMPLETE", "order.lines[0].billing_profile")
+    assert await suite.opcodes() == calls
 
 
 async def test_when_the_order_moves_every_service_that_billing_holds_the_account_follows(suite: Suite) -> None:

@@ -15,6 +15,7 @@ from libs.errors import Reason
 from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.order.v1.order_pb2 import Order
+from libs.xref.model import XrefKey
 
 COMMIT = "PCM_OP_CUST_COMMIT_CUSTOMER"
 
@@ -79,6 +80,11 @@ async def test_who_waits_too_long_is_refused_and_a_killed_holder_is_followed(dat
         assert [violation.reason for violation in refused.violations] == [Reason.LOCK_TIMEOUT]
         assert refused.retry_after
         assert len(await suite.brm.objects("/account")) == 1, "PA, by the holder; nothing of the order that was refused"
+        refused_keys = [
+            XrefKey("CUSTOMERPARTY_ACCOUNTID", "SEBL_01", "SIS"),
+            XrefKey("CUSTOMERPARTY_BILLPROFILEID", "SEBL_01", "BP-SIS"),
+        ]
+        assert not any((await suite.xref.lookup(refused_keys)).values())
 
         process.kill()
         await process.wait()

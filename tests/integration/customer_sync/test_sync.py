@@ -49,6 +49,17 @@ async def test_the_family_is_created_with_four_calls_and_not_a_second_time(suite
     assert outcomes(first) == {CREATED}
     wanted = ["CUST_COMMIT_CUSTOMER"] * 3 + ["BILL_GROUP_CREATE"]
     assert await suite.opcodes() == wanted
+    of, units = ids(first, pb.ENTITY_KIND_ACCOUNT), ids(first, pb.ENTITY_KIND_BILL_UNIT)
+    mine = {unit["BILLINFO_ID"] for unit in await suite.brm.objects("/billinfo", ACCOUNT_OBJ=of["1-DENISE"])}
+    assert mine == {"BP-DENISE-DENISE", "BP-DENISE-MICHELLE", "BP-DENISE-JESSICA"}
+    assert len(await suite.brm.objects("/payinfo")) == 3, "all of them Denise's"
+    for child in ("MICHELLE", "JESSICA"):
+        (unit,) = await suite.brm.objects("/billinfo", ACCOUNT_OBJ=of[f"1-{child}"])
+        payer = str(unit["PARENT_BILLINFO_OBJ"]).split()[2]
+        assert (int(unit["PAY_TYPE"]), payer) == (10007, units[f"BP-DENISE-{child}"].split()[2])
+    (group,) = await suite.brm.objects("/group/billing")
+    members = {str(each["ACCOUNT_OBJ"]).split()[2] for each in group["MEMBERS"].values()}
+    assert members == {of[f"1-{child}"].split()[2] for child in ("MICHELLE", "JESSICA")}
     again = await suite.sync(request(orders.order(orders.FAMILY), "R2"))
     assert outcomes(again) == {EXISTED}
     assert [entity.brm_id for entity in again.entities] == [entity.brm_id for entity in first.entities]
@@ -73,8 +84,13 @@ async def test_scotts_units_are_paid_by_two_parents_and_his_account_is_below_the
     paid_by = {str(unit["PARENT_BILLINFO_OBJ"]).split()[2] for unit in stored}
     assert paid_by == {units[name].split()[2] for name in ("BP-DUNCAN-SCOTT", "BP-CATHY-SCOTT")}
     assert {int(unit["PAY_TYPE"]) for unit in stored} == {10007}
-    groups = await suite.brm.objects("/group/billing")
-    assert [str(group["PARENT"]).split()[2] for group in groups] == [accounts["1-DUNCAN"].split()[2]]
+    (group,) = await suite.brm.objects("/group/billing")
+    members = [str(each["ACCOUNT_OBJ"]).split()[2] for each in group["MEMBERS"].values()]
+    assert (str(group["PARENT"]).split()[2], members) == (accounts["1-DUNCAN"].split()[2], [accounts["1-SCOTT"].split()[2]])
+    for payer, name in (("1-DUNCAN", "BP-DUNCAN-SCOTT"), ("1-CATHY", "BP-CATHY-SCOTT")):
+        (unit,) = await suite.brm.objects("/billinfo", ACCOUNT_OBJ=accounts[payer])
+        records = await suite.brm.objects("/payinfo", ACCOUNT_OBJ=accounts[payer])
+        assert (unit["BILLINFO_ID"], int(unit["PAY_TYPE"]), len(records)) == (name, 10001, 1), "it pays for itself"
 
 
 @pytest.mark.spec("customer-sync:S1", "customer-sync:S15")
