@@ -43,6 +43,7 @@ from libs.grpckit.context import log_fields
 from libs.grpckit.interceptor import MAX_ERROR_LIMIT, Interceptor
 from libs.grpckit.tls import bind, host_of
 from libs.metrics import Endpoint
+from libs.tasks import cancelled
 
 READY_POLL_SECONDS = 2.0
 """How often ``ready`` is asked."""
@@ -154,9 +155,9 @@ async def running_server(
         stack.push_async_callback(_drain, server, state, settings, on_drain)
         await state.report(ready is None)
         if ready is not None:
-            stack.push_async_callback(_cancelled, asyncio.create_task(_watch(ready, state)))
+            stack.push_async_callback(cancelled, asyncio.create_task(_watch(ready, state)))
         for part, answers in parts.items():
-            stack.push_async_callback(_cancelled, asyncio.create_task(_watch(answers, _Health(servicer, (part,)))))
+            stack.push_async_callback(cancelled, asyncio.create_task(_watch(answers, _Health(servicer, (part,)))))
         yield _address(settings.listen, port)
 
 
@@ -218,12 +219,6 @@ async def _drain(server: grpc.aio.Server, state: _Health, settings: ServiceSetti
             await end()
     finally:  # calls in work must be gone before what they use is closed
         await server.stop(settings.drain_seconds)
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 def _options(settings: ServiceSettings) -> list[tuple[str, Any]]:

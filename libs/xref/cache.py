@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Protocol
 
 from libs.errors import O2CError
+from libs.tasks import cancelled
 from libs.xref.client import XrefPort
 from libs.xref.model import COMMON, Origin, XrefChange, XrefKey, XrefRow, XrefWrite
 
@@ -67,9 +68,7 @@ class CachedXref:
         try:
             yield self
         finally:
-            follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await follower
+            await cancelled(follower)
 
     async def lookup(self, keys: Sequence[XrefKey], columns: Sequence[str] = ()) -> dict[XrefKey, XrefRow]:
         """The row of each key. From memory come rows in which all ``columns`` are filled; whole rows are always asked for."""

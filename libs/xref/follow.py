@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 from libs.errors import O2CError
+from libs.tasks import cancelled
 
 T = TypeVar("T")
 
@@ -49,9 +50,7 @@ class Followed(Generic[T]):
         try:
             yield self
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await cancelled(task)
 
     async def _follow(self, seconds: float) -> None:
         while True:
