@@ -1,8 +1,9 @@
 """Cross-references of a run: COMMON ids claimed, yielded ids linked; beside the calls wherever nobody has to wait for it.
 
-Where one batch does not hold all claims, the ids that calls refer to are claimed first, the others while the first calls are
-made; yielded ids are linked as soon as there are enough for a full batch. So there is one round trip more, at most, than if one
-waited for the end.
+Where one batch does not hold all claims, the ids that the first calls refer to are claimed first, so that BRM need not wait;
+those of later calls, then the others, while the first calls are made. Yielded ids are linked as soon as there are enough for a
+full batch, and what is left in two smaller ones while the last calls are made. That is four round trips more, at most, than if
+one waited for the end.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Linker:
         self._source_system = source_system
         self._plan = plan
         self._first: asyncio.Task[dict[str, str]] | None = None
-        self._others: asyncio.Task[dict[str, str]] | None = None
+        self._called: asyncio.Task[dict[str, str]] | None = None
+        self._all: asyncio.Task[dict[str, str]] | None = None
         self._waiting: list[XrefWrite] = []
         self._linking: list[asyncio.Task[None]] = []
         self._ending: list[XrefDelete] = []
@@ -45,31 +47,40 @@ class Linker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks: list[asyncio.Task[Any]] = [*self._linking, *(task for task in (self._first, self._others) if task is not None)]
+        claiming = (task for task in (self._first, self._called, self._all) if task is not None)
+        tasks: list[asyncio.Task[Any]] = [*self._linking, *claiming]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def claim(self, wanted: frozenset[str]) -> None:
-        """Start to claim: first the names in ``wanted``, which calls refer to, then the others."""
+    def claim(self, first: frozenset[str], called: frozenset[str]) -> None:
+        """Start to claim: the names in ``first``, which the first calls refer to, then those in ``called``, which any call
+        refers to, then the others."""
         claims = self._plan.claims
         if len(claims) <= MAX_BATCH:
-            self._first = asyncio.ensure_future(self._claims(claims))
+            self._first = self._called = self._all = asyncio.ensure_future(self._claims(claims))
             return
-        self._first = asyncio.ensure_future(self._claims([claim for claim in claims if claim.name in wanted]))
-        self._others = asyncio.ensure_future(self._later([claim for claim in claims if claim.name not in wanted]))
+        self._first = asyncio.ensure_future(self._claims([each for each in claims if each.name in first]))
+        later = [each for each in claims if each.name in called and each.name not in first]
+        self._called = asyncio.ensure_future(self._after(self._first, later))
+        others = [each for each in claims if each.name not in called]
+        self._all = asyncio.ensure_future(self._after(self._called, others))
 
     async def first_claimed(self) -> dict[str, str]:
-        """COMMON ids that calls refer to."""
+        """COMMON ids that the first calls refer to."""
         return await self._first if self._first is not None else {}
+
+    async def called_claimed(self) -> dict[str, str]:
+        """COMMON ids that calls refer to."""
+        return await self._called if self._called is not None else {}
 
     async def claimed(self) -> dict[str, str]:
         """All COMMON ids."""
-        return {**await self.first_claimed(), **(await self._others if self._others is not None else {})}
+        return await self._all if self._all is not None else {}
 
-    async def _later(self, claims: Sequence[Claim]) -> dict[str, str]:
-        await self.first_claimed()  # nobody waits for these
-        return await self._claims(claims)
+    async def _after(self, earlier: asyncio.Task[dict[str, str]], claims: Sequence[Claim]) -> dict[str, str]:
+        known = await earlier
+        return {**known, **await self._claims(claims)}
 
     def end(self, step: Step) -> None:
         """Delete what a step that is done has made an end of, when the others are linked."""
@@ -106,7 +117,7 @@ class Linker:
         )
 
     def send_rest(self) -> None:
-        """Link what is there now, if batches are on their way anyhow: the last calls begin soon, and their ids will be few."""
+        """Link what is there now, if batches are on their way anyhow: the last calls have begun, and their ids will be few."""
         if self._linking and self._waiting:
             self._send(self._waiting)
             self._waiting = []

@@ -12,6 +12,7 @@ from typing import Any
 
 from libs.brm.call import BrmCall
 from libs.brm.flist import Array
+from libs.plan.late import LateCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,11 @@ def bind(value: Any, bindings: Mapping[str, Any]) -> Any:
 
 def references(plan: Plan) -> dict[str, frozenset[str]]:
     """Step key to the names it needs."""
-    return {step.key: frozenset(ref.name for ref in refs_in(step.call.input)) for step in plan.steps}
+    return {step.key: _needs(step.call) for step in plan.steps}
+
+
+def _needs(call: BrmCall) -> frozenset[str]:
+    return call.needs if isinstance(call, LateCall) else frozenset(ref.name for ref in refs_in(call.input))
 
 
 def dependencies(plan: Plan, needs: Mapping[str, frozenset[str]] | None = None) -> dict[str, frozenset[str]]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -160,11 +160,12 @@ class _Runner:
 
     async def _rounds(self, rounds: Sequence[Sequence[Step]]) -> _Made:
         """Every wave; what the last one made, which is not linked nor written yet."""
-        self.linker.claim(frozenset().union(*self.needs.values()))
+        first = rounds[0][: self.concurrency] if rounds else ()
+        self.linker.claim(self._needed(first), self._needed(self.plan.steps))
         await asyncio.sleep(A_MOMENT)  # they get on their way; the journal is read meanwhile
         earlier = await self.journal.load(self.run_key) if rounds else {}
         if earlier:  # what was done is recognised by calls with their ids
-            self.bindings.update(await self.linker.first_claimed())
+            self.bindings.update(await self.linker.called_claimed())
         unsettled = frozenset(key for key, entry in earlier.items() if entry.state is EntryState.INTENDED)
         made = _Made()
         for wave in rounds:
@@ -178,6 +179,9 @@ class _Runner:
             unlinked = [item for item in ready if item.step.key in reused and not earlier[item.step.key].linked]
             made = _Made(fresh, unlinked)
         return made
+
+    def _needed(self, steps: Iterable[Step]) -> frozenset[str]:
+        return frozenset().union(*(self.needs[step.key] for step in steps))
 
     async def _record(self, entries: Sequence[Entry], answer: Answer | None = None) -> None:
         await self.journal.record(self.run_key, entries, answer, guard=self.guard)
@@ -219,10 +223,10 @@ class _Runner:
             async with asyncio.TaskGroup() as group:
                 for items in lanes.values():
                     group.create_task(self._lane(items, unsettled, slots))
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(O2CError):  # what cut the wave short matters more
                 await asyncio.shield(self._record(self._interrupted(fresh, unsettled)))
-            raise
+            raise _refusal_in(error) from None
 
     def _interrupted(self, fresh: Sequence[_Ready], unsettled: frozenset[str]) -> list[Entry]:
         """What is known of a wave that was cut short: outcomes, not linked yet, and steps that were never sent."""
@@ -235,6 +239,8 @@ class _Runner:
             async with slots:
                 if number == 0:
                     self._begin_lane()
+                if not self.needs[item.step.key] <= self.bindings.keys():
+                    self.bindings.update(await self.linker.called_claimed())
                 if item.step.key in unsettled:
                     await self._settle_then_make(item.step, item.call)
                 else:
@@ -245,9 +251,9 @@ class _Runner:
             item.take_mark()
 
     def _begin_lane(self) -> None:
-        """Two rounds of calls before the end what is there is linked, so that linking ends with them and not long after."""
+        """Two rounds of calls before the end, and one, what is there is linked: linking ends with them and not long after."""
         self.unstarted -= 1
-        if self.unstarted == self.concurrency:
+        if self.unstarted in {self.concurrency, 0}:
             self.linker.send_rest()
 
     async def _settle_then_make(self, step: Step, call: BrmCall) -> None:
@@ -332,6 +338,15 @@ class _Runner:
             reason = result.error.violations[0].reason.value if result.error else ""
             return Entry(key, EntryState.FAILED, mark, reason=reason)
         return Entry(key, EntryState.DONE, mark, result.outputs, linked)
+
+
+def _refusal_in(error: BaseException) -> BaseException:
+    """What a lane raised, when it is cross-references that cannot be had; else the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        refusals, others = error.split(O2CError)
+        if refusals is not None and others is None:
+            return _refusal_in(refusals.exceptions[0])
+    return error
 
 
 def _yielded(yields: Sequence[Yield], output: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from libs.brm.call import BrmCall
@@ -31,6 +32,8 @@ class Billing:
         self.settled: list[str] = []
         self.fail: dict[str, list[str]] = {}
         """Natural key to what goes wrong, call by call: ``refuse``, ``lose`` (before), ``cut`` (after), ``crash``, ``hang``."""
+        self.heard: Callable[[], None] = lambda: None
+        """Called with every call."""
         self.blind = False
         self.hanging = asyncio.Event()
         self.running = 0
@@ -39,6 +42,7 @@ class Billing:
     async def call(self, system_id: str, call: BrmCall) -> Flist:
         key = str(call.input["KEY"])
         self.called.append(key)
+        self.heard()
         self.running += 1
         self.most = max(self.most, self.running)
         await asyncio.sleep(0)

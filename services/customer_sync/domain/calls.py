@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from libs.brm import calls as brm
 from libs.brm.call import BrmCall
 from libs.brm.codes import PayType
 from libs.dvm import COMMON, unmapped
+from libs.plan.late import LateCall
 from libs.plan.model import Ref, XrefLink, Yield
 from services.customer_sync.domain import attributes
 from services.customer_sync.domain.attributes import PAYMENT_METHODS, Translator
@@ -147,14 +149,19 @@ class Caller:
         units += [self._nonpaying(unit, currency) for unit in nonpaying]
         name = attributes.name_info(account, self.translate)
         self.sent[PartKind.ACCOUNT, account.account_id] = account_mark(coded, name)
-        call = brm.commit_customer(
-            account=brm.AccountInfo(account_no=Ref(common_ref(ACCOUNTS, account.account_id)), **coded),
+        number = Ref(common_ref(ACCOUNTS, account.account_id))
+        info = brm.AccountInfo(account_no=number, **coded)
+        draw = partial(
+            brm.commit_customer,
+            account=info,
             names=[name],
             bill_units=units,
             program_name=self.program,
             at=self.order_date,
             db=self.translate.policy.db,
         )
+        payers = (unit.parent.name for unit in units if isinstance(unit.parent, Ref))
+        call = LateCall.of("PCM_OP_CUST_COMMIT_CUSTOMER", draw, (number.name, *payers))
         return call, _account_yields(account, name, paying, nonpaying)
 
     def refresh(self, account: Account) -> tuple[BrmCall, tuple[Yield, ...]]:

@@ -16,7 +16,7 @@ from libs.brm.dialect import Dialect
 from libs.brm.poid import Poid
 from libs.errors import CODES, O2CError
 from libs.grpckit.status import to_status
-from libs.plan.model import Plan, bind, refs_in, waves
+from libs.plan.model import Plan, bind, references, refs_in, waves
 from services.customer_sync import mappers
 from services.customer_sync.domain.collation import collate
 from services.customer_sync.domain.outcome import planned
@@ -51,7 +51,9 @@ def case(number: int) -> str:
 def send(plan: Plan) -> None:
     """Every call, with the objects that do not exist yet standing there, as it would go over the wire."""
     waves(plan)
+    needs = references(plan)
     for step in plan.steps:
+        assert needs[step.key] == {ref.name for ref in refs_in(step.call.input)}
         made = {
             ref.name: "common" if ref.name.startswith("common") else Poid("0.0.0.1", "/x", 1)
             for ref in refs_in(step.call.input)

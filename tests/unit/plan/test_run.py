@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from libs.brm.call import BrmCall
 from libs.db import Database
 from libs.errors import O2CError, Reason
 from libs.plan.journal import Answer, Journal
-from libs.plan.model import Claim, Plan, PlanError, Ref, Step, XrefGone, XrefLink, Yield
+from libs.plan.late import LateCall
+from libs.plan.model import Claim, Plan, PlanError, Ref, Step, XrefGone, XrefLink, Yield, waves
 from libs.plan.result import RunResult, StepState
 from libs.xref.model import XrefKey
 
@@ -99,8 +102,72 @@ async def test_a_large_plan_claims_and_links_in_full_batches_while_it_calls(worl
     result = await world.run(MANY)
     assert result.complete
     assert sizes[:2] == [1_000, 1_000]
-    assert sum(sizes) == 2_300 and len(sizes) == 4, "the last two: what was there when the last calls began, and theirs"
+    assert sum(sizes) == 2_300 and len(sizes) == 5, (
+        "the last three: what was there when the last calls were near, had begun, ended"
+    )
     assert {f"common(s{number})" for number in range(2_300)} <= result.bindings.keys()
+
+
+def numbered(name: str) -> Step:
+    """A call that carries the COMMON id of its object, as accounts do."""
+    call = BrmCall("OP", {"KEY": name, "NO": Ref(f"common({name})")})
+    return Step(name, f"make {name}", call, (Yield(f"thing({name})", "POID", XrefLink(ACCOUNTS, name)),))
+
+
+NUMBERED = plan(*(numbered(f"s{number}") for number in range(1_500)))
+
+
+async def test_the_first_calls_of_a_large_plan_wait_for_their_own_common_ids_only(world: World) -> None:
+    claim, asked = world.xref.get_or_create, list[int]()
+    first_made = asyncio.Event()
+    world.billing.heard = lambda: first_made.set() if len(world.billing.called) == 32 else None
+
+    async def counted(keys: Any, column: str = "COMMON", origin: Any = None) -> dict[XrefKey, str]:
+        asked.append(len(keys))
+        if len(asked) == 2:
+            await asyncio.wait_for(first_made.wait(), 10)
+            assert len(world.billing.called) == 32
+        return await claim(keys, column)
+
+    world.xref.get_or_create = counted  # type: ignore[method-assign]
+    assert (await world.run(NUMBERED)).complete
+    assert (asked, len(world.billing.called)) == ([32, 1_468], 1_500)
+
+
+async def test_common_ids_that_cannot_be_had_end_the_run_by_name_and_nothing_is_done_twice(world: World) -> None:
+    """Calls that needed no more ids were made before; the next attempt uses what they yielded."""
+    claim, tries = world.xref.get_or_create, [0]
+
+    async def away_once(keys: Any, column: str = "COMMON", origin: Any = None) -> dict[XrefKey, str]:
+        tries[0] += 1
+        if tries[0] == 2:
+            raise O2CError.of(Reason.XREF_UNAVAILABLE, "away")
+        return await claim(keys, column)
+
+    world.xref.get_or_create = away_once  # type: ignore[method-assign]
+    with pytest.raises(O2CError) as caught:
+        await world.run(NUMBERED)
+    assert caught.value.violations[0].reason is Reason.XREF_UNAVAILABLE
+    assert (await world.run(NUMBERED)).complete
+    assert sorted(world.billing.called) == sorted(each.key for each in NUMBERED.steps)
+
+
+async def test_a_call_that_is_drawn_up_late_is_like_any_other() -> None:
+    drawn: list[str] = []
+
+    def draw() -> BrmCall:
+        drawn.append("now")
+        return BrmCall("OP", {"KEY": Ref("thing(a)")})
+
+    late = LateCall.of("OP", draw, ("thing(a)",))
+    made = Step("a", "make a", BrmCall("OP", {"KEY": "a"}), (Yield("thing(a)", "POID"),))
+    ordered = Plan("BRM_01", (Step("b", "use a", late), made))
+    assert [[each.key for each in wave] for wave in waves(ordered)] == [["a"], ["b"]]
+    assert not drawn
+    assert late == draw() and replace(late, flags=1) == BrmCall("OP", {"KEY": Ref("thing(a)")}, 1)
+    assert late.input is late.input and repr(late) == repr(draw())
+    with pytest.raises(AttributeError):
+        late.output  # type: ignore[attr-defined]  # noqa: B018
 
 
 async def test_a_batch_that_fails_in_the_middle_of_a_wave_is_linked_by_the_next_attempt(world: World) -> None:
