@@ -77,10 +77,14 @@ def special_rating(
     list_id: Annotated[str, typer.Argument(metavar="LIST", help="CRM special rating list.")],
     number: Annotated[list[str] | None, typer.Option(help="Active number of it; may repeat.")] = None,
     asset: Annotated[list[str] | None, typer.Option(help="Asset that uses the list; may repeat.")] = None,
+    compare_with_billing: Annotated[
+        bool, typer.Option("--compare-with-billing", help="Look at what billing has, whatever was sent last.")
+    ] = False,
     validate_only: ValidateOnly = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Replace the numbers of a special rating list (friends and family), for every asset that uses it.
+    """Replace the numbers of a special rating list (friends and family), for every asset that uses it; one that is as it was
+    sent last is left alone.
 
     Example: o2c customer special-rating LIST-1 --number 4085550101 --number 4085550102 --asset AST-MICHELLE-FRIENDS
     """
@@ -90,6 +94,7 @@ def special_rating(
         type="Phone Number",
         items=[special_rating_pb2.SpecialRatingItem(value=each) for each in number or ()],
         asset_integration_ids=asset or (),
+        compare_with_billing=compare_with_billing,
         validate_only=validate_only,
     )
     typed = {"list_id": "LIST", "items[].value": "--number", "asset_integration_ids[]": "--asset"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 
 from libs.brm.gateway import BrmGateway
 from libs.db import Transaction
@@ -27,6 +28,7 @@ from services.customer_sync.domain.special_rating import (
 from services.customer_sync.domain.targets import Targets
 from services.customer_sync.lookup_special_rating import SpecialRatingLookup
 from services.customer_sync.metrics import BRM_CALLS
+from services.customer_sync.persistence import SentParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class SpecialRatingExecutor:
     ) -> ListOutcome:
         async def work(lease: Lease) -> ListOutcome:
             decided = await self._decide(wanted, lists, system_id)
-            if decided.plan.is_empty:
+            if decided.plan.is_empty and not decided.sent:
                 return ListOutcome(system_id, decided.entities)
             return await self._run(decided, wanted.source_system, f"list/{run_id}/{system_id}", lease)
 
@@ -76,13 +78,10 @@ class SpecialRatingExecutor:
 
     async def _decide(self, wanted: SpecialRatingList, lists: tuple[StoredList, ...], system_id: str) -> ListPlan:
         policy = (await self.targets.current()).policy_of(system_id)
-        stored = await self.lookup.stored(lists, system_id)
+        stored = await self.lookup.stored(wanted, lists, system_id)
         return plan_special_rating(wanted, stored, system_id, policy.db)
 
     async def _run(self, decided: ListPlan, source_system: str, run_key: str, lease: Lease) -> ListOutcome:
-        async def release(tx: Transaction) -> None:
-            await lease.release(tx)
-
         result: RunResult = await run(
             decided.plan,
             run_key=run_key,
@@ -91,8 +90,10 @@ class SpecialRatingExecutor:
             xref=self.xref,
             source_system=source_system,
             concurrency=self.concurrency,
-            finish=lambda done: Answer("", "", "", b"", also=release) if done.complete else None,
-            guard=lease.guard,
+            finish=partial(_closing, decided, lease),
+            guard=SentParts.guarding(
+                lease.guard, decided.plan.system_id, [each.part for each in decided.sent if each.step_key]
+            ),
         )
         BRM_CALLS.inc(result.calls)
         failed = {key for key, step in result.steps.items() if step.state is not StepState.DONE}
@@ -100,3 +101,17 @@ class SpecialRatingExecutor:
             replace(each, outcome=EntityOutcome.SKIPPED) if each.step_key in failed else each for each in decided.entities
         )
         return ListOutcome(decided.plan.system_id, entities, tuple(error for _, error in result.errors))
+
+
+def _closing(decided: ListPlan, lease: Lease, result: RunResult) -> Answer:
+    """What goes into the commit of the last outcomes: marks of the lists that BRM has now, and the lease's end."""
+    done = {key for key, step in result.steps.items() if step.state is StepState.DONE}
+    marks = {each.part: each.mark for each in decided.sent if not each.step_key or each.step_key in done}
+    keep = SentParts.keeping(decided.plan.system_id, marks)
+
+    async def also(tx: Transaction) -> None:
+        if keep is not None:
+            await keep(tx)
+        await lease.release(tx)
+
+    return Answer("", "", "", b"", also=also)

@@ -1,16 +1,17 @@
-"""Gathers where the assets of a special rating list live, and what their lists hold."""
+"""Gathers where the assets of a special rating list live, and what their lists hold, as far as that is not known."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from libs.brm import calls as brm
 from libs.brm.gateway import BrmGateway
 from libs.xref.client import COMMON, XrefKey, XrefPort
 from services.customer_sync.domain import calls
-from services.customer_sync.domain.special_rating import PROFILE, SpecialRatingList, StoredList
+from services.customer_sync.domain.special_rating import PROFILE, SpecialRatingList, StoredList, must_be_read
+from services.customer_sync.persistence import SentParts
 
 Where = Mapping[str, tuple[StoredList, ...]]
 """BRM instance to the lists in it."""
@@ -19,9 +20,10 @@ Where = Mapping[str, tuple[StoredList, ...]]
 class SpecialRatingLookup:
     """Facts about special rating lists."""
 
-    def __init__(self, xref: XrefPort, gateway: BrmGateway, billing_systems: Collection[str]) -> None:
+    def __init__(self, xref: XrefPort, gateway: BrmGateway, sent: SentParts, billing_systems: Collection[str]) -> None:
         self._xref = xref
         self._gateway = gateway
+        self._sent = sent
         self._billing_systems = billing_systems
 
     async def where(self, wanted: SpecialRatingList) -> tuple[Where, list[str]]:
@@ -37,8 +39,11 @@ class SpecialRatingLookup:
         missing = [asset_id for asset_id in keys if asset_id not in here]
         return {system_id: tuple(lists) for system_id, lists in sorted(found.items())}, missing
 
-    async def stored(self, lists: Iterable[StoredList], system_id: str) -> list[StoredList]:
-        """The lists with what they hold in BRM: one read each."""
-        known = list(lists)
-        read = await asyncio.gather(*(self._gateway.call(system_id, brm.read_obj(each.brm_id)) for each in known))
-        return [replace(each, profile=profile) for each, profile in zip(known, read, strict=True)]
+    async def stored(self, wanted: SpecialRatingList, lists: Sequence[StoredList], system_id: str) -> list[StoredList]:
+        """The lists, with what BRM has of those that are not known to be as they were sent last: one read each."""
+        marks = await self._sent.find(system_id, [each.part for each in lists])
+        asked = [must_be_read(wanted, each, marks) for each in lists]
+        return list(await asyncio.gather(*(self._read(each, system_id, ask) for each, ask in zip(lists, asked, strict=True))))
+
+    async def _read(self, each: StoredList, system_id: str, ask: bool) -> StoredList:
+        return replace(each, profile=await self._gateway.call(system_id, brm.read_obj(each.brm_id))) if ask else each

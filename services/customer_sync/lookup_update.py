@@ -223,7 +223,7 @@ def _wanted(account_id: str, family: Mapping[str, CrmCustomer]) -> Iterator[tupl
 
 
 def _parts(account_id: str, family: Mapping[str, CrmCustomer]) -> list[PartKey]:
-    own = [(kind, account_id) for kind in PartKind if kind is not PartKind.PROFILE]
+    own = [(kind, account_id) for kind in (PartKind.ACCOUNT, PartKind.STATUS, PartKind.SEEN)]
     return own + [(PartKind.PROFILE, profile.profile_id) for profile in family[account_id].profiles]
 
 

@@ -113,7 +113,13 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             journal, pending, updates, SystemClock(), settings.update_poll_seconds, settings.update_attempts
         )
         lists = SpecialRatingExecutor(
-            journal, gateway, xref, SpecialRatingLookup(xref, gateway, codes), alone, targets, settings.concurrency
+            journal,
+            gateway,
+            xref,
+            SpecialRatingLookup(xref, gateway, memory.sent, codes),
+            alone,
+            targets,
+            settings.concurrency,
         )
         stack.push_async_callback(cancelled, asyncio.create_task(aggregator.run_forever()))
         purging = purge_forever(ageing(db, records, settings), settings.purge_minutes)

@@ -6,7 +6,7 @@ A mark is a hash over what BRM is sent. Card and bank numbers take part with the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -27,6 +27,8 @@ class PartKind(StrEnum):
     STATUS = "STATUS"
     SEEN = "SEEN"
     """Of an account: when the CRM had last changed it, in epoch microseconds, by the state that was applied last."""
+    LIST = "LIST"
+    """The special rating list of an asset."""
 
 
 PartKey = tuple[PartKind, str]
@@ -35,7 +37,7 @@ PartKey = tuple[PartKind, str]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A part that a step sends."""
+    """A part that a step sends, or without one, that BRM has already."""
 
     step_key: str
     part: PartKey
@@ -50,6 +52,11 @@ def account_mark(coded: Mapping[str, Any], name: brm.NameInfo) -> str:
 def profile_mark(record: brm.PayInfo, schedule: Mapping[str, Any], db: str) -> str:
     """The mark of a billing profile, from its payment record, frequency and bill day."""
     return mark_of([record.flist(db), schedule])
+
+
+def list_mark(list_id: str, numbers: Iterable[str], brm_id: str) -> str:
+    """The mark of a special rating list, from its CRM id, its active numbers in any order, and the profile that holds it."""
+    return mark_of([list_id, sorted(numbers), brm_id])
 
 
 def mark_of(content: Any) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from libs.brm import calls as brm
@@ -12,6 +12,7 @@ from libs.brm.flist import Flist
 from libs.errors import O2CError, Reason
 from libs.plan.model import Plan, Step
 from services.customer_sync.domain.calls import PROGRAM_NAME
+from services.customer_sync.domain.marks import PartKey, PartKind, Sent, list_mark
 from services.customer_sync.domain.model import Entity, EntityKind, EntityOutcome
 
 PROFILE: Final = "PROFILE"
@@ -27,6 +28,8 @@ class SpecialRatingList:
     numbers: tuple[str, ...]
     """Active ones, each once."""
     asset_ids: tuple[str, ...]
+    compare_with_billing: bool = False
+    """Whether to look at what BRM has whatever was sent last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,13 @@ class StoredList:
     asset_id: str
     common_id: str
     brm_id: str
-    profile: Flist = field(default_factory=dict)
+    profile: Flist | None = None
+    """What BRM has; ``None`` where it was not asked, because the list is as it was sent or seen last."""
+
+    @property
+    def part(self) -> PartKey:
+        """What its mark goes by."""
+        return PartKind.LIST, self.asset_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,8 @@ class ListPlan:
 
     plan: Plan
     entities: tuple[Entity, ...] = ()
+    sent: tuple[Sent, ...] = ()
+    """Marks of the lists that BRM has then; without a step, of those it has already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +68,29 @@ class ListOutcome:
     plan: Plan | None = None
 
 
+def must_be_read(wanted: SpecialRatingList, each: StoredList, marks: Mapping[PartKey, str]) -> bool:
+    """Whether only BRM can tell what the list of an asset holds. If not, BRM was sent or had just this list last (R6)."""
+    return wanted.compare_with_billing or marks.get(each.part) != _mark(wanted, each)
+
+
 def plan_special_rating(wanted: SpecialRatingList, stored: Sequence[StoredList], system_id: str, db: str) -> ListPlan:
-    """One call per list that differs: it is replaced, and emptied rather than deleted (R1, R5)."""
-    steps, entities = [], []
+    """One call per list that differs: it is replaced, and emptied rather than deleted (R1, R5). None for one that was not
+    read, because it is as it was sent last (R6)."""
+    steps, entities, sent = [], [], []
     for each in stored:
         key = f"list:{each.asset_id}:{each.brm_id}"
         outcome = EntityOutcome.EXISTED
-        if Counter(_numbers(each.profile)) != Counter(wanted.numbers):
-            outcome = EntityOutcome.UPDATED
-            steps.append(_replace(wanted, each, key, db))
+        if each.profile is not None:
+            if Counter(_numbers(each.profile)) != Counter(wanted.numbers):
+                outcome = EntityOutcome.UPDATED
+                steps.append(_replace(wanted, each, each.profile, key, db))
+            sent.append(Sent(key if outcome is EntityOutcome.UPDATED else "", each.part, _mark(wanted, each)))
         entities.append(Entity(each.asset_id, EntityKind.SPECIAL_RATING_LIST, each.common_id, each.brm_id, outcome, key))
-    return ListPlan(Plan(system_id, tuple(steps)), tuple(entities))
+    return ListPlan(Plan(system_id, tuple(steps)), tuple(entities), tuple(sent))
+
+
+def _mark(wanted: SpecialRatingList, each: StoredList) -> str:
+    return list_mark(wanted.list_id, wanted.numbers, each.brm_id)
 
 
 def not_in_billing(asset_id: str) -> ListOutcome:
@@ -77,11 +100,11 @@ def not_in_billing(asset_id: str) -> ListOutcome:
     return ListOutcome("", errors=(error,))
 
 
-def _replace(wanted: SpecialRatingList, stored: StoredList, key: str, db: str) -> Step:
-    known = stored.profile.get("DATA_ARRAY") or {}
+def _replace(wanted: SpecialRatingList, stored: StoredList, held: Flist, key: str, db: str) -> Step:
+    known = held.get("DATA_ARRAY") or {}
     entries: dict[int, brm.ProfileEntry | None] = {int(element): None for element in known}
     entries |= {at: brm.ProfileEntry(brm.NUMBER, number) for at, number in enumerate(wanted.numbers)}
-    account = stored.profile["ACCOUNT_OBJ"]
+    account = held["ACCOUNT_OBJ"]
     profile = brm.Profile(poid=stored.brm_id, entries=entries)
     call = brm.modify_profile(account, [profile], program_name=PROGRAM_NAME, db=db)
     title = f"have {len(wanted.numbers)} numbers on the list of asset {stored.asset_id}"

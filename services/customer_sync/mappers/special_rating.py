@@ -28,6 +28,7 @@ def to_domain_list(request: special_rating_pb2.SyncSpecialRatingListRequest) -> 
         list_id=request.list_id.strip(),
         numbers=tuple(dict.fromkeys(active)),
         asset_ids=tuple(dict.fromkeys(each.strip() for each in request.asset_integration_ids)),
+        compare_with_billing=request.compare_with_billing,
     )
 
 

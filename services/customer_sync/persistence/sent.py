@@ -1,4 +1,4 @@
-"""What was sent last: one mark per part of a customer and instance.
+"""What was sent last: one mark per part of a customer and instance, and per special rating list of an asset.
 
 With this table an edit of something that billing does not hold, or that changes nothing, asks BRM nothing. A mark that is
 missing costs a look at BRM, no more. It tells nothing of what was sent (:mod:`services.customer_sync.domain.marks`).
@@ -37,6 +37,12 @@ _KEEP: Final = Statement(
     " WHERE true ON CONFLICT (system_id, kind, crm_id) DO UPDATE SET mark = excluded.mark",
     columns={"system_id": "text", "kind": "text", "crm_id": "text", "mark": "text"},
 )
+_FORGET: Final = Statement(
+    batch="DELETE FROM sent_part WHERE (system_id, kind, crm_id) IN (SELECT k.system_id, k.kind, k.crm_id FROM {rows} AS k)",
+    columns={"system_id": "text", "kind": "text", "crm_id": "text"},
+)
+
+Write = Callable[[Transaction], Awaitable[None]]
 
 
 class SentParts:
@@ -57,7 +63,7 @@ class SentParts:
         return {(PartKind(kind), crm_id): mark for kind, crm_id, mark in await self._db.all(_FIND, rows=rows)}
 
     @staticmethod
-    def keeping(system_id: str, marks: Mapping[PartKey, str]) -> Callable[[Transaction], Awaitable[None]] | None:
+    def keeping(system_id: str, marks: Mapping[PartKey, str]) -> Write | None:
         """Writes marks inside a transaction."""
         rows = sorted((system_id, kind.value, crm_id, mark) for (kind, crm_id), mark in marks.items())
         if not rows:
@@ -67,3 +73,17 @@ class SentParts:
             await tx.run(_KEEP, rows=rows)
 
         return keep
+
+    @staticmethod
+    def guarding(guard: Write, system_id: str, parts: Iterable[PartKey]) -> Write:
+        """``guard``, and what it guards does not leave the marks of ``parts`` standing: what BRM has of a part that is being
+        sent is known again when it has answered, and not if this process dies before, or the call fails."""
+        rows = sorted((system_id, kind.value, crm_id) for kind, crm_id in parts)
+        if not rows:
+            return guard
+
+        async def forget(tx: Transaction) -> None:
+            await guard(tx)
+            await tx.run(_FORGET, rows=rows)
+
+        return forget

@@ -28,7 +28,7 @@ from libs.pb.common.v1 import common_pb2 as o2c_dot_common_dot_v1_dot_common__pb
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as o2c_dot_customer__sync_dot_v1_dot_customer__sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)o2c/customer_sync/v1/special_rating.proto\x12\x14o2c.customer_sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1ao2c/common/v1/common.proto\x1a(o2c/customer_sync/v1/customer_sync.proto\"\xd6\x01\n\x1cSyncSpecialRatingListRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x15\n\rsource_system\x18\x03 \x01(\t\x12\x0f\n\x07list_id\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x36\n\x05items\x18\x06 \x03(\x0b\x32\'.o2c.customer_sync.v1.SpecialRatingItem\x12\x1d\n\x15\x61sset_integration_ids\x18\x07 \x03(\t\"P\n\x11SpecialRatingItem\x12\r\n\x05value\x18\x01 \x01(\t\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9d\x02\n\x1dSyncSpecialRatingListResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.o2c.customer_sync.v1.SyncOutcome\x12\x34\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\".o2c.customer_sync.v1.SyncedEntity\x12\'\n\x08warnings\x18\x03 \x03(\x0b\x32\x15.o2c.common.v1.Notice\x12\"\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08replayed\x18\x05 \x01(\x08\x12\"\n\x05plans\x18\x06 \x03(\x0b\x32\x13.o2c.common.v1.Plan\x12\x0f\n\x07sync_id\x18\x07 \x01(\t2\x99\x01\n\x14SpecialRatingService\x12\x80\x01\n\x15SyncSpecialRatingList\x12\x32.o2c.customer_sync.v1.SyncSpecialRatingListRequest\x1a\x33.o2c.customer_sync.v1.SyncSpecialRatingListResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)o2c/customer_sync/v1/special_rating.proto\x12\x14o2c.customer_sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1ao2c/common/v1/common.proto\x1a(o2c/customer_sync/v1/customer_sync.proto\"\xf4\x01\n\x1cSyncSpecialRatingListRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x15\n\rsource_system\x18\x03 \x01(\t\x12\x0f\n\x07list_id\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x36\n\x05items\x18\x06 \x03(\x0b\x32\'.o2c.customer_sync.v1.SpecialRatingItem\x12\x1d\n\x15\x61sset_integration_ids\x18\x07 \x03(\t\x12\x1c\n\x14\x63ompare_with_billing\x18\x08 \x01(\x08\"P\n\x11SpecialRatingItem\x12\r\n\x05value\x18\x01 \x01(\t\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9d\x02\n\x1dSyncSpecialRatingListResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.o2c.customer_sync.v1.SyncOutcome\x12\x34\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\".o2c.customer_sync.v1.SyncedEntity\x12\'\n\x08warnings\x18\x03 \x03(\x0b\x32\x15.o2c.common.v1.Notice\x12\"\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08replayed\x18\x05 \x01(\x08\x12\"\n\x05plans\x18\x06 \x03(\x0b\x32\x13.o2c.common.v1.Plan\x12\x0f\n\x07sync_id\x18\x07 \x01(\t2\x99\x01\n\x14SpecialRatingService\x12\x80\x01\n\x15SyncSpecialRatingList\x12\x32.o2c.customer_sync.v1.SyncSpecialRatingListRequest\x1a\x33.o2c.customer_sync.v1.SyncSpecialRatingListResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'o2c.customer_sync.v1.specia
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYNCSPECIALRATINGLISTREQUEST']._serialized_start=196
-  _globals['_SYNCSPECIALRATINGLISTREQUEST']._serialized_end=410
-  _globals['_SPECIALRATINGITEM']._serialized_start=412
-  _globals['_SPECIALRATINGITEM']._serialized_end=492
-  _globals['_SYNCSPECIALRATINGLISTRESPONSE']._serialized_start=495
-  _globals['_SYNCSPECIALRATINGLISTRESPONSE']._serialized_end=780
-  _globals['_SPECIALRATINGSERVICE']._serialized_start=783
-  _globals['_SPECIALRATINGSERVICE']._serialized_end=936
+  _globals['_SYNCSPECIALRATINGLISTREQUEST']._serialized_end=440
+  _globals['_SPECIALRATINGITEM']._serialized_start=442
+  _globals['_SPECIALRATINGITEM']._serialized_end=522
+  _globals['_SYNCSPECIALRATINGLISTRESPONSE']._serialized_start=525
+  _globals['_SYNCSPECIALRATINGLISTRESPONSE']._serialized_end=810
+  _globals['_SPECIALRATINGSERVICE']._serialized_start=813
+  _globals['_SPECIALRATINGSERVICE']._serialized_end=966
 # @@protoc_insertion_point(module_scope)

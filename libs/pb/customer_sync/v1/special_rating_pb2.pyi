@@ -35,6 +35,7 @@ class SyncSpecialRatingListRequest(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     ASSET_INTEGRATION_IDS_FIELD_NUMBER: _builtins.int
+    COMPARE_WITH_BILLING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Client key of the call: the same id with the same content is a replay, with other content it is refused."""
     validate_only: _builtins.bool
@@ -45,6 +46,11 @@ class SyncSpecialRatingListRequest(_message.Message):
     """CRM row id of the list."""
     type: _builtins.str
     """Type of the list, as the CRM spells it; "Phone Number" is the one that is offered."""
+    compare_with_billing: _builtins.bool
+    """Look at what billing has, whatever was sent last. Without it a list that is as it was sent or seen last costs billing no
+    call, not even a read. For lists that somebody else may have changed: BRM's own tools, or an order that gave the asset
+    another list.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SpecialRatingItem]:
         """Its items, in order."""
@@ -63,10 +69,11 @@ class SyncSpecialRatingListRequest(_message.Message):
         type: _builtins.str = ...,
         items: _abc.Iterable[Global___SpecialRatingItem] | None = ...,
         asset_integration_ids: _abc.Iterable[_builtins.str] | None = ...,
+        compare_with_billing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_integration_ids", b"asset_integration_ids", "items", b"items", "list_id", b"list_id", "request_id", b"request_id", "source_system", b"source_system", "type", b"type", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_integration_ids", b"asset_integration_ids", "compare_with_billing", b"compare_with_billing", "items", b"items", "list_id", b"list_id", "request_id", b"request_id", "source_system", b"source_system", "type", b"type", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
