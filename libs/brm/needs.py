@@ -43,6 +43,9 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "bill_fulfillment": _opcodes(
             "CUST_MODIFY_CUSTOMER",
             "CUST_UPDATE_SERVICES",
+            "CUST_CREATE_PROFILE",
+            "CUST_MODIFY_PROFILE",
+            "CUST_DELETE_PROFILE",
             "SUBSCRIPTION_PURCHASE_DEAL",
             "SUBSCRIPTION_CANCEL_PRODUCT",
             "SUBSCRIPTION_CANCEL_DISCOUNT",

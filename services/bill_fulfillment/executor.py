@@ -23,12 +23,14 @@ from services.bill_fulfillment.answers import to_wire_response
 from services.bill_fulfillment.domain.ledger import payload_hash
 from services.bill_fulfillment.domain.macd import ITEMS, SERVICES
 from services.bill_fulfillment.domain.model import (
+    Action,
     AssetRecord,
     BillingDates,
     Command,
     Decision,
     Facts,
     Handle,
+    Kind,
     LedgerLine,
     ObjectKind,
     Outcome,
@@ -37,6 +39,7 @@ from services.bill_fulfillment.domain.model import (
     State,
 )
 from services.bill_fulfillment.domain.planner import plan_fulfillment_order_billing
+from services.bill_fulfillment.domain.special_rating import REFUSALS
 from services.bill_fulfillment.lookup import Lookup, run_key
 from services.bill_fulfillment.persistence import AssetEntry, LedgerStore, LineEntry, Writing, write
 
@@ -151,16 +154,20 @@ def _after(decision: Decision, steps: list[StepResult], bindings: Mapping[str, o
     known = {kind: handle for kind, handle in objects.items() if isinstance(handle, Poid)}
     failed = next((step for step in steps if step.error is not None), None)
     if failed is not None and failed.error is not None:
-        line_id = decision.line.line_id
-        violations = tuple(_of_line(violation, line_id) for violation in failed.error.violations)
+        violations = tuple(_of_line(violation, decision) for violation in failed.error.violations)
         return replace(decision, outcome=Outcome.FAILED, state=State.FAILED, violations=violations, objects=known)
     if any(step.state is StepState.SKIPPED for step in steps):
         return replace(decision, outcome=Outcome.SKIPPED_DEPENDENCY, state=State.FAILED, objects=known)
     return replace(decision, objects=known)
 
 
-def _of_line(violation: Violation, line_id: str) -> Violation:
-    return replace(violation, metadata={**violation.metadata, "line_ids": line_id})
+def _of_line(violation: Violation, decision: Decision) -> Violation:
+    line, reason, metadata = decision.line, violation.reason, {**violation.metadata, "line_ids": decision.line.line_id}
+    if decision.kind is Kind.SPECIAL_RATING and line.action is Action.ADD:
+        said = violation.metadata.get("brm_error", ""), violation.metadata.get("brm_field", "")
+        reason = REFUSALS.get(said, reason)
+        metadata |= {"product_kind": decision.kind.value, "action": line.action.value} if said in REFUSALS else {}
+    return replace(violation, reason=reason, metadata=metadata)
 
 
 def _bound(handle: Handle, bindings: Mapping[str, object]) -> Handle:

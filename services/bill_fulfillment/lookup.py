@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from libs.brm import calls as brm
+from libs.brm.errors import BrmError
+from libs.brm.flist import Flist
+from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.plan.journal import Entry, EntryState, Journal
 from libs.plan.model import Ref
 from libs.xref.client import XrefKey, XrefPort, XrefRow
 from services.bill_fulfillment.domain.admission import payers
 from services.bill_fulfillment.domain.model import Action, Attempt, Command, Facts, Handle, ObjectKind
+from services.bill_fulfillment.domain.special_rating import asks_for_entries
 from services.bill_fulfillment.persistence import LedgerStore
 
 ACCOUNTS: Final = "CUSTOMERPARTY_ACCOUNTID"
@@ -19,7 +25,13 @@ NONPAYING_UNITS: Final = "NONPAYING_BILLINFO"
 PRODUCTS: Final = "ITEM_ITEMID"
 INSTALLED: Final = "INSTALLEDPRODUCT_ID"
 
-_CROSS_REFERENCED: Final = (ObjectKind.BUNDLE, ObjectKind.SERVICE, ObjectKind.PRODUCT, ObjectKind.DISCOUNT)
+_CROSS_REFERENCED: Final = (
+    ObjectKind.BUNDLE,
+    ObjectKind.SERVICE,
+    ObjectKind.PRODUCT,
+    ObjectKind.DISCOUNT,
+    ObjectKind.PROFILE,
+)
 
 Planned = Mapping[tuple[str, str, str], str]
 """(table, CRM id, kind) to the symbolic name of an object that will exist."""
@@ -31,16 +43,22 @@ def run_key(command: Command) -> str:
 
 
 class Lookup:
-    """Reads cross-references, ledger and journal."""
+    """Reads cross-references, ledger and journal; and in BRM what special rating lists hold."""
 
-    def __init__(self, xref: XrefPort, store: LedgerStore, journal: Journal, billing_systems: Iterable[str]) -> None:
+    def __init__(
+        self, xref: XrefPort, store: LedgerStore, journal: Journal, gateway: BrmGateway, billing_systems: Iterable[str]
+    ) -> None:
         self._xref = xref
+        self._gateway = gateway
         self._store = store
         self._journal = journal
         self._systems = tuple(billing_systems)
 
     async def gather(self, command: Command, planned: Planned) -> Facts:
-        """The facts for ``command``; ``planned`` objects count as existing. Raises XREF_UNAVAILABLE, STORE_UNAVAILABLE."""
+        """The facts for ``command``; ``planned`` objects count as existing. One read of BRM for each list that may be replaced.
+
+        Raises XREF_UNAVAILABLE, STORE_UNAVAILABLE, and what the read raises.
+        """
         wanted = _wanted(command)
         rows = await self._xref.lookup([XrefKey(table, command.source_system, crm_id) for table, crm_id in wanted])
         found = {(key.table, key.ref_value): row for key, row in rows.items()}
@@ -48,24 +66,42 @@ class Lookup:
         assets = [crm_id for table, crm_id in wanted if table == INSTALLED]
         ledger = await self._store.load(command.ledger_order, command.system_id, assets)
         earlier = await self._journal.load(run_key(command))
+        installed = {
+            (asset, kind): handle
+            for asset in assets
+            for kind in _CROSS_REFERENCED
+            if (handle := reader.one(INSTALLED, asset, kind.value)) is not None
+        }
         return Facts(
             accounts=reader.all_of(ACCOUNTS),
             bill_units=reader.all_of(BILL_UNITS),
             nonpaying_units=reader.all_of(NONPAYING_UNITS),
             products=reader.all_of(PRODUCTS),
-            installed={
-                (asset, kind): handle
-                for asset in assets
-                for kind in _CROSS_REFERENCED
-                if (handle := reader.one(INSTALLED, asset, kind.value)) is not None
-            },
+            installed=installed,
             known_assets=frozenset(asset for asset in assets if found.get((INSTALLED, asset))),
             elsewhere=self._elsewhere(command, assets, found),
             lines=ledger.lines,
             assets=ledger.assets,
+            lists=await self._lists(command, installed),
             latest_revision=ledger.latest_revision,
             attempted={key: _attempt(entry) for key, entry in earlier.items() if entry.state is not EntryState.FAILED},
         )
+
+    async def _lists(
+        self, command: Command, installed: Mapping[tuple[str, ObjectKind], Handle]
+    ) -> dict[str, Mapping[int, str]]:
+        """What the lists hold that the order may replace; one that BRM does not have is left out."""
+        assets = dict.fromkeys(line.asset for line in command.lines if asks_for_entries(line))
+        known = {asset: poid for asset in assets if isinstance(poid := installed.get((asset, ObjectKind.PROFILE)), Poid)}
+        reads = (self._gateway.call(command.system_id, brm.read_obj(poid)) for poid in known.values())
+        found: dict[str, Mapping[int, str]] = {}
+        for asset, read in zip(known, await asyncio.gather(*reads, return_exceptions=True), strict=True):
+            if isinstance(read, BrmError) and read.not_found:
+                continue
+            if isinstance(read, BaseException):
+                raise read
+            found[asset] = _entries(read)
+        return found
 
     def _elsewhere(self, command: Command, assets: Iterable[str], found: Mapping[tuple[str, str], XrefRow]) -> dict[str, str]:
         """Assets that only another BRM instance has."""
@@ -123,6 +159,12 @@ def _wanted(command: Command) -> list[tuple[str, str]]:
 def _want(wanted: dict[tuple[str, str], None], table: str, crm_id: str | None) -> None:
     if crm_id:
         wanted[table, crm_id] = None
+
+
+def _entries(profile: Flist) -> dict[int, str]:
+    """Values of a list by element; one that has ended counts as another one, so that it goes."""
+    held = profile.get("DATA_ARRAY") or {}
+    return {int(at): "" if not entry or entry.get("VALID_TO") else str(entry.get("VALUE")) for at, entry in held.items()}
 
 
 def _attempt(entry: Entry) -> Attempt:

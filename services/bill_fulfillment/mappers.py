@@ -132,6 +132,10 @@ def _line_violations(line: orders.OrderLine, path: str) -> Iterator[Violation]:
         if percent and _decimal(percent) is None:
             message = f"{percent!r} is no percentage"
             yield Violation(Reason.PRICING_INVALID, message, f"{field}.discount_percent", {"line_ids": line.line_id})
+    for at, entry in enumerate(line.special_rating_list_entries):
+        if not entry.strip():
+            field = f"{path}.special_rating_list_entries[{at}]"
+            yield Violation(Reason.FIELD_MISSING, f"an empty entry of the list of line {line.line_id}", field, {"field": field})
     yield from _date_violations(line.dates, f"{path}.dates")
     yield from _date_violations(line.prior.dates, f"{path}.prior.dates")
 
@@ -172,6 +176,7 @@ def _line(line: orders.OrderLine, position: int, order: orders.Order) -> Line:
         special_rating_list=line.special_rating_list_ref,
         target_system_id=line.target_system_id,
         prior=_prior(line.prior),
+        special_rating_entries=tuple(dict.fromkeys(entry.strip() for entry in line.special_rating_list_entries)),
     )
 
 

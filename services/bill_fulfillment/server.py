@@ -73,7 +73,7 @@ async def built(
         await db.create_tables(MODELS)
         journal = await Journal.open(db)
         store, targets = LedgerStore(db), Targets(settings, systems)
-        lookup = Lookup(xref, store, journal, targets.codes)
+        lookup = Lookup(xref, store, journal, gateway, targets.codes)
         alone = Alone(await Leases.open(db), settings.lock_wait_seconds)
         executor = Executor(
             lookup=lookup,

@@ -71,6 +71,13 @@ def discount(line_id: str, action: Action = Action.ADD, asset: str = "ds1", **fi
     return line(line_id, action, asset=asset, billing_type=BillingType.DISCOUNT, **fields)
 
 
+def friends(line_id: str, action: Action = Action.ADD, asset: str = "ff1", **fields: Any) -> Line:
+    """A special rating: friends and family, of list L1 unless told."""
+    fields.setdefault("product_name", "My Social Circle")
+    fields.setdefault("special_rating_list", "L1")
+    return line(line_id, action, asset=asset, billing_type=BillingType.SPECIAL_RATING, **fields)
+
+
 def item(line_id: str, action: Action = Action.ADD, **fields: Any) -> Line:
     return line(line_id, action, billing_type=BillingType.ITEM, **fields)
 
@@ -174,6 +181,7 @@ def _object(name: str) -> Poid:
         "service": "/service",
         "balgrp": "/balance_group",
         "discount": "/purchased_discount",
+        "profile": "/profile/serv_extrating",
     }
     return poid(types.get(kind, "/purchased_product"))
 

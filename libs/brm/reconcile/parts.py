@@ -55,7 +55,15 @@ async def _create_profile(scene: Scene, call: BrmCall) -> Flist | None:
 
 
 def _is_profile(found: Flist, type_: str, profile: Flist) -> bool:
-    return found["POID"].type == type_ and same(found.get("SERVICE_OBJ"), profile.get("SERVICE_OBJ"))
+    """One of the same class and service, and not of another label."""
+    label, other = _label(profile), _label(found)
+    alike = found["POID"].type == type_ and same(found.get("SERVICE_OBJ"), profile.get("SERVICE_OBJ"))
+    return alike and (not label or not other or label == other)
+
+
+def _label(profile: Flist) -> str:
+    info = profile.get("EXTRATING") or (profile.get("INHERITED_INFO") or {}).get("EXTRATING") or {}
+    return str(info.get("LABEL") or "")
 
 
 async def _modify_profile(scene: Scene, call: BrmCall) -> Flist | None:

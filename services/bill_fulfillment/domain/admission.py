@@ -11,9 +11,9 @@ from services.bill_fulfillment.domain.classification import Classified, classify
 from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, Situation, instance
 from services.bill_fulfillment.domain.ledger import is_known
 from services.bill_fulfillment.domain.macd import (
-    COMPONENTS,
     ITEMS,
     NOT_BUILT,
+    PARTS,
     SILENT,
     SUSPENDED_WITH_SERVICE,
     Cell,
@@ -58,10 +58,8 @@ def _draft(at: Classified, classified: Mapping[str, Classified]) -> Draft:
     draft = Draft(at, line.payer, line.service_id)
     if owner is not None:
         draft.owner_asset = owner.asset
-        draft.payer = _inherited_payer(line, owner, component=at.kind in COMPONENTS)
-        draft.service_id = (
-            (owner.service_id or line.service_id) if at.kind in COMPONENTS else line.service_id or owner.service_id
-        )
+        draft.payer = _inherited_payer(line, owner, component=at.kind in PARTS)
+        draft.service_id = (owner.service_id or line.service_id) if at.kind in PARTS else line.service_id or owner.service_id
     return draft
 
 

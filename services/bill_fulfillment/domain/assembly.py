@@ -16,7 +16,14 @@ from libs.brm.call import BrmCall
 from libs.plan.model import Claim, Plan, Step, XrefLink, Yield
 from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, Situation
 from services.bill_fulfillment.domain.model import ObjectKind
-from services.bill_fulfillment.domain.references import bundle_name, discount_name, item_name, product_name, service_name
+from services.bill_fulfillment.domain.references import (
+    bundle_name,
+    discount_name,
+    item_name,
+    product_name,
+    profile_name,
+    service_name,
+)
 
 INSTALLED = "INSTALLEDPRODUCT_ID"
 
@@ -30,12 +37,14 @@ class Phase(IntEnum):
     NEW_OFFERS = 5
     OFFER_CHANGES = 6
     ITEMS = 7
-    STATUS = 8
-    CANCEL_DISCOUNTS = 9
-    CANCEL_PRODUCTS = 10
-    CLOSE_NESTED = 11
-    CLOSE_SERVICES = 12
-    END_PROMOTIONS = 13
+    SPECIAL_RATINGS = 8
+    STATUS = 9
+    DELETE_LISTS = 10
+    CANCEL_DISCOUNTS = 11
+    CANCEL_PRODUCTS = 12
+    CLOSE_NESTED = 13
+    CLOSE_SERVICES = 14
+    END_PROMOTIONS = 15
 
 
 @dataclass(slots=True)
@@ -122,6 +131,7 @@ _NAMES = {
     ObjectKind.SERVICE: service_name,
     ObjectKind.PRODUCT: product_name,
     ObjectKind.DISCOUNT: discount_name,
+    ObjectKind.PROFILE: profile_name,
 }
 
 

@@ -15,6 +15,7 @@ from services.bill_fulfillment.domain.macd import ACCOUNT_LEVEL, SERVICES
 from services.bill_fulfillment.domain.model import Action, Handle, Kind, ObjectKind, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.resolution import promotion_of
+from services.bill_fulfillment.domain.special_rating import change_list, delete_list
 
 _REVISES: Final = (Path.REVISE, Path.REVISE_AND_RESET, Path.CHANGE, Path.RESET_DATES)
 
@@ -60,6 +61,8 @@ def _update(draft: Draft, assembly: Assembly) -> None:
         )
     if draft.terms:
         _set_terms(draft, assembly)
+    if draft.entries is not None:
+        change_list(draft, target, assembly)
 
 
 def _set_terms(draft: Draft, assembly: Assembly) -> None:
@@ -108,6 +111,9 @@ def _set_status(draft: Draft, assembly: Assembly) -> None:
 def _cancel(draft: Draft, assembly: Assembly) -> None:
     draft.reached = State.CANCELLED
     target, end = _existing(draft, assembly), effective(draft.line)
+    if draft.kind is Kind.SPECIAL_RATING:
+        delete_list(draft, target, assembly)
+        return
     closes = leaves = ""
     if draft.kind is Kind.PROMOTION:
         phase = Phase.END_PROMOTIONS

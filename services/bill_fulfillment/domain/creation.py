@@ -18,6 +18,7 @@ from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.pricing import overrides
 from services.bill_fulfillment.domain.references import group_name, service_name
 from services.bill_fulfillment.domain.resolution import promotion_of
+from services.bill_fulfillment.domain.special_rating import create_lists
 
 _NAME_LENGTH: Final = 255
 _NAMED_OFFERS: Final = 5
@@ -34,6 +35,7 @@ def create(assembly: Assembly) -> None:
     joined = _create_services(new, assembly)
     _buy_on_services([draft for draft in new if draft.kind in COMPONENTS and draft.line_id not in joined], assembly)
     _buy_on_accounts([draft for draft in new if draft.kind in ACCOUNT_LEVEL], assembly)
+    create_lists([draft for draft in new if draft.kind is Kind.SPECIAL_RATING], assembly)
 
 
 def _prepare(draft: Draft, assembly: Assembly) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from libs.brm.calls import ProfileEntry
 from libs.errors import Notice, Reason, Violation
 from services.bill_fulfillment.domain.classification import Classified
 from services.bill_fulfillment.domain.model import (
@@ -33,6 +35,7 @@ INSTANCE_OF = {
     Kind.SERVICE_SUBSCRIPTION: ObjectKind.PRODUCT,
     Kind.SERVICE_DISCOUNT: ObjectKind.DISCOUNT,
     Kind.SERVICE_ITEM: ObjectKind.ITEM,
+    Kind.SPECIAL_RATING: ObjectKind.PROFILE,
     Kind.ACCOUNT_SUBSCRIPTION: ObjectKind.PRODUCT,
     Kind.ACCOUNT_DISCOUNT: ObjectKind.DISCOUNT,
     Kind.ACCOUNT_ITEM: ObjectKind.ITEM,
@@ -84,6 +87,8 @@ class Draft:
     """New billing account of a promotion."""
     valid_from: datetime | None = None
     """New start of a promotion."""
+    entries: Mapping[int, ProfileEntry | None] | None = None
+    """What a special rating list is to hold, by element; ``None``: what it holds."""
 
     @property
     def line(self) -> Line:

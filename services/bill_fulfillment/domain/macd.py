@@ -75,6 +75,9 @@ SERVICES: Final = frozenset({Kind.SERVICE_BUNDLE, Kind.NESTED_BUNDLE, Kind.SIMPL
 COMPONENTS: Final = frozenset({Kind.SERVICE_SUBSCRIPTION, Kind.SERVICE_DISCOUNT, Kind.SERVICE_ITEM})
 """Offers bought for a service."""
 
+PARTS: Final = COMPONENTS | {Kind.SPECIAL_RATING}
+"""What a service owns: accounts and service id are its, whatever the line says (R-2.5)."""
+
 ACCOUNT_LEVEL: Final = frozenset({Kind.ACCOUNT_SUBSCRIPTION, Kind.ACCOUNT_DISCOUNT, Kind.ACCOUNT_ITEM})
 """Offers bought for an account."""
 
@@ -90,7 +93,7 @@ SILENT: Final = frozenset({Kind.NON_BILLING, Kind.WRAPPER})
 """Never passed to BRM."""
 
 NOT_BUILT: Final[frozenset[tuple[Kind, Action]]] = frozenset(
-    {(kind, action) for kind in (Kind.SPECIAL_RATING, Kind.MEMBERSHIP, Kind.REWARD) for action in _ACTIONS}
+    {(kind, action) for kind in (Kind.MEMBERSHIP, Kind.REWARD) for action in _ACTIONS}
     | {(Kind.EVENT, action) for action in (Action.ADD, Action.UPDATE, Action.DELETE)}
     | {(kind, action) for kind in Kind for action in (Action.MOVE_ADD, Action.MOVE_DELETE)}
 )

@@ -106,6 +106,8 @@ class ObjectKind(StrEnum):
     SERVICE = "SERVICE"
     PRODUCT = "PRODUCT"
     DISCOUNT = "DISCOUNT"
+    PROFILE = "PROFILE"
+    """A special rating list of a service."""
     ITEM = "ITEM"
     BALANCE_GROUP = "BALANCE_GROUP"
     """The group a service was put into; kept in the ledger only, for nested bundles to join it."""
@@ -202,6 +204,8 @@ class Line:
     special_rating_list: str = ""
     target_system_id: str = ""
     prior: Prior = Prior()
+    special_rating_entries: tuple[str, ...] = ()
+    """Entries of the list, each once; last, because :func:`.ledger.payload_hash` leaves it out of lines without any."""
 
     @property
     def ledger_key(self) -> str:
@@ -301,6 +305,9 @@ class Facts:
     lines: Mapping[str, LedgerLine] = field(default_factory=dict)
     """By :attr:`Line.ledger_key`."""
     assets: Mapping[str, AssetRecord] = field(default_factory=dict)
+    lists: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    """Entries of special rating lists as BRM has them, element id to value (empty for one that has ended), by asset; of those
+    that the order may replace."""
     latest_revision: int = 0
     """Highest revision of this order processed in this instance; 0 when there is none."""
     attempted: Mapping[str, Attempt] = field(default_factory=dict)

@@ -21,6 +21,11 @@ def discount_name(asset: str) -> Ref:
     return Ref(f"discount({asset})")
 
 
+def profile_name(asset: str) -> Ref:
+    """The special rating list of an asset."""
+    return Ref(f"profile({asset})")
+
+
 def item_name(line_id: str) -> Ref:
     """A bought item: no asset, so named by its line."""
     return Ref(f"item({line_id})")

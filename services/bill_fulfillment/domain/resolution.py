@@ -11,11 +11,12 @@ from typing import Final
 
 from libs.errors import Reason
 from services.bill_fulfillment.domain.draft import Draft, Situation, instance
-from services.bill_fulfillment.domain.macd import ACCOUNT_LEVEL, COMPONENTS, DISCOUNTS, OFFERS, SERVICES
+from services.bill_fulfillment.domain.macd import ACCOUNT_LEVEL, DISCOUNTS, OFFERS, PARTS, SERVICES
 from services.bill_fulfillment.domain.model import Action, Handle, Kind, ObjectKind, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.pricing import check_pricing, usage_notice
 from services.bill_fulfillment.domain.references import bundle_name
+from services.bill_fulfillment.domain.special_rating import check_new, refuse_twins
 
 _REVISES: Final = (Path.REVISE, Path.REVISE_AND_RESET, Path.CHANGE)
 _PAYER_FIELDS: Final = (
@@ -37,6 +38,7 @@ def resolve(drafts: Mapping[str, Draft], situation: Situation) -> None:
         if draft.is_open:
             _resolve_one(draft, situation, drafts, promotions)
     _one_payer_per_account(drafts.values(), situation)
+    refuse_twins(drafts.values())
 
 
 def _resolve_one(draft: Draft, situation: Situation, drafts: Mapping[str, Draft], promotions: frozenset[str]) -> None:
@@ -48,14 +50,16 @@ def _resolve_one(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]
             draft.unit = _bill_unit(draft, situation)
     if creates and draft.kind in SERVICES:
         _require_service(draft)
-    if creates and draft.kind in COMPONENTS:
+    if creates and draft.kind is Kind.SPECIAL_RATING:
+        check_new(draft, drafts)
+    if creates and draft.kind in PARTS and draft.at.owner_id:
         _require_owner(draft, situation, drafts)
+        _warn_of_own_payer(draft, drafts)
     if draft.kind is Kind.NESTED_BUNDLE and (creates or draft.path in _REVISES):
         _check_nested(draft, situation, drafts)
     if draft.kind in OFFERS or draft.kind is Kind.SIMPLE_BUNDLE:
         if creates:
             draft.product = _product(draft, situation)
-            _warn_of_own_payer(draft, drafts)
         if creates or draft.path in _REVISES:
             draft.bundle = _bundle(draft, situation, drafts, promotions)
             _price(draft, situation)
@@ -207,8 +211,8 @@ def _check_nested(draft: Draft, situation: Situation, drafts: Mapping[str, Draft
 
 
 def _warn_of_own_payer(draft: Draft, drafts: Mapping[str, Draft]) -> None:
-    """A component is paid by its service's payer, whatever it says itself (R-7.3)."""
-    if draft.kind not in COMPONENTS or drafts[draft.at.owner_id].line.action is Action.NONE:
+    """What a service owns is paid by its payer, whatever it says itself (R-7.3)."""
+    if drafts[draft.at.owner_id].line.action is Action.NONE:
         return
     for name, _, _ in _PAYER_FIELDS:
         own = getattr(draft.line.payer, name)

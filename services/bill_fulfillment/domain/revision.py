@@ -18,6 +18,7 @@ from services.bill_fulfillment.domain.model import BillingDates, Dates, Kind, Li
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.pricing import changed_overrides
 from services.bill_fulfillment.domain.resolution import promotion_of
+from services.bill_fulfillment.domain.special_rating import choose_entries
 
 _REACHES: Final[Mapping[Path, State]] = {
     Path.REVISE: State.INITIATED,
@@ -26,11 +27,17 @@ _REACHES: Final[Mapping[Path, State]] = {
     Path.RESET_DATES: State.FULFILLED,
 }
 
+_LEFT: Final = (Handling.DROP, Handling.UNCHECKED)
+"""What a revision of a special rating says in vain."""
+
 
 def revise(drafts: Mapping[str, Draft], situation: Situation) -> None:
     """Gather what the open UPDATE and phase-2 lines change; settle those that change nothing."""
     for draft in drafts.values():
         if not draft.is_open or draft.path not in _REACHES:
+            continue
+        if draft.kind is Kind.SPECIAL_RATING and draft.path is Path.REVISE:
+            _leave_to_fulfillment(draft, drafts)
             continue
         draft.reached = _REACHES[draft.path]
         draft.dates = record(draft, situation.facts).dates
@@ -40,8 +47,23 @@ def revise(drafts: Mapping[str, Draft], situation: Situation) -> None:
             _reset_dates(draft, situation, fulfilled_dates(draft.line, _offer_kind(draft), situation.command))
         if draft.terms and draft.kind is Kind.SIMPLE_BUNDLE and instance(draft, situation.facts, ObjectKind.PRODUCT) is None:
             _refuse_without_offer(draft, situation)
-        if draft.is_open and not (draft.terms or draft.login or draft.new_account or draft.valid_from):
+        if draft.kind is Kind.SPECIAL_RATING and draft.path is Path.CHANGE and draft.is_open:
+            choose_entries(draft, situation)
+        if draft.is_open and not _changes(draft):
             draft.settle(Outcome.NO_CHANGE, draft.reached)
+
+
+def _leave_to_fulfillment(draft: Draft, drafts: Mapping[str, Draft]) -> None:
+    """A list that is only initiated stays as it was created, with a warning (R-4.4, R-9.8)."""
+    changed = [each for each in changed_attributes(draft, drafts) if handling(each, draft.kind, supplemental=True) in _LEFT]
+    for attribute in changed or [Attribute.LIST_REFERENCE]:
+        draft.drop(attribute)
+    draft.settle(Outcome.IGNORED)
+
+
+def _changes(draft: Draft) -> bool:
+    changed = draft.terms or draft.login or draft.new_account or draft.valid_from
+    return bool(changed) or draft.entries is not None
 
 
 def _refuse_without_offer(draft: Draft, situation: Situation) -> None:
@@ -60,9 +82,9 @@ def _apply_changes(draft: Draft, situation: Situation, drafts: Mapping[str, Draf
             draft.drop(attribute)
         elif action is Handling.RESET:
             _reset_dates(draft, situation, _wanted(draft.line, attribute))
-        elif action is Handling.APPLY:
+        elif action is Handling.APPLY and attribute in _APPLY:
             _APPLY[attribute](draft, situation)
-        elif action not in (Handling.INHERIT, Handling.UNCHECKED):
+        elif action not in (Handling.APPLY, Handling.INHERIT, Handling.UNCHECKED):
             _refuse_accounts(draft, attribute, action, changed, situation)
     if handling(Attribute.PRICE_LIST, draft.kind, supplemental=supplemental) is Handling.OVERRIDDEN:
         _swap_rate_plan(draft, situation)
@@ -177,7 +199,7 @@ _APPLY: Final[Mapping[Attribute, Callable[[Draft, Situation], None]]] = {
     Attribute.END_DATE: _set_end_date,
     Attribute.QUANTITY: _set_quantity,
 }
-"""Attributes a cell says to apply. (The list reference is only read on special ratings, which are not built.)"""
+"""Attributes a cell says to apply, but for the list reference: what it takes is chosen together with the entries."""
 
 
 def _refuse_accounts(

@@ -7,7 +7,21 @@ from dataclasses import dataclass, replace
 
 import pytest
 from _pytest.mark import ParameterSet
-from billing import World, bundle, calls, command, discount, item, line, outcomes, promotion, reasons, subscription, warnings
+from billing import (
+    World,
+    bundle,
+    calls,
+    command,
+    discount,
+    friends,
+    item,
+    line,
+    outcomes,
+    promotion,
+    reasons,
+    subscription,
+    warnings,
+)
 
 from libs.brm.codes import OfferStatus, Status
 from libs.brm.flist import get
@@ -78,6 +92,9 @@ CASES = {
         component(discount), {Action.ADD: ["PURCHASE_DEAL"], Action.DELETE: ["CANCEL_DISCOUNT"], Action.UPDATE: []}
     ),
     Kind.SERVICE_ITEM: Case(component(item), {Action.ADD: ["PURCHASE_DEAL"]}),
+    Kind.SPECIAL_RATING: Case(
+        component(friends), {Action.ADD: ["CREATE_PROFILE"], Action.DELETE: ["DELETE_PROFILE"], Action.UPDATE: []}
+    ),
     Kind.ACCOUNT_SUBSCRIPTION: Case(
         lambda action: (subscription("1", action, asset="al1"),),
         {
