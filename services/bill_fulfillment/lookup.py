@@ -145,7 +145,8 @@ def _wanted(command: Command) -> list[tuple[str, str]]:
     for line in command.lines:
         for account in (line.payer.service_account, line.payer.billing_account, line.prior.billing_account):
             _want(wanted, ACCOUNTS, account)
-        _want(wanted, PRODUCTS, line.product_id if line.action is Action.ADD else "")
+        buys = line.action is Action.ADD or line.prior.quantity not in (None, line.quantity)
+        _want(wanted, PRODUCTS, line.product_id if buys else "")
         _want(wanted, INSTALLED, line.asset)
         _want(wanted, INSTALLED, line.promotion)
     for payer in sorted(payers(command.lines), key=lambda payer: payer.key):

@@ -9,6 +9,7 @@ from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.codes import OfferStatus, Status
 from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, promotion_target, service_target
+from services.bill_fulfillment.domain.creation import buy
 from services.bill_fulfillment.domain.dates import effective
 from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, instance
 from services.bill_fulfillment.domain.macd import ACCOUNT_LEVEL, SERVICES
@@ -59,10 +60,28 @@ def _update(draft: Draft, assembly: Assembly) -> None:
             [draft],
             touches=[service_target(asset)],
         )
-    if draft.terms:
+    if draft.bought_again:
+        _buy_again(draft, target, assembly)
+    elif draft.terms:
         _set_terms(draft, assembly)
     if draft.entries is not None:
         change_list(draft, target, assembly)
+
+
+def _buy_again(draft: Draft, item: Handle, assembly: Assembly) -> None:
+    """Cancel an item and buy it with what the line says now."""
+    owner = assembly.drafts[draft.at.owner_id]
+    service, cancelled = _service(draft, assembly), f"item:{draft.purchase_id}:cancel"
+    assembly.add(
+        Phase.ITEMS,
+        cancelled,
+        f"cancel {name_of(draft)}, to buy another quantity",
+        calls.cancel_product(
+            draft.known_account, [calls.OfferCancellation(offering=item)], service=service, program_name=assembly.program
+        ),
+        [draft],
+    )
+    buy(owner, [draft], service, f"service {name_of(owner)} {owner.service_id}".rstrip(), assembly, after=[cancelled])
 
 
 def _set_terms(draft: Draft, assembly: Assembly) -> None:

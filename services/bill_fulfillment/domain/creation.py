@@ -140,7 +140,7 @@ def _buy_on_services(drafts: Sequence[Draft], assembly: Assembly) -> None:
         owner = assembly.drafts[owner_id]
         service = instance(owner, assembly.situation.facts) or service_name(owner.line.asset)
         where = f"service {name_of(owner)} {owner.service_id}".rstrip()
-        _buy(owner, offers, service, where, assembly)
+        buy(owner, offers, service, where, assembly)
 
 
 def _buy_on_accounts(drafts: Sequence[Draft], assembly: Assembly) -> None:
@@ -149,14 +149,22 @@ def _buy_on_accounts(drafts: Sequence[Draft], assembly: Assembly) -> None:
     for draft in drafts:
         by_payer[draft.payer, draft.line.mode].append(draft)
     for (payer, _), offers in by_payer.items():
-        _buy(offers[0], offers, None, f"account {payer.service_account}, {_paid(payer)}", assembly)
+        buy(offers[0], offers, None, f"account {payer.service_account}, {_paid(payer)}", assembly)
 
 
-def _buy(holder: Draft, offers: Sequence[Draft], service: Handle | None, where: str, assembly: Assembly) -> None:
+def buy(
+    holder: Draft,
+    offers: Sequence[Draft],
+    service: Handle | None,
+    where: str,
+    assembly: Assembly,
+    after: Iterable[str] = (),
+) -> None:
+    """One deal on a service, or on the account where there is none."""
     first = offers[0]
     assembly.add(
         Phase.ITEMS if all(draft.kind in ITEMS for draft in offers) else Phase.NEW_OFFERS,
-        f"purchase:{first.line_id}",
+        f"purchase:{first.purchase_id}",
         f"buy {_names(offers)} on {where}",
         calls.purchase_deal(
             first.known_account,
@@ -168,6 +176,7 @@ def _buy(holder: Draft, offers: Sequence[Draft], service: Handle | None, where: 
         ),
         offers,
         yields=_yields(offers, assembly, ""),
+        after=after,
         touches=_touched(offers, assembly),
     )
 
@@ -194,7 +203,7 @@ def _deal(holder: Draft, offers: Iterable[Draft]) -> calls.Deal:
 
 
 def _terms(draft: Draft) -> Mapping[str, Any]:
-    """``DESCR`` is the line id, by which a purchase of unknown outcome is found again."""
+    """``DESCR`` names the line, by which a purchase of unknown outcome is found again."""
     terms = draft.terms
     terms.start(draft.dates)
     if draft.dates.end is not None:
@@ -203,7 +212,7 @@ def _terms(draft: Draft) -> Mapping[str, Any]:
     terms.rate_plan = draft.rate_plan
     if draft.kind not in DISCOUNTS:
         terms.override(overrides(draft.line.pricing, one_time=draft.kind in ITEMS))
-    return {**terms.arguments(), "quantity": draft.line.quantity, "line_id": draft.line_id}
+    return {**terms.arguments(), "quantity": draft.line.quantity, "line_id": draft.purchase_id}
 
 
 def _yields(offers: Iterable[Draft], assembly: Assembly, prefix: str) -> list[Yield]:

@@ -87,6 +87,8 @@ class Draft:
     """New billing account of a promotion."""
     valid_from: datetime | None = None
     """New start of a promotion."""
+    bought_again: int = 0
+    """Revision by which an item is cancelled and bought again, with another quantity; 0: it is not."""
     entries: Mapping[int, ProfileEntry | None] | None = None
     """What a special rating list is to hold, by element; ``None``: what it holds."""
 
@@ -101,6 +103,11 @@ class Draft:
     @property
     def line_id(self) -> str:
         return self.at.line.line_id
+
+    @property
+    def purchase_id(self) -> str:
+        """By what the purchase is found again: its line, and for one that takes an earlier one's place the revision, too."""
+        return f"{self.line_id}:{self.bought_again}" if self.bought_again else self.line_id
 
     @property
     def known_account(self) -> Handle:

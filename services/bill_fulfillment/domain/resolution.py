@@ -58,11 +58,18 @@ def _resolve_one(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]
     if draft.kind is Kind.NESTED_BUNDLE and (creates or draft.path in _REVISES):
         _check_nested(draft, situation, drafts)
     if draft.kind in OFFERS or draft.kind is Kind.SIMPLE_BUNDLE:
-        if creates:
+        if creates or _is_bought_again(draft):
             draft.product = _product(draft, situation)
         if creates or draft.path in _REVISES:
             draft.bundle = _bundle(draft, situation, drafts, promotions)
             _price(draft, situation)
+
+
+def _is_bought_again(draft: Draft) -> bool:
+    """Whether an initiated item gets another quantity."""
+    before = draft.line.prior.quantity
+    revised = draft.kind is Kind.SERVICE_ITEM and draft.path in (Path.REVISE, Path.REVISE_AND_RESET)
+    return revised and before is not None and before != draft.line.quantity
 
 
 def _account(draft: Draft, situation: Situation) -> Handle | None:

@@ -62,7 +62,7 @@ def _leave_to_fulfillment(draft: Draft, drafts: Mapping[str, Draft]) -> None:
 
 
 def _changes(draft: Draft) -> bool:
-    changed = draft.terms or draft.login or draft.new_account or draft.valid_from
+    changed = draft.terms or draft.login or draft.new_account or draft.valid_from or draft.bought_again
     return bool(changed) or draft.entries is not None
 
 
@@ -180,8 +180,8 @@ def _set_end_date(draft: Draft, situation: Situation) -> None:
 
 
 def _set_quantity(draft: Draft, situation: Situation) -> None:
-    message = f"line {draft.line_id}: a new quantity of an initiated item is not offered by this version"
-    _not_offered(draft, message, "quantity")
+    """BRM cannot change the quantity of what is bought: it is cancelled and bought again (5.5, K7)."""
+    draft.bought_again = situation.command.revision
 
 
 def _refuse_move(draft: Draft, situation: Situation) -> None:

@@ -92,7 +92,7 @@ SPECIFIED = {
     "AT-07": "S  -  -     -     reset -    -     -     reset",
     "AT-08": "-  -  reset reset reset -    reset reset reset",
     "AT-09": "-  -  SM    SM    -     -    SM    SM    -",
-    "AT-10": "-  -  -     -     .     -    -     -     -",
+    "AT-10": "-  -  -     -     again -    -     -     -",
     "AT-11": "-  -  -     -     -     list -     -     -",
 }
 ATTRIBUTE_OF = {identifier: attribute for attribute, identifier in ID_OF.items()}
@@ -228,6 +228,14 @@ def test_a_component_follows_its_service_whatever_it_says_itself(kind, attribute
     _, modification = changed(kind, attribute)
     assert modification.plan.is_empty
     assert outcomes(modification) == [Outcome.IGNORED, Outcome.FAILED if kind in ITEMS else Outcome.NO_CHANGE]
+
+
+@pytest.mark.parametrize(("kind", "attribute"), cells("again"))
+def test_another_quantity_of_an_initiated_item_is_bought_in_its_place(kind, attribute):
+    revision = revised(kind, attribute)
+    assert calls(revision.plan) == ["CANCEL_PRODUCT", "PURCHASE_DEAL"]
+    assert (outcomes(revision)[1], warnings(revision)) == (Outcome.PROCESSED, [])
+    assert_item_is_out_of_reach(changed(kind, attribute)[1])
 
 
 @pytest.mark.parametrize(("kind", "attribute"), cells("list"))

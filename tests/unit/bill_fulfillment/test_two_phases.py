@@ -26,6 +26,7 @@ from billing import (
 )
 
 from libs.brm.flist import get
+from libs.plan.model import dependencies
 from services.bill_fulfillment.domain.model import Action, Commit, Dates, Mode, Outcome, Payer, PriceType, Pricing, Prior, State
 
 FEE = Pricing(Decimal(30), Decimal(20), Commit.COMMITTED, price_type=PriceType.ONE_TIME)
@@ -143,6 +144,100 @@ def test_an_initiated_item_may_still_get_another_price_another_promotion_and_oth
     assert change["PURCHASE_FEE_AMT"] == Decimal(25)
     assert change["PURCHASED_BUNDLE_OBJ"] == world.facts.installed["pr1", "BUNDLE"]
     assert {change[f"{charge}_START_T"] for charge in ("PURCHASE", "CYCLE", "USAGE")} == {day("2030-03-01")}
+
+
+@pytest.mark.spec("bill-fulfillment:T3")
+def test_a_revision_changes_adds_takes_back_and_buys_again_in_this_order():
+    price = Pricing(Decimal(40), Decimal(40), Commit.COMMITTED, price_type=PriceType.RECURRING)
+    promo, service, voice, free, fee = LINES
+    voice = replace(voice, pricing=price)
+    world = World()
+    first = world.bill(command(*map(initiated, (promo, service, voice, free, fee)), order_date=day("2030-01-09")))
+    assert {decision.state for decision in first.decisions} == {State.INITIATED}
+    bought = world.facts.lines["5"].refs["ITEM"]
+    later = Dates(cycle_start=day("2031-03-01"), usage_start=day("2031-03-01"))
+    lines = (
+        replace(
+            promo,
+            action=Action.UPDATE,
+            payer=Payer("", "Bob", ""),
+            dates=Dates(purchase=day("2030-01-12")),
+            prior=Prior(billing_account="Ann", dates=PURCHASED),
+        ),
+        replace(service, action=Action.NONE),
+        replace(
+            voice,
+            action=Action.UPDATE,
+            pricing=replace(price, selling_price=Decimal(35)),
+            dates=later,
+            prior=Prior(pricing=price, dates=Dates(cycle_start=AHEAD, usage_start=AHEAD)),
+        ),
+        replace(free, action=Action.DELETE),
+        replace(fee, action=Action.UPDATE, quantity=Decimal(2), prior=Prior(quantity=Decimal(1))),
+        subscription("7", parent_id="2", asset="pd2"),
+    )
+    result = world.bill(command(*map(initiated, lines), revision=2, order_date=day("2030-01-09")))
+
+    assert calls(result.plan) == [
+        "SET_BUNDLE",
+        "PURCHASE_DEAL",
+        "SET_PRODINFO",
+        "CANCEL_PRODUCT",
+        "PURCHASE_DEAL",
+        "CANCEL_DISCOUNT",
+    ]
+    promotion_, data, voice_, gone, again, free_ = (step.call.input for step in result.plan.steps)
+    assert get(promotion_, "BUNDLE_INFO[0].VALID_FROM") == day("2030-01-12")
+    assert get(promotion_, "BUNDLE_INFO[0].ACCOUNT_OBJ") == world.facts.accounts["Bob"]
+    assert get(data, "DEAL_INFO.PRODUCTS[0].CYCLE_START_T") == get(data, "DEAL_INFO.PRODUCTS[0].USAGE_START_T") == AHEAD
+    changed = get(voice_, "PRODUCTS[0]")
+    assert changed["CYCLE_FEE_AMT"] == Decimal(35)
+    assert changed["CYCLE_START_T"] == changed["USAGE_START_T"] == day("2031-03-01")
+    assert get(gone, "PRODUCTS[0].OFFERING_OBJ") == bought
+    item_ = get(again, "DEAL_INFO.PRODUCTS[0]")
+    assert (item_["QUANTITY"], item_["PURCHASE_FEE_AMT"], item_["DESCR"]) == (Decimal(2), Decimal(20), "5:2")
+    assert {item_[f"{charge}_START_T"] for charge in ("PURCHASE", "CYCLE", "USAGE")} == {AHEAD}
+    assert dependencies(result.plan)["purchase:5:2"] == {"item:5:2:cancel"}
+    assert get(free_, "DISCOUNTS[0].OFFERING_OBJ") == world.facts.installed["ds1", "DISCOUNT"]
+
+    states = {decision.line.line_id: decision.state for decision in result.decisions}
+    assert states == {"2": State.NONE, "4": State.CANCELLED} | dict.fromkeys("1357", State.INITIATED)
+    assert world.facts.lines["5"].refs["ITEM"] != bought
+    assert ("pd2", "PRODUCT") in world.facts.installed
+    assert world.bill(command(*map(initiated, lines), revision=2)).plan.is_empty
+
+
+@pytest.mark.spec("bill-fulfillment:T20-5")
+def test_an_initiated_item_takes_every_change_at_once_and_dates_only_while_they_are_ahead():
+    lines = (promotion("1"), bundle("2"), item("5", parent_id="2", pricing=FEE))
+    world = World()
+    world.bill(command(*map(initiated, lines), order_date=day("2030-01-09")))
+    changes = {
+        "pricing": replace(FEE, selling_price=Decimal(25)),
+        "promotion": "pr1",
+        "quantity": Decimal(3),
+        "dates": at_once("2030-03-01"),
+    }
+    prior = Prior(pricing=FEE, promotion="", quantity=Decimal(1), dates=at_once("2031-01-10"))
+    revision = item("5", Action.UPDATE, parent_id="2", prior=prior, **changes)
+    result = world.bill(command(bundle("2", Action.NONE), initiated(revision), revision=2))
+    assert calls(result.plan) == ["CANCEL_PRODUCT", "PURCHASE_DEAL"]
+    bought = get(result.plan.steps[1].call.input, "DEAL_INFO.PRODUCTS[0]")
+    assert (bought["QUANTITY"], bought["PURCHASE_FEE_AMT"]) == (Decimal(3), Decimal(25))
+    assert bought["PURCHASED_BUNDLE_OBJ"] == world.facts.installed["pr1", "BUNDLE"]
+    assert {bought[f"{charge}_START_T"] for charge in ("PURCHASE", "CYCLE", "USAGE")} == {day("2030-03-01")}
+
+    delivered = replace(lines[2], dates=Dates(actual_delivery=day("2030-02-02")))
+    second = world.bill(command(lines[1], delivered, revision=2, now=day("2030-02-03")))
+    assert calls(second.plan) == ["SET_PRODINFO"]
+    assert get(second.plan.steps[0].call.input, "PRODUCTS[0].OFFERING_OBJ") == world.facts.lines["5"].refs["ITEM"]
+
+    world = World()
+    world.bill(command(*map(initiated, lines), order_date=day("2030-01-09")))
+    late = item("5", Action.UPDATE, parent_id="2", dates=at_once("2031-06-01"), prior=Prior(dates=at_once("2031-01-10")))
+    too_late = world.bill(command(bundle("2", Action.NONE), initiated(late), revision=2, now=day("2031-02-01")))
+    assert too_late.plan.is_empty
+    assert {warning.partition(":")[0] for warning in warnings(too_late)} == {"DATE_ALREADY_CURRENT"}
 
 
 @pytest.mark.spec("bill-fulfillment:PT-10", "bill-fulfillment:CP-03")
