@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -86,6 +87,7 @@ class Supervisor:
         self.environment = dict(environment or {})
         self.services = services
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.mark_key = "of this run only: " + secrets.token_hex(16)
         ports = free_ports(2 * len(SERVICES) + 2)
         self.addresses = {service: f"127.0.0.1:{next(ports)}" for service in SERVICES}
         self.sandbox = f"127.0.0.1:{next(ports)}"
@@ -141,6 +143,7 @@ class Supervisor:
             "O2C_BILLING_SYSTEMS": json.dumps([self.billing_system(code) for code in INSTANCES]),
             "O2C_BILLING_CARE_PAGE_TOKEN_KEY": "a key for this run only: " + self.sandbox,
             "O2C_CUSTOMER_SYNC_CRM_TARGET": self.crm,
+            "O2C_CUSTOMER_SYNC_MARK_KEYS": json.dumps([self.mark_key]),
             "O2C_ORDER_ORCHESTRATION_CUSTOMER_SYNC_TARGET": self.addresses["customer_sync"],
             "O2C_ORDER_ORCHESTRATION_BILL_FULFILLMENT_TARGET": self.addresses["bill_fulfillment"],
         }

@@ -35,7 +35,7 @@ FOLDER_KINDS = ("Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 SYSTEMS = "O2C_BILLING_SYSTEMS"
 SYSTEMS_FILE = "O2C_BILLING_SYSTEMS_FILE"
-SECRETS = {"DATABASE_URL": "postgresql://user:password@host/database", "SEAL_KEYS": f'["{"A" * 43}="]'}
+SECRETS = {"DATABASE_URL": "postgresql://user:password@host/database", "_KEYS": f'["{"A" * 43}="]'}
 """Stand for the values of Secrets when settings are tried, by the end of the setting's name; others are any text."""
 COMPOSE = REPOSITORY / "compose.yaml"
 COMPOSE_KEYS = frozenset(

@@ -23,7 +23,8 @@ _SCALARS: Final = frozenset((str, int, Poid, Decimal, datetime, bytes, bool, typ
 
 
 def mask(flist: Any) -> Any:
-    """A copy of an flist with sensitive values masked; of a long account or card number the last four digits stay."""
+    """A copy of an flist, or of a list of them, with sensitive values masked; of a long account or card number the last four
+    digits stay."""
     if isinstance(flist, Array):
         return Array({key: mask(value) for key, value in flist.items()})
     if isinstance(flist, Mapping):
@@ -31,7 +32,7 @@ def mask(flist: Any) -> Any:
             name: _masked(name, value) if name in SENSITIVE else value if type(value) in _SCALARS else mask(value)
             for name, value in flist.items()
         }
-    return flist
+    return [mask(each) for each in flist] if isinstance(flist, list | tuple) else flist
 
 
 def conceal(text: str, flist: Mapping[str, Any]) -> str:

@@ -238,7 +238,7 @@ def _update_payinfos(tx: Tx, links: Links, flist: Flist) -> None:
             links.payinfos[element] = create_payinfo(tx, links.account, given)["POID"]
             continue
         stored = tx.edit(tx.get(existing, "PAYINFO")["POID"])
-        stored.update(payinfo_fields(stored["POID"].type, given))
+        stored.update(payinfo_fields(stored["POID"].type, given, stored))
         links.payinfos[element] = stored["POID"]
 
 

@@ -37,19 +37,25 @@ def create_payinfo(tx: Tx, account: Flist, given: Flist) -> Flist:
     return tx.create(type_, {"ACCOUNT_OBJ": account["POID"], **fields})
 
 
-def payinfo_fields(type_: str, given: Flist) -> Flist:
-    """The fields of a payment record that an input sets; raises VALIDATION_FAILED for malformed ones."""
+def payinfo_fields(type_: str, given: Flist, stored: Flist | None = None) -> Flist:
+    """The fields of a payment record that an input sets; raises VALIDATION_FAILED for malformed ones.
+
+    Of the method's part, what is not given stays as ``stored`` has it.
+    """
     fields: Flist = {name: given[name] for name in _PAYINFO_FIELDS if given.get(name) is not None}
     method = _METHOD_OF_CLASS.get(type_)
     details = elements(given.get("INHERITED_INFO") or {}, method) if method else {}
     if method and details:
-        fields[method] = Array({element: _method_details(method, body) for element, body in details.items()})
+        known = elements(stored or {}, method)
+        fields[method] = Array(
+            {element: _method_details(method, body, known.get(element) or {}) for element, body in details.items()}
+        )
     return fields
 
 
-def _method_details(method: str, given: Flist) -> Flist:
+def _method_details(method: str, given: Flist, known: Flist) -> Flist:
     for name in _REQUIRED_OF_METHOD[method]:
-        if not given.get(name):
+        if not given.get(name, known.get(name)):
             raise BrmFault("VALIDATION_FAILED", name, f"{method} needs {name}")
     expiry = given.get("DEBIT_EXP")
     if expiry is not None and not (len(expiry) == 4 and expiry.isdigit() and 1 <= int(expiry[:2]) <= 12):
@@ -58,7 +64,7 @@ def _method_details(method: str, given: Flist) -> Flist:
     details.pop("SECURITY_ID", None)
     if "DEBIT_NUM" in details:
         details["DEBIT_NUM"] = masked(details["DEBIT_NUM"])
-    return details
+    return {**copied(known), **details}
 
 
 def own_fields(given: Flist) -> Flist:

@@ -35,7 +35,7 @@ def set_payinfo(ctx: Context, flist: Flist) -> Flist:
         stored = _payinfo(tx, required(fields, "POID"), "PAYINFO")
         if stored["ACCOUNT_OBJ"] != account:
             raise BrmFault("NOT_FOUND", "PAYINFO", f"{stored['POID']} belongs to another account")
-        wanted = payinfo_fields(stored["POID"].type, fields)
+        wanted = payinfo_fields(stored["POID"].type, fields, stored)
         if any(stored.get(name) != value for name, value in wanted.items()):
             tx.edit(stored["POID"]).update(wanted)
             what = Occurrence("/event/customer/payinfo", "Changed payment record", tx.now, tx.now, program)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
 from libs.config import BillingSystem, JournalSettings, from_environment
 from libs.dvm import ValueMaps
 from services.customer_sync.domain.model import Policy
 from services.customer_sync.domain.replies import ReplyRules
+from services.customer_sync.domain.secret_marks import SecretMarker
 from services.customer_sync.domain.targets import Targets
+
+SHORTEST_KEY: Final = 32
+"""Characters of a key that marks card and bank details."""
 
 
 class Settings(JournalSettings):
@@ -70,6 +74,12 @@ class Settings(JournalSettings):
     status_strict_inactivation: bool = Field(
         False, description="Whether such an account is not inactivated at all (STATUS_ACTIVE_ASSETS)."
     )
+    mark_keys: tuple[SecretStr, ...] = Field(
+        (),
+        description="Secrets of at least 32 characters that mark card and bank details, newest first (a JSON list), so that a"
+        " new number which looks like the old one goes to billing; all pods need the same. Without one billing is read at every"
+        " edit of an account that has such details, and they are compared as far as it shows them.",
+    )
     update_poll_seconds: float = Field(
         5.0, gt=0, description="How long events of an account are gathered before they become one update, in seconds."
     )
@@ -88,6 +98,13 @@ class Settings(JournalSettings):
     site_poll_seconds: float = Field(
         1.0, gt=0, description="How often to ask the cross-reference service for newer value maps, in seconds."
     )
+
+    @field_validator("mark_keys")
+    @classmethod
+    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < SHORTEST_KEY for key in keys):
+            raise ValueError(f"a key of fewer than {SHORTEST_KEY} characters can be guessed, and with it card numbers")
+        return keys
 
     def targets(self, systems: Sequence[BillingSystem]) -> Targets:
         """The policy of every billing system."""
@@ -119,6 +136,7 @@ class Settings(JournalSettings):
             strict_single_owner=self.legal_strict_single_owner,
             thirty_one_day_billing=system.thirty_one_day_billing,
             phone_masks=system.phone_masks,
+            marker=SecretMarker.of(key.get_secret_value().encode() for key in self.mark_keys),
             account_status_sync=self.enable_account_status_sync,
             warn_if_active_assets=self.status_warn_if_active_assets,
             strict_inactivation=self.status_strict_inactivation,

@@ -16,6 +16,7 @@ from libs.plan.leases import Lease
 from libs.plan.result import RunResult, StepState
 from libs.plan.run import run
 from libs.xref.client import XrefPort
+from services.customer_sync.domain.marks import NOT_KNOWN
 from services.customer_sync.domain.model import EntityOutcome
 from services.customer_sync.domain.special_rating import (
     ListOutcome,
@@ -92,7 +93,7 @@ class SpecialRatingExecutor:
             concurrency=self.concurrency,
             finish=partial(_closing, decided, lease),
             guard=SentParts.guarding(
-                lease.guard, decided.plan.system_id, [each.part for each in decided.sent if each.step_key]
+                lease.guard, decided.plan.system_id, {each.part: NOT_KNOWN for each in decided.sent if each.step_key}
             ),
         )
         BRM_CALLS.inc(result.calls)

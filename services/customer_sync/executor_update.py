@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -106,18 +107,25 @@ class UpdateExecutor:
     async def _run(self, decided: UpdatePlan, update: CustomerUpdate, family: Family, run_key: str, lease: Lease) -> RunResult:
         result = await run(
             decided.plan,
-            run_key=run_key,
+            run_key=_intent(run_key, decided),
             journal=self.journal,
             gateway=self.gateway,
             xref=self.xref,
             source_system=update.source_system,
             concurrency=self.concurrency,
             finish=partial(_closing, decided, update, family, lease),
-            guard=lease.guard,
+            guard=SentParts.guarding(lease.guard, decided.plan.system_id, decided.meanwhile),
             origin=_origin(update, run_key),
         )
         BRM_CALLS.inc(result.calls)
         return result
+
+
+def _intent(run_key: str, decided: UpdatePlan) -> str:
+    """What the journal knows the run by. It keeps no numbers, so a card that was changed between two attempts would look like
+    the one that was sent already: the marks of what is sent tell the two apart."""
+    marks = sorted(mark for (kind, _), mark in decided.marks.items() if kind is PartKind.SECRET)
+    return f"{run_key}/{hashlib.sha256(' '.join(marks).encode()).hexdigest()[:16]}" if marks else run_key
 
 
 def _origin(update: CustomerUpdate, run_key: str) -> Origin:

@@ -224,7 +224,8 @@ def _wanted(account_id: str, family: Mapping[str, CrmCustomer]) -> Iterator[tupl
 
 def _parts(account_id: str, family: Mapping[str, CrmCustomer]) -> list[PartKey]:
     own = [(kind, account_id) for kind in (PartKind.ACCOUNT, PartKind.STATUS, PartKind.SEEN)]
-    return own + [(PartKind.PROFILE, profile.profile_id) for profile in family[account_id].profiles]
+    profiles = family[account_id].profiles
+    return own + [(kind, each.profile_id) for kind in (PartKind.PROFILE, PartKind.SECRET) for each in profiles]
 
 
 def _column(found: Mapping[tuple[str, str], XrefRow], table: str, column: str) -> dict[str, str]:

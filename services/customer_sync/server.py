@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -49,6 +50,7 @@ from services.customer_sync.mappers import to_domain_customer
 from services.customer_sync.persistence import Memory, PendingUpdates, Records
 from services.customer_sync.replies import Replies
 
+_log = logging.getLogger("o2c.customer_sync")
 NAME: Final = "customer_sync"
 SERVICE_NAMES: Final = tuple(
     f"o2c.customer_sync.v1.{name}"
@@ -73,6 +75,10 @@ async def running_customer_sync(settings: Settings, billing_systems: Sequence[Bi
 @asynccontextmanager
 async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) -> AsyncIterator[dict[str, Any]]:
     """What the kit serves; connections are closed when left."""
+    if not settings.mark_keys:
+        _log.warning(
+            "no O2C_CUSTOMER_SYNC_MARK_KEYS: new card and bank numbers are noticed as far as billing shows the old ones"
+        )
     async with AsyncExitStack() as stack:
         db = await Database.open(settings.database_url)
         stack.push_async_callback(db.close)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -92,9 +93,11 @@ class Trace:
 
 
 def encodings(value: bytes) -> Iterator[bytes]:
-    """The value itself, in hex, and in base64 at each of the three places it can have inside a longer text."""
+    """The value itself, in hex, hashed without a key, and in base64 at each of the three places it can have inside a longer
+    text."""
     yield value
     yield value.hex().encode()
+    yield hashlib.sha256(value).hexdigest()[:32].encode()
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + value + b"\0" * (-(shift + len(value)) % 3))
         yield encoded[4 if shift else 0 : len(encoded) - (4 if (shift + len(value)) % 3 else 0)]
@@ -111,6 +114,7 @@ def test_the_search_finds_a_number_however_it_is_wrapped() -> None:
         f"expiry_year: {kept.year}".encode(),
         f"security_code: {kept.code}".encode(),
         kept.card.encode().hex().encode(),
+        hashlib.sha256(kept.card.encode()).hexdigest().encode(),
     ):
         assert any(trace.is_in(wrapped) for trace in kept.traces()), wrapped
 
@@ -192,6 +196,7 @@ class Witness:
     def leaks(self) -> set[tuple[str, str]]:
         """(secret, place) of every find."""
         traces = [trace for secrets in self.told for trace in secrets.traces()]
+        traces.append(Trace("key of marks", self.running.supervisor.mark_key.encode()))
         return {(trace.name, place) for place, content in self.places() for trace in traces if trace.is_in(content)}
 
 
@@ -219,6 +224,7 @@ def test_an_order_paid_by_card_and_by_debit_leaves_no_number_outside_brm(witness
     payinfos = [kept for code in INSTANCES for kept in witness.running.clients.sandbox(code).objects("/payinfo")]
     secrets = witness.told[-1]
     assert secrets.card[-4:] in str(payinfos) and secrets.account[-4:] in str(payinfos), payinfos
+    assert set(marks(witness, order)) == set(INSTANCES), "of the card in one, of the bank account in the other"
     assert witness.leaks() == set()
 
 
@@ -302,9 +308,10 @@ def test_a_new_card_of_an_existing_profile_reaches_billing_and_nobody_else(witne
     order = witness.order("-EDITED")
     known_to_crm(witness, order)
     assert witness.final_state(witness.submit(order).order_id) == oo.ORDER_STATE_COMPLETED
-    changed = order_with(Canaries(), "-EDITED")
-    witness.told.append(Canaries(card=changed.billing_profiles[0].card.number))
+    witness.told.append(Canaries())
+    changed = order_with(witness.told[-1], "-EDITED")
     known_to_crm(witness, changed)
+    before = marks(witness, order)
     profile = order.billing_profiles[0]
     event = customer_update_pb2.CustomerEvent(account_id=profile.account_id)
     event.billing_profile.billing_profile_id = profile.billing_profile_id
@@ -317,6 +324,8 @@ def test_a_new_card_of_an_existing_profile_reaches_billing_and_nobody_else(witne
         assert answer.outcome == customer_sync_pb2.SYNC_OUTCOME_OK, answer
     records = witness.running.clients.sandbox("BRM_01").objects("/payinfo", limit=1_000)
     assert changed.billing_profiles[0].card.number[-4:] in str(records)
+    after = marks(witness, order)
+    assert after.keys() == before.keys() and not set(after.values()) & set(before.values())
     assert witness.leaks() == set()
 
 
@@ -377,3 +386,12 @@ def sealed(running: suite.RunningSuite, order: Order) -> str:
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         row = connection.execute("SELECT sealed FROM order_document WHERE order_id = ?", (order.order_id,)).fetchone()
         return str(row[0])
+
+
+def marks(witness: Witness, order: Order) -> dict[str, str]:
+    """Instance to the mark of the card or bank account that the order's profile there has."""
+    path = Path(witness.running.supervisor.home) / "customer_sync.db"
+    profiles = [profile.billing_profile_id for profile in order.billing_profiles]
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT system_id, crm_id, mark FROM sent_part WHERE kind = 'SECRET'")
+        return {system_id: mark for system_id, crm_id, mark in rows if crm_id in profiles and mark}

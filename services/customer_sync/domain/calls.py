@@ -250,6 +250,8 @@ class Caller:
         record = attributes.payment_record(profile, PAYMENT_METHODS[name], country, self.translate)
         schedule = self._schedule(profile)
         self.sent[PartKind.PROFILE, profile.profile_id] = profile_mark(record, schedule, self.translate.policy.db)
+        if secret := self.translate.policy.marker.mark(profile.profile_id, record):
+            self.sent[PartKind.SECRET, profile.profile_id] = secret
         return brm.BillUnit(
             billinfo_id=profile.profile_id, currency=currency, payinfo=record, pay_type=self._pay_type(name), **schedule
         )

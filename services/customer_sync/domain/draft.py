@@ -35,7 +35,7 @@ from services.customer_sync.domain.model import (
 from services.customer_sync.domain.sheet import Sheet
 from services.customer_sync.domain.superseded import superseded_by
 
-_PARTS: Final = {EntityKind.ACCOUNT: PartKind.ACCOUNT, EntityKind.BILL_UNIT: PartKind.PROFILE}
+_PARTS: Final = {EntityKind.ACCOUNT: (PartKind.ACCOUNT,), EntityKind.BILL_UNIT: (PartKind.PROFILE, PartKind.SECRET)}
 
 
 @dataclass(slots=True)
@@ -84,9 +84,10 @@ class Draft(Sheet):
     def _sent(self) -> Iterator[Sent]:
         """What is known of created objects for later edits: what they were created with."""
         for entity in self.entities:
-            if entity.kind in _PARTS and entity.outcome is EntityOutcome.CREATED:
-                part = _PARTS[entity.kind], entity.crm_id
-                yield Sent(entity.step_key, part, self.caller.sent[part])
+            for kind in _PARTS.get(entity.kind, ()) if entity.outcome is EntityOutcome.CREATED else ():
+                mark = self.caller.sent.get((kind, entity.crm_id))
+                if mark is not None:
+                    yield Sent(entity.step_key, (kind, entity.crm_id), mark)
 
     def account(self, account_id: str) -> Account:
         """Its details; of one that nobody describes, the id alone."""

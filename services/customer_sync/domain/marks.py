@@ -1,13 +1,14 @@
 """Marks: what was sent last of each part of a customer, kept so that an edit of something else asks BRM nothing.
 
-A mark is a hash over what BRM is sent. Card and bank numbers take part with the digits that any masked form shows.
+A mark is a hash over what BRM is sent. Card and bank numbers take part with the digits that any masked form shows; whether they
+are the same for all that is told by marks under a key (:mod:`services.customer_sync.domain.secret_marks`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -22,8 +23,10 @@ class PartKind(StrEnum):
 
     ACCOUNT = "ACCOUNT"
     """Company, primary contact, primary address; with them type and currency, which never change."""
-    PROFILE = "PROFILE"
-    """A billing profile: bill unit and payment record."""
+    PROFILE = "BILLING_PROFILE"
+    """A billing profile: bill unit and payment record. Earlier versions kept ``PROFILE``, with all numbers in the hash."""
+    SECRET = "SECRET"
+    """Card or bank details of a billing profile, marked under a key."""
     STATUS = "STATUS"
     SEEN = "SEEN"
     """Of an account: when the CRM had last changed it, in epoch microseconds, by the state that was applied last."""
@@ -33,6 +36,8 @@ class PartKind(StrEnum):
 
 PartKey = tuple[PartKind, str]
 """A part: its kind and its CRM id."""
+NOT_KNOWN: Final = ""
+"""Stands for the mark of a part while it is being sent; no part has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,9 @@ def account_mark(coded: Mapping[str, Any], name: brm.NameInfo) -> str:
 
 
 def profile_mark(record: brm.PayInfo, schedule: Mapping[str, Any], db: str) -> str:
-    """The mark of a billing profile, from its payment record, frequency and bill day."""
-    return mark_of([record.flist(db), schedule])
+    """The mark of a billing profile, from its payment record, frequency and bill day. The security code takes no part."""
+    shown = replace(record, security_code="") if isinstance(record, brm.CardPayInfo) else record
+    return mark_of([shown.flist(db), schedule])
 
 
 def list_mark(list_id: str, numbers: Iterable[str], brm_id: str) -> str:

@@ -23,6 +23,7 @@ from services.customer_sync.domain.party import CrmCustomer as CrmCustomer
 from services.customer_sync.domain.party import Debit as Debit
 from services.customer_sync.domain.party import Phone as Phone
 from services.customer_sync.domain.party import Profile as Profile
+from services.customer_sync.domain.secret_marks import SecretMarker
 
 
 class LineKind(StrEnum):
@@ -272,6 +273,8 @@ class Policy:
     warn_if_active_assets: bool = True
     strict_inactivation: bool = False
     """Whether an account with active assets is not inactivated at all."""
+    marker: SecretMarker = field(default=SecretMarker(), repr=False)
+    """What tells whether card and bank details are those that were sent last."""
     phone_masks: tuple[str, ...] = ()
     """Formats accepted for phone numbers, ``#`` or ``9`` for a digit; none: any plausible number."""
 

@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar
 from libs.dvm import COMMON
 from libs.errors import Reason, Violation
 from services.customer_sync.domain.model import Account, Address, Card, Debit, Policy, Profile
+from services.customer_sync.domain.secret_marks import is_masked
 
 PAYMENT_METHOD_MAP: Final = "CUSTOMERPARTY_PAYPROFILE_PAYMETHODECODE"
 FREQUENCY_MAP: Final = "CUSTOMERPARTY_BILLPROFILE_FREQUENCYCODE"
@@ -148,6 +149,10 @@ METHOD_REQUIREMENTS: Final[Mapping[str, tuple[Requirement[Profile], ...]]] = {
 """V10-V15 by payment method. The card's verification value is optional (V13), so are the bank account's type and name."""
 
 
+_NUMBERS: Final = frozenset({"card.number", "debit.account_number", "debit.routing_number"})
+"""Those of these fields that a CRM may show masked."""
+
+
 def account_violations(account: Account, policy: Policy) -> Iterator[Violation]:
     """V1-V6, V17, V18 of an account that will be created."""
     yield from _unmet(ACCOUNT_REQUIREMENTS, account, "account", account.account_id, account.path)
@@ -171,6 +176,15 @@ def profile_violations(profile: Profile, command_source: str, policy: Policy) ->
         yield from _unmet(METHOD_REQUIREMENTS[method], profile, "billing_profile", profile.profile_id, profile.path)
     yield from _card_expiry(profile, method)
     yield from _schedule(profile, policy)
+
+
+def masked_violations(profile: Profile, method: str) -> Iterator[Violation]:
+    """V10, V14, V15 of a payment record that is about to be made: a number that came masked is none."""
+    for row in METHOD_REQUIREMENTS[method]:
+        if row.field in _NUMBERS and is_masked(str(row.present(profile))):
+            message = f"billing profile {profile.profile_id} has a {row.field} that came masked, and billing has none yet"
+            path = f"{profile.path}.{row.field}"
+            yield _violation(row.reason, message, "billing_profile", profile.profile_id, path)
 
 
 def method_of(profile: Profile, source: str, policy: Policy) -> str:

@@ -1,7 +1,8 @@
 """What was sent last: one mark per part of a customer and instance, and per special rating list of an asset.
 
 With this table an edit of something that billing does not hold, or that changes nothing, asks BRM nothing. A mark that is
-missing costs a look at BRM, no more. It tells nothing of what was sent (:mod:`services.customer_sync.domain.marks`).
+missing costs a look at BRM, no more. A mark tells nothing of what was sent (:mod:`services.customer_sync.domain.marks`), and
+nothing of card and bank details to who lacks the site's key (:mod:`services.customer_sync.domain.secret_marks`).
 """
 
 from __future__ import annotations
@@ -37,9 +38,13 @@ _KEEP: Final = Statement(
     " WHERE true ON CONFLICT (system_id, kind, crm_id) DO UPDATE SET mark = excluded.mark",
     columns={"system_id": "text", "kind": "text", "crm_id": "text", "mark": "text"},
 )
-_FORGET: Final = Statement(
-    batch="DELETE FROM sent_part WHERE (system_id, kind, crm_id) IN (SELECT k.system_id, k.kind, k.crm_id FROM {rows} AS k)",
-    columns={"system_id": "text", "kind": "text", "crm_id": "text"},
+_REVEALING: Final = Statement(
+    sqlite="SELECT 1 FROM sent_part WHERE kind = 'PROFILE' LIMIT 1",
+    postgresql="SELECT 1 FROM sent_part WHERE kind = 'PROFILE' LIMIT 1",
+)
+"""Marks of earlier versions: hashes without a key, of card numbers and security codes as they were."""
+_REMOVE_REVEALING: Final = Statement(
+    sqlite="DELETE FROM sent_part WHERE kind = 'PROFILE'", postgresql="DELETE FROM sent_part WHERE kind = 'PROFILE'"
 )
 
 Write = Callable[[Transaction], Awaitable[None]]
@@ -53,8 +58,11 @@ class SentParts:
 
     @classmethod
     async def open(cls, db: Database) -> SentParts:
-        """The repository, its table made if missing. Raises STORE_UNAVAILABLE."""
+        """The repository, its table made if missing, and without marks that tell too much. Raises STORE_UNAVAILABLE."""
         await db.create_tables([SentPart])
+        if await db.one(_REVEALING) is not None:
+            async with db.begin() as tx:
+                await tx.run(_REMOVE_REVEALING)
         return cls(db)
 
     async def find(self, system_id: str, parts: Iterable[PartKey]) -> dict[PartKey, str]:
@@ -75,15 +83,15 @@ class SentParts:
         return keep
 
     @staticmethod
-    def guarding(guard: Write, system_id: str, parts: Iterable[PartKey]) -> Write:
-        """``guard``, and what it guards does not leave the marks of ``parts`` standing: what BRM has of a part that is being
-        sent is known again when it has answered, and not if this process dies before, or the call fails."""
-        rows = sorted((system_id, kind.value, crm_id) for kind, crm_id in parts)
-        if not rows:
+    def guarding(guard: Write, system_id: str, meanwhile: Mapping[PartKey, str]) -> Write:
+        """``guard``, and with it marks that say of parts that they are being sent: what BRM has of them is known again when it
+        has answered, and not if this process dies before, or the call fails."""
+        keep = SentParts.keeping(system_id, meanwhile)
+        if keep is None:
             return guard
 
-        async def forget(tx: Transaction) -> None:
+        async def both(tx: Transaction) -> None:
             await guard(tx)
-            await tx.run(_FORGET, rows=rows)
+            await keep(tx)
 
-        return forget
+        return both

@@ -55,6 +55,17 @@ async def test_switched_off_a_status_changes_nothing_in_billing_and_says_so() ->
         assert await status(customers, "ANN") == ACTIVE
 
 
+async def test_a_status_that_failed_and_was_taken_back_is_looked_at(customers: Customers) -> None:
+    """BRM may have set it and said otherwise."""
+    await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+    fault = await customers.suite.brm.add_fault("err_after:VALIDATION_FAILED", opcode="PCM_OP_CUST_SET_STATUS")
+    assert (await customers.edit("ANN", status="Inactive")).outcome == sync.SYNC_OUTCOME_FAILED
+    assert await status(customers, "ANN") == INACTIVE
+    await customers.suite.brm.remove_fault(fault["id"])
+    assert (await customers.edit("ANN", status="Active")).outcome == OK
+    assert await status(customers, "ANN") == ACTIVE
+
+
 @pytest.mark.spec("customer-sync:A2")
 async def test_an_account_whose_services_were_ended_by_orders_becomes_inactive_with_all_its_units(customers: Customers) -> None:
     await customers.ordered([bundle(1, "ANN", "ANN", "BP"), bundle(2, "ANN", "ANN", "BP-2")])

@@ -156,6 +156,18 @@ async def test_billing_is_looked_at_where_nobody_knows_what_was_sent_and_nothing
             assert await customers.writes(since) == []
 
 
+async def test_an_edit_that_failed_and_was_taken_back_is_looked_at(customers: Customers) -> None:
+    """BRM may have made it and said otherwise: that the CRM has again what was sent last proves nothing."""
+    await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+    before = await customers.contact("ANN")
+    fault = await customers.suite.brm.add_fault("err_after:VALIDATION_FAILED", opcode="PCM_OP_CUST_UPDATE_CUSTOMER")
+    assert (await customers.edit("ANN", primary_contact={"last_name": "Reed"})).outcome == FAILED
+    assert (await customers.contact("ANN"))["LAST_NAME"] == "Reed"
+    await customers.suite.brm.remove_fault(fault["id"])
+    assert (await customers.edit("ANN", primary_contact={"last_name": before["LAST_NAME"]})).outcome == OK
+    assert await customers.contact("ANN") == before
+
+
 async def test_all_of_a_profile_is_kept_as_the_crm_has_it(customers: Customers) -> None:
     first = profile("BP", "ANN", bill_media="Email", email_bill_to="ann@example.com")
     await customers.ordered([bundle(1, "ANN", "ANN", "BP")], profiles=[first])

@@ -8,6 +8,7 @@ from libs.brm import calls
 from libs.brm.attempts import AttemptFailed, output_of
 from libs.brm.codec import Dialect, EBuf, encode_client_fault, encode_fault
 from libs.brm.poid import Poid
+from libs.brm.text import mask
 from libs.brm.transport import Reply
 
 CARD = calls.CardPayInfo(number="4111111111111111", security_code="987", expiry="0130", name="Denise")
@@ -32,6 +33,13 @@ def test_a_refusal_that_quotes_the_card_number_is_told_without_it(body: bytes) -
     assert "****" in told
     for secret in ("4111111111111111", "0130", "987"):
         assert secret not in told
+
+
+def test_flists_in_a_list_are_masked_like_any_other() -> None:
+    masked = str(mask([CARD.flist("0.0.0.1"), ({"SECURITY_ID": "987"}, "text")]))
+    assert "****1111" in masked and "text" in masked
+    for secret in ("4111111111111111", "0130", "987"):
+        assert secret not in masked
 
 
 def test_a_card_shows_none_of_its_numbers() -> None:

@@ -42,6 +42,17 @@ def test_a_payment_record_is_changed_in_place_and_again_changes_nothing(brm: Any
     assert brm.refusal("CUST_SET_PAYINFO", {**flist, "POID": other["POID"]}) == ("NOT_FOUND", "PAYINFO")
 
 
+@pytest.mark.parametrize("opcode", ["CUST_SET_PAYINFO", "CUST_UPDATE_CUSTOMER"])
+def test_what_is_not_given_of_a_payment_record_stays(brm: Any, opcode: str) -> None:
+    account = brm.account()
+    card = {"NAME": "Ann", "DEBIT_NUM": "4111111111111111", "DEBIT_EXP": "0130"}
+    new = {"POID": brm.poid("/payinfo/cc -1"), "ACCOUNT_OBJ": account["POID"], "INHERITED_INFO": {"CC_INFO": Array.of(card)}}
+    poid = brm.call("CUST_CREATE_PAYINFO", new)["POID"]
+    change = {"POID": poid, "INHERITED_INFO": {"CC_INFO": Array.of({"DEBIT_EXP": "1231"})}}
+    brm.call(opcode, {"POID": account["POID"], "PROGRAM_NAME": "test", "PAYINFO": Array.of(change)})
+    assert brm.read(poid)["CC_INFO"][0] == {"NAME": "Ann", "DEBIT_NUM": "XXXXXXXXXXXX1111", "DEBIT_EXP": "1231"}
+
+
 @pytest.mark.parametrize("role", ["parent", "member"])
 def test_a_bill_unit_of_a_collections_group_does_not_go(brm: Any, role: str) -> None:
     one, other = (brm.account(name, f"{name}-1", f"{name}-2")["BILLINFO"][1]["POID"] for name in ("A", "B"))

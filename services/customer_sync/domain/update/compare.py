@@ -1,4 +1,4 @@
-"""What of a part is different in BRM (customer-sync 9.3). Masked values are compared as far as they can be seen."""
+"""What of a part is different in BRM (customer-sync 9.3). Card and bank numbers are compared as far as they can be seen."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from libs.brm import calls as brm
 from libs.brm.flist import Array, Flist
+from libs.brm.text import SENSITIVE
+from services.customer_sync.domain.secret_marks import without_masked
 from services.customer_sync.domain.update.model import ProfilePart
 
 CONTACT_FIELDS: Final = (
@@ -47,15 +49,20 @@ def emptied(stored: Flist, wanted: Flist, names: Iterable[str]) -> tuple[str, ..
 
 
 def record_change(stored: Flist, part: ProfilePart) -> brm.PayInfo | None:
-    """The payment record to send, whole; ``None`` when BRM has it like that. For a record of the same method."""
-    wanted = part.record.inherited()[part.record.part][0]
-    known = _own_part(stored, part.record.part)
-    compared = {name: value for name, value in wanted.items() if name != UNSEEN}
-    same = _text(stored, "NAME") == part.record.name and all(seen_alike(known.get(name), compared[name]) for name in compared)
+    """The payment record to send, whole; ``None`` when BRM has it like that. For a record of the same method.
+
+    Numbers that came masked from the CRM are neither compared nor sent. Others that are not the ones sent last go out whatever
+    BRM's masked values show.
+    """
+    record = without_masked(part.record)
+    wanted = record.inherited()[record.part][0]
+    known = _own_part(stored, record.part)
+    alike = (_alike(name, known.get(name), value) for name, value in wanted.items() if name != UNSEEN)
+    same = _text(stored, "NAME") == record.name and all(alike)
     gone = emptied(known, wanted, RECORD_FIELDS)
-    if same and not gone:
+    if same and not gone and not part.resend:
         return None
-    return replace(part.record, poid=stored["POID"], emptied=gone)
+    return replace(record, poid=stored["POID"], emptied=gone)
 
 
 def _own_part(stored: Flist, name: str) -> Flist:
@@ -64,11 +71,15 @@ def _own_part(stored: Flist, name: str) -> Flist:
     return next((each for each in groups.values() if each), {})
 
 
+def _alike(name: str, stored: Any, wanted: Any) -> bool:
+    return seen_alike(stored, wanted) if name in SENSITIVE else _plain(stored) == _plain(wanted)
+
+
 def seen_alike(stored: Any, wanted: Any) -> bool:
-    """Equal as far as the stored value shows: of ``XXXXXXXXXXXX1111`` the length and the last digits."""
+    """Equal as far as the stored number shows: of ``XXXXXXXXXXXX1111`` the length and the last digits."""
     have, want = ("" if value is None else str(value) for value in (stored, wanted))
-    if not set(have) & _HIDDEN or set(want) & _HIDDEN:
-        return _plain(stored) == _plain(wanted)
+    if not set(have) & _HIDDEN or have == want:
+        return have == want
     if not any(sign.isalnum() and sign not in _HIDDEN for sign in have):
         return True  # hidden altogether
     return len(have) == len(want) and all(shown in _HIDDEN or shown == sign for shown, sign in zip(have, want, strict=True))

@@ -10,8 +10,9 @@ from libs.brm import calls as brm
 from libs.brm.flist import Flist
 from libs.errors import Notice, O2CError
 from libs.plan.model import Plan
-from services.customer_sync.domain.marks import PartKey
+from services.customer_sync.domain.marks import NOT_KNOWN, PartKey, PartKind
 from services.customer_sync.domain.model import Account, CrmCustomer, Entity, Facts, Parenting, Profile, Supersession
+from services.customer_sync.domain.secret_marks import IN_DOUBT
 
 
 class ChangeKind(StrEnum):
@@ -54,6 +55,8 @@ class ProfilePart:
     months: int
     bill_day: int | None
     """``None`` leaves it to BRM."""
+    resend: bool = False
+    """Whether card or bank details are others than those sent last, however alike they look in BRM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,14 @@ class UpdatePlan:
     """Where the account stood before, if that was not written down yet: a move that is cut short must be known for one."""
     superseded: tuple[Supersession, ...] = ()
     """Bill units that are left without use, each with the one that has their services then."""
+
+    @property
+    def meanwhile(self) -> Mapping[PartKey, str]:
+        """Marks of the same parts while calls are made: what BRM has of them is known again once all have succeeded. An update
+        that is cut short, and an edit back to what was there before it, are looked at, and new card details sent again."""
+        if self.plan.is_empty:
+            return {}
+        return {part: IN_DOUBT if part[0] is PartKind.SECRET else NOT_KNOWN for part in self.marks}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from libs.plan.model import XrefLink, Yield
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.calls import PROGRAM_NAME
 from services.customer_sync.domain.model import Account, EntityKind, Policy
-from services.customer_sync.domain.rules import FREQUENCY_MAP
+from services.customer_sync.domain.rules import FREQUENCY_MAP, masked_violations
 from services.customer_sync.domain.update.compare import contact_change, record_change
 from services.customer_sync.domain.update.draft import UpdateDraft
 from services.customer_sync.domain.update.hierarchy import draw_hierarchy
@@ -111,6 +111,7 @@ def _profile_change(draft: UpdateDraft, part: ProfilePart) -> Change | None:
         draft.findings.violations.extend(_frequency_of_payment(draft, part))
     record = None
     if unit.get("PAY_TYPE") != part.pay_type:
+        draft.findings.violations.extend(masked_violations(part.profile, part.method))
         wanted = replace(wanted, pay_type=PayType(part.pay_type), payinfo=part.record)
     else:
         record = _record_change(draft, part, unit)
@@ -126,7 +127,8 @@ def _unit_of(draft: UpdateDraft, profile_id: str) -> Flist | None:
 def _record_change(draft: UpdateDraft, part: ProfilePart, unit: Flist) -> brm.PayInfo | None:
     """The payment record the unit has now; the cross-reference may still name the one before it."""
     profile_id, current = part.profile.profile_id, unit.get("PAYINFO_OBJ")
-    stored = draft.state.records.get(str(current))
+    # By the object, not the text: the unit names it with the revision that it had once.
+    stored = next((record for record in draft.state.records.values() if record["POID"] == current), None)
     if stored is None:
         message = f"{draft.policy.system_id} does not have the payment record of billing profile {profile_id}"
         metadata = {"kind": "PAYMENT_RECORD", "id": profile_id, "system": draft.policy.system_id}

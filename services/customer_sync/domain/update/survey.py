@@ -15,7 +15,7 @@ from libs.dvm import COMMON
 from libs.errors import Notice, O2CError, Reason, Violation
 from services.customer_sync.domain import attributes
 from services.customer_sync.domain.attributes import PAYMENT_METHODS, Findings, Translator
-from services.customer_sync.domain.marks import PartKey, PartKind, account_mark, profile_mark
+from services.customer_sync.domain.marks import NOT_KNOWN, PartKey, PartKind, account_mark, profile_mark
 from services.customer_sync.domain.model import Account, CrmCustomer, Policy, Profile
 from services.customer_sync.domain.rules import (
     FREQUENCY_MAP,
@@ -24,6 +24,7 @@ from services.customer_sync.domain.rules import (
     method_of,
     profile_violations,
 )
+from services.customer_sync.domain.secret_marks import Verdict
 from services.customer_sync.domain.update.hierarchy import wanted_parent
 from services.customer_sync.domain.update.model import (
     ChangeKind,
@@ -62,7 +63,7 @@ class _Surveyor:
         self._validate(customer.account, profiles)
         O2CError.raise_all(self.findings.violations)
         found = self._compare(customer.account, profiles)
-        if found.profiles:
+        if any(kind is PartKind.PROFILE for kind, _ in self.marks):
             self.findings.violations.extend(self._frequency_violations(profiles))
         O2CError.raise_all(self.findings.violations)
         return found
@@ -143,10 +144,12 @@ class _Surveyor:
         code = self.policy.value_maps.translate(PAYMENT_METHOD_MAP, method, COMMON, self.policy.system_id)
         if "bill_when" not in schedule:
             return None  # a violation by now
-        mark = profile_mark(record, schedule, self.policy.db)
-        if not self._differs((PartKind.PROFILE, profile.profile_id), mark):
+        differs = self._differs((PartKind.PROFILE, profile.profile_id), profile_mark(record, schedule, self.policy.db))
+        secrets = self._secrets(profile.profile_id, record)
+        if not differs and secrets is Verdict.SAME:
             return None
-        return ProfilePart(profile, method, int(code), record, schedule["bill_when"], schedule.get("bill_day"))
+        resend = secrets is Verdict.OTHER
+        return ProfilePart(profile, method, int(code), record, schedule["bill_when"], schedule.get("bill_day"), resend)
 
     def _differs(self, key: PartKey, mark: str) -> bool:
         """Whether the part was never sent, or in another form; if so its mark is to be kept."""
@@ -154,6 +157,15 @@ class _Surveyor:
             return False
         self.marks[key] = mark
         return True
+
+    def _secrets(self, profile_id: str, record: brm.PayInfo) -> Verdict:
+        """Whether card or bank details are those sent last; if their mark is another one, it is to be kept."""
+        key = PartKind.SECRET, profile_id
+        kept = self.known.sent.get(key, NOT_KNOWN)
+        mark, verdict = self.policy.marker.judge(kept, profile_id, record)
+        if mark != kept:
+            self.marks[key] = mark
+        return verdict
 
     def _translator(self) -> Translator:
         return Translator(self.policy, self.update.source_system, self.findings)
