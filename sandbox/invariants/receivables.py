@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from libs.brm.flist import Flist
 from sandbox.billing.ledger import AMOUNTS, total_at
-from sandbox.billing.receivables import is_action, owed_by_bill
+from sandbox.billing.receivables import TRANSFER, is_action, owed_by_bill
 from sandbox.billing.units import is_nonpaying
 from sandbox.codes import ItemStatus
 from sandbox.invariants.core import Scope, invariant
@@ -133,7 +133,11 @@ def balances_come_from_events(scope: Scope, account: Flist) -> Breaches:
 
 @invariant("INV-25", "/item")
 def disputes_and_credits_stay_within_what_is_due(scope: Scope, item: Flist) -> Breaches:
-    """What open disputes hold back is what their targets miss, and no billed charge is credited below zero."""
+    """What open disputes hold back is what their targets miss, and no billed charge is credited below zero.
+
+    A credit counts against what was due when it was given: where a cancellation took back part of the charge afterwards, the
+    item may owe the customer as much as was taken back.
+    """
     if item["POID"].type == "/item/dispute":
         for given in (item.get("DISPUTES") or {}).values():
             if not 0 < given["AMOUNT"] <= -scope.tx.get(given["ITEM_OBJ"])["DISPUTED"]:
@@ -142,7 +146,17 @@ def disputes_and_credits_stay_within_what_is_due(scope: Scope, item: Flist) -> B
         yield f"DISPUTED {item['DISPUTED']} is a charge", "", ""
     credited = item["ADJUSTED"] + item["DISPUTED"] + item["WRITEOFF"]
     if item.get("BILL_OBJ") is not None and item["ITEM_TOTAL"] > 0 and credited < 0 and item["DUE"] < 0:
-        yield f"credited down to {item['DUE']}", "", ""
+        taken_back = _taken_back(scope, item)
+        if item["DUE"] < taken_back:
+            yield f"credited down to {item['DUE']}, of which {taken_back} was taken back", "", ""
+
+
+def _taken_back(scope: Scope, item: Flist) -> Decimal:
+    """The negative part of what was charged on an item; what was moved to or from it is not a charge."""
+    charges = (event for event in scope.tx.by_key("/event.of_item", item["POID"]) if event["POID"].type != TRANSFER)
+    impacts = (impact for event in charges for impact in (event.get("BAL_IMPACTS") or {}).values())
+    amounts = (each["AMOUNT"] for each in impacts if each.get("ITEM_OBJ") == item["POID"] and is_currency(each["RESOURCE_ID"]))
+    return sum((amount for amount in amounts if amount < 0), ZERO)
 
 
 @invariant("INV-26", "/item")

@@ -116,6 +116,25 @@ def test_a_stored_dispute_that_nothing_misses_is_found(brm: Any, billed: Any) ->
     assert brm.broken() == {"INV-25"}
 
 
+@pytest.mark.spec("brm:INV-25")
+def test_a_fee_that_was_credited_and_then_taken_back_is_billed_and_owes_the_difference_to_the_customer(brm: Any) -> None:
+    account = brm.account("A-1", "BP")
+    brm.service(account, "555", 20011)
+    (offer,) = brm.offers(account)
+    (pending,) = brm.instance.reader().of_class("/item/cycle_forward")
+    assert act(brm, "ITEM_ADJUSTMENT", pending["POID"], "-20.00")["RESULT"] == 1
+    brm.clock("2027-01-17T00:00:00Z")
+    brm.call("SUBSCRIPTION_CANCEL_PRODUCT", {"POID": account["POID"], "PRODUCTS": Array.of({"OFFERING_OBJ": offer["POID"]})})
+    brm.bill_at(FEB)  # fails for no unit
+    fee = brm.read(pending["POID"])
+    assert (fee["ITEM_TOTAL"], fee["ADJUSTED"], fee["STATUS"]) == (D("15.48"), D("-20.00"), 2)
+    assert fee["DUE"] == D("-4.52"), "30.00 less 14.52 for 15 of 31 days, less the 20.00 that were credited before"
+    assert brm.job("bill").results == 0
+    assert brm.broken() == set()
+    brm.corrupt(pending["POID"], ADJUSTED=D("-30.01"), DUE=D("-14.53"))
+    assert "INV-25" in brm.broken(), "more than was due when it was credited"
+
+
 def test_disputed_money_is_not_asked_for(brm: Any, billed: Any) -> None:
     act(brm, "BILL_DISPUTE", billed["bill"], "-20.00")
     charge = {"ACCOUNT_OBJ": billed["account"], "AMOUNT": D("55.00"), "CURRENCY": 840, "PAY_TYPE": 10011}
