@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from libs.errors import Notice, Reason, Violation
-from libs.routing.group import field
+from libs.routing.group import field, named, together
 from libs.routing.model import RoutableLine, RouteDecision, RoutingFacts, RoutingPolicy
 
 Decisions = Mapping[str, RouteDecision]
@@ -38,12 +38,12 @@ def lines_split(system: str, sent: int, expected: int, path: str = "order.lines"
 def _read_only(lines: Iterable[RoutableLine], decisions: Decisions, policy: RoutingPolicy) -> Iterator[Violation]:
     """Rule Q11: an instance that only answers queries takes no orders."""
     closed = {one.code for one in policy.instances if one.read_only}
-    for line in lines:
-        for system in decisions[line.line_id].systems if line.line_id in decisions else ():
-            if system in closed:
-                message = f"line {line.line_id} goes to {system}, which is read-only"
-                meta = {"line_ids": line.line_id, "system": system}
-                yield Violation(Reason.ROUTE_SYSTEM_READ_ONLY, message, field(line, "target_system_id"), meta)
+    for users in together(line for line in lines if line.line_id in decisions):
+        for system in sorted(closed & {system for line in users for system in decisions[line.line_id].systems}):
+            sent = [line for line in users if system in decisions[line.line_id].systems]
+            message = f"{named(sent)} {'goes' if len(sent) == 1 else 'go'} to {system}, which is read-only"
+            meta = {"line_ids": ",".join(line.line_id for line in sent), "system": system}
+            yield Violation(Reason.ROUTE_SYSTEM_READ_ONLY, message, field(sent[0], "target_system_id"), meta)
 
 
 def _one_instance_per_profile(

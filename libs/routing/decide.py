@@ -27,8 +27,9 @@ def route(lines: Sequence[RoutableLine], facts: RoutingFacts, policy: RoutingPol
     for members in _bundles(lines):
         group = Group(members, enabled)
         try:
-            stamps = [found for line in members for found in stamp_violations(line, policy)]
-            O2CError.raise_all([*stamps, *(found for line in members for found in product_violations(line, facts))])
+            O2CError.raise_all(
+                [*stamp_violations(members, policy), *(found for line in members for found in product_violations(line, facts))]
+            )
             group.narrow(facts, policy)
             groups.append(group)
         except O2CError as error:
@@ -107,7 +108,7 @@ def _follow(
     policy: RoutingPolicy,
 ) -> RouteDecision:
     """A promotion or wrapper: every instance of its components; alone on the order, where its asset or account is."""
-    O2CError.raise_all([*stamp_violations(line, policy), *product_violations(line, facts)])
+    O2CError.raise_all([*stamp_violations([line], policy), *product_violations(line, facts)])
     systems = {system for one in owned if one in decisions for system in decisions[one].systems} | set(line.recorded)
     if systems:
         places = tuple(sorted(systems))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from libs.errors import O2CError, Reason, Violation
 from libs.routing.evidence import hard_evidence
@@ -100,7 +100,7 @@ class Group:
         """ROUTE_AMBIGUOUS: several candidates and nothing that chooses."""
         names = ", ".join(sorted(self.candidates))
         first = self.lines[0]
-        message = f"line {first.line_id} could go to {names}; stamp target_system_id, or configure a routing rule or default"
+        message = f"{named(self.lines)} could go to {names}; stamp target_system_id, or configure a routing rule or default"
         return Violation(Reason.ROUTE_AMBIGUOUS, message, field(first, "target_system_id"), self.metadata())
 
     def decisions(self) -> dict[str, RouteDecision]:
@@ -118,20 +118,44 @@ def field(line: RoutableLine, name: str) -> str:
     return f"order.lines[{line.position}].{name}"
 
 
-def stamp_violations(line: RoutableLine, policy: RoutingPolicy) -> Iterator[Violation]:
-    """A stamp that names no usable instance; a line in fulfilment has its place already."""
-    if not line.target or line.recorded:
-        return
-    instance = next((one for one in policy.instances if one.code == line.target), None)
-    if instance is None:
-        known = ", ".join(sorted(one.code for one in policy.instances)) or "none"
-        message = f"line {line.line_id} is stamped {line.target}, which is not a BRM instance; known: {known}"
-        meta = {"line_ids": line.line_id, "system": line.target}
-        yield Violation(Reason.ROUTE_SYSTEM_UNKNOWN, message, field(line, "target_system_id"), meta)
-    elif not instance.enabled:
-        message = f"line {line.line_id} is stamped {line.target}, which is disabled"
-        meta = {"line_ids": line.line_id, "system": line.target}
-        yield Violation(Reason.ROUTE_SYSTEM_DISABLED, message, field(line, "target_system_id"), meta)
+def named(lines: Sequence[RoutableLine], verb: str = "") -> str:
+    """Lines of one bundle in a sentence, the first by its id, the others by their number: ``line 1 and 2 more of its bundle``.
+
+    ``verb``: ``is``, which becomes ``are`` for several.
+    """
+    more = len(lines) - 1
+    subject = f"line {lines[0].line_id}" + (f" and {more} more of its bundle" if more else "")
+    return f"{subject} {'are' if more and verb == 'is' else verb}".rstrip()
+
+
+def together(lines: Iterable[RoutableLine]) -> list[list[RoutableLine]]:
+    """Lines by the bundle they are decided with, so that what is wrong with all of them is said once."""
+    found: dict[str, list[RoutableLine]] = {}
+    for line in lines:
+        found.setdefault(line.group or line.line_id, []).append(line)
+    return list(found.values())
+
+
+def stamp_violations(lines: Iterable[RoutableLine], policy: RoutingPolicy) -> Iterator[Violation]:
+    """Stamps of the lines of a bundle, or of a line on its own, that name no usable instance; once per stamp. A line in
+    fulfilment has its place already."""
+    stamped: dict[str, list[RoutableLine]] = {}
+    for line in lines:
+        if line.target and not line.recorded:
+            stamped.setdefault(line.target, []).append(line)
+    for target, users in stamped.items():
+        instance = next((one for one in policy.instances if one.code == target), None)
+        where, meta = (
+            field(users[0], "target_system_id"),
+            {"line_ids": ",".join(line.line_id for line in users), "system": target},
+        )
+        if instance is None:
+            known = ", ".join(sorted(one.code for one in policy.instances)) or "none"
+            message = f"{named(users, 'is')} stamped {target}, which is not a BRM instance; known: {known}"
+            yield Violation(Reason.ROUTE_SYSTEM_UNKNOWN, message, where, meta)
+        elif not instance.enabled:
+            message = f"{named(users, 'is')} stamped {target}, which is disabled"
+            yield Violation(Reason.ROUTE_SYSTEM_DISABLED, message, where, meta)
 
 
 def product_violations(line: RoutableLine, facts: RoutingFacts) -> Iterator[Violation]:

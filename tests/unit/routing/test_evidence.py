@@ -325,6 +325,30 @@ def test_lines_for_one_system_that_do_not_come_together_are_refused_by_their_cou
     assert (violation.reason, violation.metadata["candidates"]) == (Reason.ROUTE_LINES_SPLIT, "BRM_01")
 
 
+def test_what_is_wrong_with_a_whole_bundle_is_said_once_with_its_first_line_and_how_many_lines_it_concerns() -> None:
+    sites = (BillingInstance("BRM_01"), BillingInstance("BRM_02", enabled=False), BillingInstance("BRM_03", read_only=True))
+    site = RoutingPolicy(sites)
+    goods = {"P": ("BRM_01", "BRM_02", "BRM_03")}
+    for target, reason, told in (
+        (
+            "BRM_09",
+            Reason.ROUTE_SYSTEM_UNKNOWN,
+            "are stamped BRM_09, which is not a BRM instance; known: BRM_01, BRM_02, BRM_03",
+        ),
+        ("BRM_02", Reason.ROUTE_SYSTEM_DISABLED, "are stamped BRM_02, which is disabled"),
+        ("BRM_03", Reason.ROUTE_SYSTEM_READ_ONLY, "go to BRM_03, which is read-only"),
+        ("", Reason.ROUTE_AMBIGUOUS, "could go to BRM_01, BRM_03; stamp"),
+    ):
+        members = [line(f"L{at}", position=at, group="L4", target=target) for at in (6, 4, 5)]
+        alone = line("L9", position=9, target="BRM_01")
+        violation = only(route([*members, alone], RoutingFacts(products=goods), site), reason)
+        assert violation.field == "order.lines[4].target_system_id"
+        assert violation.message.startswith(f"line L4 and 2 more of its bundle {told}")
+        assert violation.metadata["line_ids"] == "L4,L5,L6"
+    members = [line("L4", position=4, group="L4", target="BRM_09"), line("L5", position=5, group="L4", target="BRM_08")]
+    assert reasons(routed(*members)) == [Reason.ROUTE_SYSTEM_UNKNOWN] * 2, "two stamps, two mistakes"
+
+
 def test_a_read_only_instance_takes_no_lines_of_any_kind() -> None:
     site = RoutingPolicy((BillingInstance("BRM_01", read_only=True), BillingInstance("BRM_02")))
     routing = routed(line("1", "W"), RoutableLine("0", components=("1",)), policy=site)
