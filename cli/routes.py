@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group
@@ -16,15 +17,31 @@ from libs.grpckit.wire import enum_violations
 from libs.orders import Action, BillingType, ProductType
 from libs.pb.order.v1 import order_pb2 as pb
 from libs.pb.xref.v1 import routing_pb2 as routing
-from libs.routing import OrderedHeader, OrderedLine, Party, RoutableLine, inherited, routable_lines
+from libs.routing import (
+    OrderedHeader,
+    OrderedLine,
+    OrderedProfile,
+    Party,
+    RoutableLine,
+    inherited,
+    owner_profiles,
+    routable_lines,
+)
 
 SEGMENT = "segment"
 
 
-def subjects_of(order: pb.Order) -> list[routing.RouteSubject]:
-    """The lines of an order as the routing service takes them. Raises O2CError ENUM_UNKNOWN for numbers nobody knows."""
+def subjects_of(order: pb.Order, *, legal_groups: bool = False, customer_stands_in: bool = True) -> list[routing.RouteSubject]:
+    """The lines of an order as the routing service takes them. Raises O2CError ENUM_UNKNOWN for numbers nobody knows.
+
+    ``legal_groups``: whether the site's legal owners answer for who pays, and so have a say (constraint K7);
+    ``customer_stands_in``: whether the customer account does where no owner is named.
+    """
     O2CError.raise_all(enum_violations(order, "order."))
     header = OrderedHeader(
+        customer_account=order.customer_account.account_id,
+        service_account=order.service_account.account_id,
+        owner_account=order.owner_account.account_id,
         billing_account=order.billing_account.account_id,
         billing_profile=order.billing_profile.billing_profile_id,
         price_list=order.price_list,
@@ -34,6 +51,9 @@ def subjects_of(order: pb.Order) -> list[routing.RouteSubject]:
         source_system=order.source_system,
     )
     lines = inherited([_line(line, at) for at, line in enumerate(order.lines)], header)
+    if legal_groups:
+        owners = owner_profiles(lines, header, list(_profiles(order)), customer_stands_in=customer_stands_in)
+        lines = [dataclasses.replace(line, legal_owner_profile=owners.get(line.line_id, "")) for line in lines]
     parties: dict[str, Party] = {}
     for account in _accounts(order):
         parties[account.account_id] = parties.get(account.account_id, Party()).completed_by(_party(account))
@@ -55,8 +75,10 @@ def _line(line: pb.OrderLine, position: int) -> OrderedLine:
         product_id=line.product.product_id,
         product_type=ProductType(short_enum(pb.ProductType.DESCRIPTOR, line.product_type)),
         billing_type=BillingType(short_enum(pb.BillingType.DESCRIPTOR, line.billing_type)),
+        service_account=line.service_account.account_id,
         billing_account=line.billing_account.account_id,
         billing_profile=line.billing_profile.billing_profile_id,
+        owner_account=line.owner_account.account_id,
         promotion_line_id=line.promotion_line_id,
         promotion_asset_id=line.promotion_asset_integration_id,
         price_list=line.price_list,
@@ -73,6 +95,12 @@ def _accounts(order: pb.Order) -> Iterator[pb.AccountRef]:
     yield from (order.customer_account, order.service_account, order.billing_account)
     for line in order.lines:
         yield from (line.service_account, line.billing_account)
+
+
+def _profiles(order: pb.Order) -> Iterator[OrderedProfile]:
+    """Every mention of a billing profile, those with details first."""
+    for profile in (*order.billing_profiles, order.billing_profile, *(line.billing_profile for line in order.lines)):
+        yield OrderedProfile(profile.billing_profile_id, profile.account_id, profile.is_primary)
 
 
 def _party(account: pb.AccountRef) -> Party:

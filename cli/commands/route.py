@@ -24,12 +24,28 @@ app = typer.Typer(no_args_is_help=True, help="See which BRM instance something g
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 XrefAddress = Annotated[str, typer.Option("--xref", help="Address of the cross-reference service, host:port.")]
+LegalGroups = Annotated[
+    bool,
+    typer.Option(
+        envvar="O2C_ORDER_ORCHESTRATION_LEGAL_GROUP",
+        help="Whether legal owners answer in collections, as orchestration is set: then their profiles are weighed too.",
+    ),
+]
+CustomerStandsIn = Annotated[
+    bool,
+    typer.Option(
+        envvar="O2C_ORDER_ORCHESTRATION_LEGAL_OWNER_FROM_CUSTOMER_ACCOUNT",
+        help="Whether the customer account stands in where no owner is named.",
+    ),
+]
 
 
 @app.command()
 def explain(
     file: Annotated[Path, typer.Argument(help="Order as JSON; see examples/.", exists=True, dir_okay=False)],
     xref: XrefAddress = "",
+    legal_groups: LegalGroups = False,
+    customer_stands_in: CustomerStandsIn = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Show how every line of an order is routed: the evidence in the order it is weighed, what each piece leaves open, and
@@ -40,7 +56,7 @@ def explain(
     """
     with terminate_means_interrupt(), errors_by_name():
         order = read_order(file)
-        subjects = subjects_of(order)
+        subjects = subjects_of(order, legal_groups=legal_groups, customer_stands_in=customer_stands_in)
         with _routing(xref) as stub:
             request = pb.ResolveRoutesRequest(subjects=subjects, source_system=order.source_system)
             answer = stub.ResolveRoutes(request, timeout=CALL_SECONDS)

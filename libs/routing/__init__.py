@@ -18,7 +18,8 @@ from libs.routing.model import (
     RoutingRule,
     Step,
 )
-from libs.routing.orders import TRAITS, OrderedHeader, OrderedLine, Party, inherited, routable_lines
+from libs.routing.orders import TRAITS, OrderedHeader, OrderedLine, OrderedProfile, Party, inherited, routable_lines
+from libs.routing.owners import owner_profiles, primary_profiles
 
 __all__ = [
     "TRAITS",
@@ -26,6 +27,7 @@ __all__ = [
     "Evidence",
     "OrderedHeader",
     "OrderedLine",
+    "OrderedProfile",
     "Party",
     "Rank",
     "RoutableLine",
@@ -37,6 +39,8 @@ __all__ = [
     "Step",
     "inherited",
     "lines_split",
+    "owner_profiles",
+    "primary_profiles",
     "routable_lines",
     "route",
 ]

@@ -28,8 +28,11 @@ class OrderedLine:
     product_id: str = ""
     product_type: ProductType = ProductType.UNSPECIFIED
     billing_type: BillingType = BillingType.UNSPECIFIED
+    service_account: str = ""
     billing_account: str = ""
     billing_profile: str = ""
+    owner_account: str = ""
+    """Legal owner; lines that name none have the header's."""
     promotion_line_id: str = ""
     promotion_asset_id: str = ""
     price_list: str = ""
@@ -55,13 +58,25 @@ class OrderedLine:
 class OrderedHeader:
     """What lines inherit when neither they nor their bundle say it, and what is true of all of them."""
 
+    customer_account: str = ""
+    service_account: str = ""
     billing_account: str = ""
     billing_profile: str = ""
+    owner_account: str = ""
     price_list: str = ""
     segment: str = ""
     order_type: str = ""
     channel: str = ""
     source_system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedProfile:
+    """A mention of a billing profile, with its account where the order gives that."""
+
+    profile_id: str
+    account_id: str = ""
+    is_primary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +95,7 @@ class Party:
 
 
 def inherited(lines: Sequence[OrderedLine], header: OrderedHeader) -> list[OrderedLine]:
-    """Lines with account and profile filled in: their own, their bundle's, the header's. The header's profile belongs to the
+    """Lines with accounts and profile filled in: their own, their bundle's, the header's. The header's profile belongs to the
     header's account."""
     tree = Tree(lines)
     done: dict[str, OrderedLine] = {}
@@ -91,12 +106,13 @@ def inherited(lines: Sequence[OrderedLine], header: OrderedHeader) -> list[Order
         done[line.line_id] = line  # ends a cycle of parents
         owner = tree.owner(line)
         above = filled(owner) if owner is not None and owner is not line else None
+        service = line.service_account or (above.service_account if above else "") or header.service_account
         account = line.billing_account or (above.billing_account if above else "") or header.billing_account
         profile = line.billing_profile or (above.billing_profile if above else "")
         if not profile and account == header.billing_account:
             profile = header.billing_profile
         if line.billable:
-            line = dataclasses.replace(line, billing_account=account, billing_profile=profile)
+            line = dataclasses.replace(line, service_account=service, billing_account=account, billing_profile=profile)
         done[line.line_id] = line
         return line
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from libs.errors import O2CError, Reason, Violation
+from libs.routing import primary_profiles
 from libs.xref.client import XrefKey, XrefPort, XrefRow
 from services.order_orchestration.domain.model import Action, Facts, Order
-from services.order_orchestration.domain.owners import primary_profiles
 from services.order_orchestration.persistence import OrderStore
 
 ACCOUNTS = "CUSTOMERPARTY_ACCOUNTID"
@@ -26,7 +26,7 @@ def fact_keys(order: Order) -> dict[str, list[str]]:
         PROFILES: {
             *(line.billing_profile for line in active),
             *(payment.profile_id for payment in order.payments),
-            *primary_profiles(order).values(),
+            *primary_profiles(order.lines, order, order.profiles).values(),
         },
         PRODUCTS: {line.product_id for line in active},
         ASSETS: {line.asset_id for line in active},

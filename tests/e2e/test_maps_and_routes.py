@@ -15,6 +15,7 @@ from xref_terminal import XrefTerminal, xref_terminal
 
 from cli.catalogue import load_products
 from cli.connection import Clients
+from libs.pb.xref.v1 import xref_pb2
 
 DELIVERY = "CUSTOMERPARTY_PAYPROFILE_DELIVERYPREF"
 
@@ -54,6 +55,33 @@ def test_an_order_that_cannot_be_routed_ends_in_exit_code_1_with_every_reason(te
     text = shown(terminal, "route", "explain", str(file), code=1)
     assert "ROUTE_SYSTEM_UNKNOWN order.lines[0].target_system_id" in text
     assert "ROUTE_PRODUCT_NOT_SYNCED order.lines[3].product.product_id" in text
+
+
+def test_a_legal_owner_whose_profile_lives_elsewhere_is_told_where_legal_owners_answer(
+    terminal: XrefTerminal, tmp_path: Path
+) -> None:
+    document = orders.document(orders.TWO_INSTANCES)
+    document["lines"][2]["owner_account"] = {"account_id": "1-OWNER"}
+    profile = {"billing_profile_id": "BP-OWNER-ELSEWHERE", "account_id": "1-OWNER", "is_primary": True}
+    document.setdefault("billing_profiles", []).append(profile)
+    file = tmp_path / "order.json"
+    file.write_text(json.dumps(document))
+    clients = Clients(terminal.suite)
+    clients.xref.Populate(
+        xref_pb2.PopulateRequest(
+            table="CUSTOMERPARTY_BILLPROFILEID",
+            ref_column="SEBL_01",
+            ref_value="BP-OWNER-ELSEWHERE",
+            column="BRM_01",
+            value="0.0.0.1 /billinfo 7301 0",
+            mode=xref_pb2.POPULATE_MODE_ADD,
+        )
+    )
+    clients.close()
+    text = shown(terminal, "route", "explain", str(file), "--legal-groups", code=1)
+    assert "ROUTE_LEGAL_OWNER_OTHER_INSTANCE order.lines[2].target_system_id" in text
+    assert "BP-OWNER-ELSEWHERE is in BRM_01, but the order goes to BRM_02" in text
+    shown(terminal, "route", "explain", str(file))
 
 
 def test_the_table_is_shown_with_what_is_wrong_with_a_newer_one(terminal: XrefTerminal) -> None:

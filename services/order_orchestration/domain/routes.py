@@ -13,11 +13,11 @@ from libs.routing import (
     RoutableLine,
     Routing,
     RoutingFacts,
+    owner_profiles,
     routable_lines,
     route,
 )
 from services.order_orchestration.domain.model import Action, Facts, Line, Order, Policy
-from services.order_orchestration.domain.owners import owner_profiles
 
 Recorded = Mapping[str, tuple[str, ...]]
 """Instances of lines that are in fulfilment already, by line id; these are kept."""
@@ -27,7 +27,14 @@ NOBODY: Mapping[str, str] = MappingProxyType({})
 def route_order(order: Order, facts: Facts, policy: Policy, recorded: Recorded | None = None) -> Routing:
     """Where every line goes. Lines have inherited from their bundles; bundles that only give context are not routed."""
     known = RoutingFacts(facts.assets, facts.profiles, facts.products, facts.accounts, policy.price_list_places)
-    return route(order_lines(order, recorded or {}, owner_profiles(order, policy)), known, policy.routing)
+    return route(order_lines(order, recorded or {}, legal_owners(order, policy)), known, policy.routing)
+
+
+def legal_owners(order: Order, policy: Policy) -> Mapping[str, str]:
+    """Line id to the primary profile of the line's legal owner, where legal owners answer for who pays."""
+    if not policy.legal_groups:
+        return NOBODY
+    return owner_profiles(order.lines, order, order.profiles, customer_stands_in=policy.owner_from_customer_account)
 
 
 def order_lines(order: Order, recorded: Recorded, owners: Mapping[str, str] = NOBODY) -> list[RoutableLine]:

@@ -23,7 +23,8 @@ from libs.routing import (
     routable_lines,
     route,
 )
-from services.order_orchestration.domain.routes import order_lines
+from services.order_orchestration.domain.model import Policy
+from services.order_orchestration.domain.routes import legal_owners, order_lines
 from services.order_orchestration.domain.tree import inherit
 from services.order_orchestration.mappers.order import to_domain_order
 from services.xref.routing_mappers import to_subjects
@@ -51,6 +52,35 @@ def test_the_command_line_explains_exactly_what_orchestration_decides(file: str)
     explained, _ = to_subjects(pb.ResolveRoutesRequest(subjects=subjects_of(document)))
     domain, unreadable = to_domain_order(document)
     assert not unreadable and explained == order_lines(inherit(domain), {})
+
+
+@pytest.mark.parametrize("names", ["line", "header", "customer", "nobody"])
+@pytest.mark.parametrize("stands_in", [True, False])
+def test_the_command_line_weighs_the_legal_owners_that_orchestration_weighs(names: str, stands_in: bool) -> None:
+    document = orders.order(orders.TWO_INSTANCES)
+    for line in document.lines:
+        line.ClearField("service_account")  # so that all of them have the header's
+    document.service_account.account_id = "1-USER"
+    if names == "line":
+        document.lines[1].owner_account.account_id = "1-OWNER"
+    elif names == "header":
+        document.owner_account.account_id = "1-OWNER"
+    elif names == "customer":
+        document.customer_account.account_id = "1-OWNER"
+    document.billing_profiles.add(billing_profile_id="BP-OTHER", account_id="1-OWNER")
+    document.billing_profiles.add(billing_profile_id="BP-OWNER", account_id="1-OWNER", is_primary=True)
+    document.billing_profiles.add(billing_profile_id="BP-LATER", account_id="1-OWNER", is_primary=True)
+    subjects = subjects_of(document, legal_groups=True, customer_stands_in=stands_in)
+    explained, _ = to_subjects(pb.ResolveRoutesRequest(subjects=subjects))
+    domain, unreadable = to_domain_order(document)
+    policy = Policy(legal_groups=True, owner_from_customer_account=stands_in)
+    owners = legal_owners(inherit(domain), policy)
+    assert not unreadable and explained == order_lines(inherit(domain), {}, owners)
+    weighed = [line.line_id for line in explained if line.legal_owner_profile == "BP-OWNER"]
+    everyone = [line.line_id for line in document.lines]
+    expected = {"line": everyone[1:2], "header": everyone, "customer": everyone if stands_in else [], "nobody": []}
+    assert weighed == expected[names]
+    assert not any(line.order_line.legal_owner_profile_id for line in subjects_of(document)), "only where owners answer"
 
 
 def test_an_order_with_a_number_that_is_no_action_is_not_explained() -> None:
