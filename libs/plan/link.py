@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from libs.brm.poid import Poid
 from libs.errors import O2CError, Reason
-from libs.plan.model import Claim, Plan, Step, XrefLink
-from libs.xref.model import MAX_BATCH, Mode, Origin, XrefDelete, XrefKey, XrefWrite
+from libs.plan.model import Claim, Plan, Step, XrefLink, XrefMove
+from libs.xref.model import COMMON, MAX_BATCH, Mode, Origin, XrefDelete, XrefKey, XrefWrite
 
 if TYPE_CHECKING:
     from libs.xref.client import XrefPort
@@ -52,6 +52,19 @@ class Linker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def move(self) -> None:
+        """Give rows the new ids of their objects. Raises what is refused, before anything else is done."""
+        moves = self._plan.moves
+        displaced = [XrefDelete(each.table, self._source_system, each.crm_id) for each in moves if each.displaces]
+        if displaced:
+            await self._delete(displaced)
+        if moves:
+            await self._xref.populate([self._moved(each) for each in moves], self._origin)
+
+    def _moved(self, move: XrefMove) -> XrefWrite:
+        column, crm_id = self._source_system, move.crm_id
+        return XrefWrite(move.table, COMMON, move.common_id, column, crm_id, Mode.UPDATE)
 
     def claim(self, first: frozenset[str], called: frozenset[str]) -> None:
         """Start to claim: the names in ``first``, which the first calls refer to, then those in ``called``, which any call

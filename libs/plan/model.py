@@ -67,6 +67,19 @@ class XrefGone:
 
 
 @dataclass(frozen=True, slots=True)
+class XrefMove:
+    """A row whose CRM object goes by another id from now on; what hangs on the row stays. Done before the first call."""
+
+    table: str
+    common_id: str
+    """Of the row."""
+    crm_id: str
+    """The new one."""
+    displaces: bool = False
+    """Whether the new id has a row already; nothing hangs on that one, and it goes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Yield:
     """An object a step creates, or a value BRM chooses: ``name`` is bound to what the step's output flist has at ``path``."""
 
@@ -106,10 +119,11 @@ class Plan:
     system_id: str
     steps: tuple[Step, ...] = ()
     claims: tuple[Claim, ...] = ()
+    moves: tuple[XrefMove, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not self.steps
+        return not (self.steps or self.moves)
 
 
 class PlanError(ValueError):

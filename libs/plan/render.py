@@ -37,6 +37,11 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         yield "ids claimed (application-neutral)"
         for claim in plan.claims:
             yield f"{_INDENT}<{claim.name}> = {claim.table} {claim.crm_id}"
+    if plan.moves:
+        yield ""
+        yield "objects that go by another id from now on"
+        for move in plan.moves:
+            yield f"{_INDENT}{move.common_id} = {move.table} {move.crm_id}"
     graph = dependencies(plan)
     for number, wave in enumerate(rounds, 1):
         yield ""

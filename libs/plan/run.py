@@ -144,6 +144,7 @@ class _Runner:
 
     async def run(self, rounds: Sequence[Sequence[Step]], finish: Callable[[RunResult], Answer | None] | None) -> RunResult:
         async with self.linker:
+            await self.linker.move()
             last = await self._rounds(rounds)
             self.bindings.update(await self.linker.claimed())
             linking = asyncio.ensure_future(self._link_and_conclude(*last))

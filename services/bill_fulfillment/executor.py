@@ -38,6 +38,7 @@ from services.bill_fulfillment.domain.model import (
     Result,
     State,
 )
+from services.bill_fulfillment.domain.moves import as_moved
 from services.bill_fulfillment.domain.planner import plan_fulfillment_order_billing
 from services.bill_fulfillment.domain.special_rating import REFUSALS
 from services.bill_fulfillment.lookup import Lookup, run_key
@@ -95,6 +96,7 @@ class Executor:
         for _ in range(MAX_ROUNDS):
             facts = await self._lookup.gather(command, {})
             result = plan_fulfillment_order_billing(command, facts, policy)
+            facts = as_moved(facts, result.moved)
             outcome = await self._run(command, facts, result, asked, lease)
             if not _is_stale(result, outcome):
                 return await self._conclude(command, facts, result, outcome)
@@ -106,7 +108,7 @@ class Executor:
             if _is_stale(result, outcome) or _failures_of_the_world(outcome):
                 return None
             decisions = outcomes(result, outcome)
-            writing = _writing(command, facts, decisions)
+            writing = _writing(command, facts, result, decisions)
             lost = any(decision.outcome in (Outcome.FAILED, Outcome.SKIPPED_DEPENDENCY) for decision in decisions)
             request_id = "" if lost else asked.request_id  # what failed may be sent again as it is, once the cause is gone
 
@@ -133,7 +135,7 @@ class Executor:
         decisions = outcomes(result, outcome)
         failures = _failures_of_the_world(outcome)
         if failures:
-            await self._store.write(_writing(command, facts, decisions))
+            await self._store.write(_writing(command, facts, result, decisions))
             violations = [violation for failure in failures for violation in failure.violations]
             retries = [failure.retry_after for failure in failures if failure.retry_after is not None]
             raise O2CError(*violations, retry_after=max(retries, default=None))
@@ -198,7 +200,7 @@ def _lock_keys(command: Command) -> set[str]:
     return {f"{system_id}:order:{command.ledger_order}", *(f"{system_id}:account:{account}" for account in accounts)}
 
 
-def _writing(command: Command, facts: Facts, decisions: tuple[Decision, ...]) -> Writing:
+def _writing(command: Command, facts: Facts, result: Result, decisions: tuple[Decision, ...]) -> Writing:
     settled = [
         decision for decision in decisions if decision.outcome is not Outcome.IGNORED and decision.state is not State.NONE
     ]
@@ -211,6 +213,7 @@ def _writing(command: Command, facts: Facts, decisions: tuple[Decision, ...]) ->
         body=to_wire_response(command, decisions).SerializeToString(),
         lines=[_line_entry(command, decision) for decision in settled],
         assets=[entry for decision in settled if (entry := _asset_entry(command, facts, decision)) is not None],
+        renamed_assets=[(each.old, each.new) for each in result.moved],
         closed_services=[
             decision.line.asset
             for decision in settled

@@ -13,7 +13,7 @@ from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.plan.journal import Entry, EntryState, Journal
 from libs.plan.model import Ref
-from libs.xref.client import XrefKey, XrefPort, XrefRow
+from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.bill_fulfillment.domain.admission import payers
 from services.bill_fulfillment.domain.model import Action, Attempt, Command, Facts, Handle, ObjectKind
 from services.bill_fulfillment.domain.special_rating import asks_for_entries
@@ -79,6 +79,7 @@ class Lookup:
             products=reader.all_of(PRODUCTS),
             installed=installed,
             known_assets=frozenset(asset for asset in assets if found.get((INSTALLED, asset))),
+            common_ids={asset: row.value(COMMON) for asset in assets if (row := found.get((INSTALLED, asset)))},
             elsewhere=self._elsewhere(command, assets, found),
             lines=ledger.lines,
             assets=ledger.assets,
@@ -148,6 +149,7 @@ def _wanted(command: Command) -> list[tuple[str, str]]:
         buys = line.action is Action.ADD or line.prior.quantity not in (None, line.quantity)
         _want(wanted, PRODUCTS, line.product_id if buys else "")
         _want(wanted, INSTALLED, line.asset)
+        _want(wanted, INSTALLED, line.move_from)
         _want(wanted, INSTALLED, line.promotion)
     for payer in sorted(payers(command.lines), key=lambda payer: payer.key):
         if payer.pays_itself:

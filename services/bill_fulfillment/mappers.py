@@ -176,6 +176,7 @@ def _line(line: orders.OrderLine, position: int, order: orders.Order) -> Line:
         special_rating_list=line.special_rating_list_ref,
         target_system_id=line.target_system_id,
         prior=_prior(line.prior),
+        move_from=line.move_from_asset_integration_id,
         special_rating_entries=tuple(dict.fromkeys(entry.strip() for entry in line.special_rating_list_entries)),
     )
 

@@ -134,6 +134,17 @@ _WRITE_ASSETS: Final = Statement(
     f" {', '.join(f'{name} = excluded.{name}' for name in list(_ASSET_COLUMNS)[2:])}",
     columns=_ASSET_COLUMNS,
 )
+_RENAMED_COLUMNS: Final = {"asset": "text", "system_id": "text", "new_asset": "text"}
+_RENAME_ASSETS: Final = Statement(
+    batch="UPDATE bfo_asset SET asset = k.new_asset FROM {rows} AS k WHERE bfo_asset.asset = k.asset"
+    " AND bfo_asset.system_id = k.system_id",
+    columns=_RENAMED_COLUMNS,
+)
+_RENAME_OWNERS: Final = Statement(
+    batch="UPDATE bfo_asset SET owner_asset = k.new_asset FROM {rows} AS k WHERE bfo_asset.owner_asset = k.asset"
+    " AND bfo_asset.system_id = k.system_id",
+    columns=_RENAMED_COLUMNS,
+)
 _CLOSE_COMPONENTS: Final = Statement(
     batch="UPDATE bfo_asset SET state = 'CANCELLED' WHERE EXISTS"
     " (SELECT 1 FROM {rows} AS k WHERE k.asset = bfo_asset.owner_asset AND k.system_id = bfo_asset.system_id)",
@@ -187,6 +198,8 @@ class Writing:
     body: bytes
     lines: Sequence[LineEntry] = ()
     assets: Sequence[AssetEntry] = ()
+    renamed_assets: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    """Assets that go on under another id: old and new."""
     closed_services: Sequence[str] = field(default_factory=tuple)
     """Assets whose components BRM closed along."""
 
@@ -232,6 +245,10 @@ async def write(tx: Transaction, writing: Writing) -> None:
     if writing.lines:
         rows = [_line_row(item, writing, at) for item in sorted(writing.lines, key=lambda item: item.line_key)]
         await tx.run(_WRITE_LINES, rows=rows)
+    if writing.renamed_assets:
+        rows = [(old, writing.system_id, new) for old, new in sorted(writing.renamed_assets)]
+        await tx.run(_RENAME_ASSETS, rows=rows)
+        await tx.run(_RENAME_OWNERS, rows=rows)
     if writing.closed_services:
         await tx.run(_CLOSE_COMPONENTS, rows=[(asset, writing.system_id) for asset in sorted(writing.closed_services)])
     if writing.assets:

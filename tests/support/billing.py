@@ -31,6 +31,7 @@ from services.bill_fulfillment.domain.model import (
     Result,
     State,
 )
+from services.bill_fulfillment.domain.moves import as_moved
 from services.bill_fulfillment.domain.planner import plan_fulfillment_order_billing
 
 NOW = datetime(2030, 1, 10, tzinfo=UTC)
@@ -148,6 +149,7 @@ def with_products(facts: Facts, lines: Sequence[Line]) -> Facts:
 
 def applied(facts: Facts, order: Command, result: Result) -> Facts:
     """The facts after every step of the plan succeeded."""
+    facts = as_moved(facts, result.moved)
     ids = {output.name: _object(output.name) for step in result.plan.steps for output in step.yields}
     installed, assets, lines = dict(facts.installed), dict(facts.assets), dict(facts.lines)
     for decision in result.decisions:
@@ -162,8 +164,19 @@ def applied(facts: Facts, order: Command, result: Result) -> Facts:
             before = assets.get(one.asset, AssetRecord(State.NONE))
             assets[one.asset] = AssetRecord(decision.state, {**before.refs, **refs}, decision.dates, one.price_list)
             installed |= {(one.asset, kind): value for kind, value in refs.items() if kind is not ObjectKind.BALANCE_GROUP}
-    known = facts.known_assets | {asset for asset, _ in installed}
-    return replace(facts, installed=installed, assets=assets, lines=lines, known_assets=known, latest_revision=order.revision)
+    for move in result.moved:
+        installed = {key: value for key, value in installed.items() if key[0] != move.old}
+        assets.pop(move.old, None)
+    known = {asset for asset, _ in installed} | (facts.known_assets - {move.old for move in result.moved})
+    return replace(
+        facts,
+        installed=installed,
+        assets=assets,
+        lines=lines,
+        known_assets=frozenset(known),
+        common_ids={asset: f"common of {asset}" for asset in known},
+        latest_revision=order.revision,
+    )
 
 
 def _known(decision: Decision, ids: Mapping[str, Poid]) -> dict[ObjectKind, Poid]:

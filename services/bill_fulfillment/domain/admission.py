@@ -30,6 +30,7 @@ _NEEDS_INSTANCE: Final = (
     Path.CHANGE,
     Path.CANCEL,
     Path.STATUS,
+    Path.MOVE,
 )
 _GROUP: Final = frozenset({Kind.PROMOTION_GROUP, Kind.MEMBERSHIP, Kind.REWARD})
 
@@ -186,6 +187,10 @@ def _take_path(draft: Draft, situation: Situation) -> None:
     if draft.path in _NEEDS_INSTANCE and instance(draft, facts) is None:
         draft.path = Path.ABSENT
     there = facts.elsewhere.get(line.asset, "") if draft.state is State.NONE else ""
+    if draft.path is Path.MOVE and _takes_anothers_place(draft, situation):
+        message = f"asset {line.asset} is in billing already, as another object than {line.move_from}"
+        draft.refuse(Reason.XREF_VALUE_NOT_UNIQUE, message, "asset_integration_id", value=line.asset, entity="asset")
+        return
     if there and not (draft.kind is Kind.PROMOTION and line.action is Action.ADD):
         message = f"asset {line.asset} is in {there}, not in {situation.command.system_id}"
         draft.refuse(Reason.ROUTE_ASSET_CONFLICT, message, "asset_integration_id", candidates=there, evidence=line.asset)
@@ -210,6 +215,12 @@ def _take_path(draft: Draft, situation: Situation) -> None:
     elif draft.path is Path.NOTHING_TO_CANCEL:
         draft.warn(Reason.NOTHING_TO_CANCEL, f"asset {line.asset} has nothing in billing to cancel")
         draft.settle(Outcome.NO_CHANGE)
+
+
+def _takes_anothers_place(draft: Draft, situation: Situation) -> bool:
+    installed, kind = situation.facts.installed, INSTANCE_OF[draft.kind]
+    old, new = installed.get((draft.line.move_from, kind)), installed.get((draft.line.asset, kind))
+    return old is not None and old != new
 
 
 def _remember(draft: Draft, situation: Situation) -> None:

@@ -18,7 +18,7 @@ from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.resolution import promotion_of
 from services.bill_fulfillment.domain.special_rating import change_list, delete_list
 
-_REVISES: Final = (Path.REVISE, Path.REVISE_AND_RESET, Path.CHANGE, Path.RESET_DATES)
+_REVISES: Final = (Path.REVISE, Path.REVISE_AND_RESET, Path.CHANGE, Path.MOVE, Path.RESET_DATES)
 
 
 def change(assembly: Assembly) -> None:

@@ -176,6 +176,11 @@ def instance(draft: Draft, facts: Facts, kind: ObjectKind | None = None) -> Hand
     return known
 
 
+def installed_as(draft: Draft, facts: Facts) -> dict[ObjectKind, Handle]:
+    """Everything of a line's asset that is cross-referenced here."""
+    return {kind: handle for kind in ObjectKind if (handle := facts.installed.get((draft.line.asset, kind))) is not None}
+
+
 def record(draft: Draft, facts: Facts) -> AssetRecord:
     """What the ledger knows of the line's asset; an empty record when the asset came to billing by another way."""
     if INSTANCE_OF.get(draft.kind) is ObjectKind.ITEM:

@@ -15,10 +15,11 @@ from services.bill_fulfillment.domain.model import LedgerLine, Line, Outcome
 
 
 def payload_hash(line: Line) -> str:
-    """Hash of everything billing reads of a line; its place in the request does not count. A line without list entries has
-    the hash that it had before there were any: the ledger outlives versions."""
-    content = astuple(replace(line, position=0))
-    return hashlib.sha256(repr(content if line.special_rating_entries else content[:-1]).encode()).hexdigest()[:32]
+    """Hash of everything billing reads of a line; its place in the request does not count. What later versions read besides
+    counts where it is given: the ledger outlives versions."""
+    *content, move_from, entries = astuple(replace(line, position=0))
+    given = (*content, *(each for each in (move_from, entries) if each))
+    return hashlib.sha256(repr(given).encode()).hexdigest()[:32]
 
 
 def is_known(draft: Draft, situation: Situation) -> bool:

@@ -204,8 +204,10 @@ class Line:
     special_rating_list: str = ""
     target_system_id: str = ""
     prior: Prior = Prior()
+    move_from: str = ""
+    """Asset that goes on as this one; last with the next, because :func:`.ledger.payload_hash` leaves them out where empty."""
     special_rating_entries: tuple[str, ...] = ()
-    """Entries of the list, each once; last, because :func:`.ledger.payload_hash` leaves it out of lines without any."""
+    """Entries of the list, each once."""
 
     @property
     def ledger_key(self) -> str:
@@ -300,6 +302,8 @@ class Facts:
     """Cross-referenced instances by asset and kind."""
     known_assets: frozenset[str] = frozenset()
     """Assets that have a cross-reference row, with or without an instance here."""
+    common_ids: Mapping[str, str] = field(default_factory=dict)
+    """COMMON id by asset."""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     """Asset to the other BRM instance that has it, for assets without an instance here."""
     lines: Mapping[str, LedgerLine] = field(default_factory=dict)
@@ -354,8 +358,18 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """An asset and its new id."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The planner's answer: one decision per line, in the order of the request, and the calls they need."""
 
     decisions: tuple[Decision, ...]
     plan: Plan
+    moved: tuple[Moved, ...] = ()
+    """Assets that go on under another id."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import replace
+from typing import Final
 
 from libs.brm.poid import Poid
 from services.bill_fulfillment.domain.admission import admit
@@ -13,21 +14,31 @@ from services.bill_fulfillment.domain.creation import create
 from services.bill_fulfillment.domain.draft import Situation
 from services.bill_fulfillment.domain.isolation import isolate
 from services.bill_fulfillment.domain.ledger import recall
-from services.bill_fulfillment.domain.model import Action, Command, Facts, Policy, Result
+from services.bill_fulfillment.domain.model import Action, Command, Facts, Outcome, Policy, Result
+from services.bill_fulfillment.domain.moves import as_moved, moved_by, xref_moves
 from services.bill_fulfillment.domain.references import item_name
 from services.bill_fulfillment.domain.resolution import resolve
 from services.bill_fulfillment.domain.revision import revise
 
 
 def plan_fulfillment_order_billing(command: Command, facts: Facts, policy: Policy) -> Result:
-    """One decision per line and the calls they need (bill-fulfillment.md 1-7).
+    """One decision per line and the calls they need (bill-fulfillment.md 1-7, 9).
 
     After an attempt that was cut short the plan is the same again, as far as that attempt got; so its steps are recognised,
     settled or skipped, and nothing is made twice.
 
     Never raises for a well-formed command: what cannot be done is a violation on its line, and other roots go on.
     """
-    return _plan(command, _as_before(command, facts, policy), policy)
+    moves = moved_by(command)
+    result = _plan(command, _as_before(command, as_moved(facts, moves), policy), policy)
+    going_on = {decision.line.asset for decision in result.decisions if decision.outcome in _MOVING}
+    moving = tuple(each for each in moves if each.new in going_on)
+    plan = replace(result.plan, moves=xref_moves(facts, moving)) if moving else result.plan
+    return replace(result, plan=plan, moved=moving)
+
+
+_MOVING: Final = (Outcome.PROCESSED, Outcome.XREF_ONLY)
+"""What lets an asset go on under its new id: its line is not refused."""
 
 
 def _plan(command: Command, facts: Facts, policy: Policy) -> Result:

@@ -18,7 +18,7 @@ from services.bill_fulfillment.domain.pricing import check_pricing, usage_notice
 from services.bill_fulfillment.domain.references import bundle_name
 from services.bill_fulfillment.domain.special_rating import check_new, refuse_twins
 
-_REVISES: Final = (Path.REVISE, Path.REVISE_AND_RESET, Path.CHANGE)
+_REVISES: Final = (Path.REVISE, Path.REVISE_AND_RESET, Path.CHANGE, Path.MOVE)
 _PAYER_FIELDS: Final = (
     ("service_account", Reason.SERVICE_ACCOUNT_MISSING, "service_account.account_id"),
     ("billing_account", Reason.BILLING_ACCOUNT_MISSING, "billing_account.account_id"),

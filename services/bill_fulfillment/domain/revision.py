@@ -12,7 +12,7 @@ from typing import Final
 from libs.errors import Reason
 from services.bill_fulfillment.domain.attributes import Attribute, Handling, handling
 from services.bill_fulfillment.domain.dates import fulfilled_dates, merged, reset
-from services.bill_fulfillment.domain.draft import Draft, Situation, instance, record
+from services.bill_fulfillment.domain.draft import Draft, Situation, installed_as, instance, record
 from services.bill_fulfillment.domain.macd import ITEMS, OFFERS, SERVICES
 from services.bill_fulfillment.domain.model import BillingDates, Dates, Kind, Line, ObjectKind, Outcome, Pricing, State
 from services.bill_fulfillment.domain.paths import Path
@@ -34,14 +34,18 @@ _LEFT: Final = (Handling.DROP, Handling.UNCHECKED)
 def revise(drafts: Mapping[str, Draft], situation: Situation) -> None:
     """Gather what the open UPDATE and phase-2 lines change; settle those that change nothing."""
     for draft in drafts.values():
-        if not draft.is_open or draft.path not in _REACHES:
+        if not draft.is_open or not (draft.path in _REACHES or draft.path is Path.MOVE):
             continue
         if draft.kind is Kind.SPECIAL_RATING and draft.path is Path.REVISE:
             _leave_to_fulfillment(draft, drafts)
             continue
-        draft.reached = _REACHES[draft.path]
+        draft.reached = _REACHES.get(draft.path, draft.state)
         draft.dates = record(draft, situation.facts).dates
-        if draft.path is not Path.RESET_DATES:
+        if draft.path is Path.MOVE:
+            draft.objects.update(record(draft, situation.facts).refs or installed_as(draft, situation.facts))
+        if draft.path is Path.MOVE and draft.kind in _ONLY_RENAMED:
+            _drop_all(draft, drafts)
+        elif draft.path is not Path.RESET_DATES:
             _apply_changes(draft, situation, drafts)
         if draft.path in (Path.RESET_DATES, Path.REVISE_AND_RESET) and draft.is_open:
             _reset_dates(draft, situation, fulfilled_dates(draft.line, _offer_kind(draft), situation.command))
@@ -50,7 +54,7 @@ def revise(drafts: Mapping[str, Draft], situation: Situation) -> None:
         if draft.kind is Kind.SPECIAL_RATING and draft.path is Path.CHANGE and draft.is_open:
             choose_entries(draft, situation)
         if draft.is_open and not _changes(draft):
-            draft.settle(Outcome.NO_CHANGE, draft.reached)
+            draft.settle(Outcome.XREF_ONLY if draft.path is Path.MOVE else Outcome.NO_CHANGE, draft.reached)
 
 
 def _leave_to_fulfillment(draft: Draft, drafts: Mapping[str, Draft]) -> None:
@@ -59,6 +63,15 @@ def _leave_to_fulfillment(draft: Draft, drafts: Mapping[str, Draft]) -> None:
     for attribute in changed or [Attribute.LIST_REFERENCE]:
         draft.drop(attribute)
     draft.settle(Outcome.IGNORED)
+
+
+_ONLY_RENAMED: Final = (Kind.PROMOTION, Kind.SPECIAL_RATING)
+"""Of their moves billing hears nothing (D-1, DX-3)."""
+
+
+def _drop_all(draft: Draft, drafts: Mapping[str, Draft]) -> None:
+    for attribute in changed_attributes(draft, drafts):
+        draft.drop(attribute)
 
 
 def _changes(draft: Draft) -> bool:
@@ -74,7 +87,7 @@ def _refuse_without_offer(draft: Draft, situation: Situation) -> None:
 
 
 def _apply_changes(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]) -> None:
-    supplemental = draft.path is not Path.CHANGE
+    supplemental = draft.path not in (Path.CHANGE, Path.MOVE)
     changed = changed_attributes(draft, drafts)
     for attribute in changed:
         action = handling(attribute, draft.kind, supplemental=supplemental)
@@ -166,7 +179,10 @@ def _set_pricing(draft: Draft, situation: Situation) -> None:
 
 
 def _set_promotion(draft: Draft, situation: Situation) -> None:
-    draft.terms.bundle = draft.bundle
+    """Another promotion; one that only goes by another id now is the same."""
+    before = situation.facts.installed.get((draft.line.prior.promotion or "", ObjectKind.BUNDLE))
+    if before is None or before != draft.bundle:
+        draft.terms.bundle = draft.bundle
 
 
 def _set_purchase_date(draft: Draft, situation: Situation) -> None:

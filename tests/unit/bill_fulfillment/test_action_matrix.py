@@ -188,7 +188,7 @@ def test_an_action_the_tables_do_not_know_is_refused_without_a_call(kind, action
 
 def ignored_cells() -> list:
     return [
-        case(kind, action, whole=MATRIX[kind, action] is Cell.IGNORED)  # moves do not look for the old asset yet
+        case(kind, action, whole=MATRIX[kind, action] is Cell.IGNORED)  # that a MOVE_DELETE names what moves: test_moves
         for kind in CASES
         for action in ACTIONS
         if MATRIX[kind, action] in (Cell.IGNORED, Cell.FIND)
@@ -227,15 +227,6 @@ def test_promotion_groups_cannot_be_changed_suspended_or_moved(action, product_t
     assert result.plan.is_empty
 
 
-@pytest.mark.parametrize("action", [Action.MOVE_ADD])
-@pytest.mark.parametrize("kind", [Kind.PROMOTION, Kind.SERVICE_BUNDLE, Kind.SERVICE_SUBSCRIPTION])
-def test_moves_are_refused_as_long_as_nobody_re_points_the_cross_reference(kind, action):
-    row = CASES[kind]
-    result = fulfilled(row).bill(command(*row.make(action), order="ORD-B"))
-    assert reasons(result) == ["LINE_ACTION_NOT_SUPPORTED"]
-    assert "not offered" in result.decisions[-1].violations[0].message
-
-
 @pytest.mark.spec("bill-fulfillment:PT-05")
 def test_an_asset_that_is_billed_already_is_left_as_it_is():
     world = fulfilled(CASES[Kind.ACCOUNT_SUBSCRIPTION])
@@ -254,9 +245,10 @@ def test_cancelling_what_never_was_billed_only_warns(mode):
     assert result.plan.is_empty
 
 
-@pytest.mark.parametrize("action", [Action.SUSPEND, Action.RESUME])
-def test_suspending_what_is_not_in_billing_is_refused(action):
-    assert reasons(World().bill(command(bundle("1", action)))) == ["ASSET_NOT_IN_BILLING"]
+@pytest.mark.spec("bill-fulfillment:PT-16")
+@pytest.mark.parametrize("action", [Action.SUSPEND, Action.RESUME, Action.MOVE_ADD])
+def test_suspending_or_moving_what_is_not_in_billing_is_refused(action):
+    assert reasons(World().bill(command(bundle("1", action, move_from="sb0")))) == ["ASSET_NOT_IN_BILLING"]
 
 
 @pytest.mark.spec("bill-fulfillment:PT-17")

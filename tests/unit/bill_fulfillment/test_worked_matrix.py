@@ -99,6 +99,43 @@ def assert_ignored(result: Result) -> None:
     assert (outcomes(result)[-1], result.plan.is_empty) == (Outcome.IGNORED, True)
 
 
+PROMOTION = alone(promotion, asset="pr1", payer=Payer("", "Ann", ""))
+TOP_SERVICE = alone(bundle, asset="sb9", service_id="5559")
+SERVICE_SUBSCRIPTION = below_service(subscription, asset="pd1", pricing=MONTHLY)
+SERVICE_DISCOUNT = below_service(discount, asset="ds1")
+TO_BOB = {"payer": Payer("", "Bob", ""), "prior": Prior(billing_account="Ann")}
+NEW_LOGIN = {"service_id": "5552002", "prior": Prior(service_id="5559")}
+ROWS = {
+    "T19-1": (PROMOTION, "pr1", "SET_BUNDLE", "SET_BUNDLE", "", TO_BOB, "SET_BUNDLE", ""),
+    "T19-2": (TOP_SERVICE, "sb9", "MODIFY_CUSTOMER", "UPDATE_SERVICES", "UPDATE_SERVICES", NEW_LOGIN, *["UPDATE_SERVICES"] * 2),
+    "T19-3": (SERVICE_SUBSCRIPTION, "pd1", "PURCHASE_DEAL", "CANCEL_PRODUCT", "", CHEAPER, *["SET_PRODINFO"] * 2),
+    "T19-4": (SERVICE_DISCOUNT, "ds1", "PURCHASE_DEAL", "CANCEL_DISCOUNT", "", LONGER, *["SET_DISCOUNTINFO"] * 2),
+}
+"""How to say a line, its asset, the calls of ADD, DELETE, and SUSPEND or RESUME (empty: refused), a change, and its call on
+UPDATE and on MOVE_ADD (empty: only the cross-reference moves)."""
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.spec(f"bill-fulfillment:{row}")) for row in ROWS])
+def test_a_row_of_the_tables_makes_the_calls_it_promises(row):
+    make, asset, add, delete, status, change, update, move = ROWS[row]
+    world = world_with_service()
+    added = world.bill(command(*make(Action.ADD), order="ORD-A"))
+    assert calls(added.plan) == [add]
+    assert [output.link.crm_id for output in added.plan.steps[0].yields if output.link is not None] == [asset]
+    assert ("CYCLE_FEE_AMT" in str(sent(added))) == (row == "T19-3"), "only the subscription carries an override"
+    assert calls(done(make, Action.DELETE).plan) == [delete]
+    for action in (Action.SUSPEND, Action.RESUME):
+        result = done(make, action)
+        assert calls(result.plan) == ([status] if status else [])
+        assert reasons(result) == ([] if status else ["LINE_ACTION_NOT_SUPPORTED"])
+    assert calls(done(make, Action.UPDATE, **change).plan) == [update]
+    moved = done(make, Action.MOVE_ADD, asset=f"{asset}n", move_from=asset, **change)
+    assert [(each.crm_id, each.table) for each in moved.plan.moves] == [(f"{asset}n", "INSTALLEDPRODUCT_ID")]
+    assert calls(moved.plan) == ([move] if move else [])
+    assert outcomes(moved)[-1] is (Outcome.PROCESSED if move else Outcome.XREF_ONLY)
+    assert_ignored(done(make, Action.MOVE_DELETE))
+
+
 @pytest.mark.spec("bill-fulfillment:T19-5")
 def test_a_service_item_is_bought_with_its_price_and_is_out_of_reach_of_every_other_action():
     assert_bought_without_row(world_with_service(), SERVICE_ITEM)
