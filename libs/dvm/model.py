@@ -25,7 +25,10 @@ class ValueMap:
     source: str = ""
     confidence: str = ""
     """How sure the cells are: documented, recalled, proposed."""
-    _indexes: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict, compare=False, hash=False, repr=False)
+    _indexes: dict[tuple[str, str], dict[str, str]] = field(
+        init=False, default_factory=dict, compare=False, hash=False, repr=False
+    )
+    """Made when first asked for; a map made from this one by replacing something makes its own."""
 
     def find(self, value: str, source: str, target: str) -> str | None:
         """The first row that has ``value`` in column ``source`` and anything in column ``target``; ``None`` without one."""

@@ -145,6 +145,16 @@ def test_all_violations_come_at_once() -> None:
     ]
 
 
+def test_a_map_made_from_another_answers_by_its_own_rows_and_leaves_the_other_alone() -> None:
+    asked = ValueMap("ONE", ONE.columns, ONE.rows)
+    assert asked.find("a", "SEBL_01", "BRM_01") == "1"
+    edited = dataclasses.replace(asked, rows=(("A", "a", "2"),))
+    swapped = dataclasses.replace(asked, columns=(COMMON, "BRM_01", "SEBL_01"))
+    assert edited.find("a", "SEBL_01", "BRM_01") == "2" and edited.find("b", "SEBL_01", "BRM_01") is None
+    assert swapped.find("a", "SEBL_01", "BRM_01") is None and swapped.find("1", "SEBL_01", "BRM_01") == "a"
+    assert asked.find("a", "SEBL_01", "BRM_01") == "1" and asked.find("b", "SEBL_01", "BRM_01") == "1"
+
+
 def test_an_alias_belongs_to_one_map() -> None:
     other = dataclasses.replace(ONE, name="OTHER", aliases=("ONE",))
     assert [found.field for found in catalogue_violations(other, [ONE])] == ["map.aliases"]
