@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from libs.xref.brm_objects import BrmClass
 from services.xref.domain.doctor import BrmObject, Finding, FindingKind, GoneCell, LiveCell, RepairAction, RowNow
@@ -11,15 +11,8 @@ from services.xref.domain.doctor import BrmObject, Finding, FindingKind, GoneCel
 def judge_doubled(system: str, found: BrmObject, cell: LiveCell) -> Finding:
     """One object in two rows: the row whose key it does not tell gives it up."""
     sure = bool(found.key) and cell.keyed and cell.key != found.key
-    return Finding(
-        FindingKind.DUPLICATE,
-        system,
-        cell.table,
-        cell.key_column,
-        cell.key,
-        cell.value,
-        found.text,
-        found.key,
+    return replace(
+        _named(FindingKind.DUPLICATE, system, found, cell),
         evidence=f"{found.text} is in another row of {cell.table}, too",
         repair=RepairAction.REMOVE if sure else RepairAction.NONE,
     )
@@ -29,18 +22,25 @@ def judge_crossed(system: str, found: BrmObject, cell: LiveCell, owner: RowNow |
     """An object in a row other than its own; no finding when no row has its key."""
     if owner is None or owner.row_id == cell.row_id:
         return None
-    return Finding(
-        FindingKind.CROSSED,
-        system,
-        cell.table,
-        cell.key_column,
-        cell.key,
-        cell.value,
-        found.text,
-        found.key,
-        found.key,
+    return replace(
+        _named(FindingKind.CROSSED, system, found, cell),
+        other_key=found.key,
         evidence=f"{found.text} tells {found.key!r}, which is another row than {cell.key!r}",
         repair=RepairAction.MOVE if owner.table == cell.table else RepairAction.NONE,
+    )
+
+
+def _named(kind: FindingKind, system: str, found: BrmObject, cell: LiveCell) -> Finding:
+    """What is to be said of an object that a cell names."""
+    return Finding(
+        kind,
+        system,
+        table=cell.table,
+        key_column=cell.key_column,
+        key=cell.key,
+        value=cell.value,
+        object=found.text,
+        object_key=found.key,
     )
 
 
