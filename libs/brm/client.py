@@ -19,6 +19,7 @@ from libs.config import BillingSystem
 from libs.errors import Reason
 from libs.grpckit.context import outgoing, time_left
 from libs.retry import TimeLeft
+from libs.tasks import abandoned
 
 
 class SoapGateway:
@@ -58,9 +59,7 @@ class SoapGateway:
 
     async def close(self) -> None:
         """Close all pools."""
-        for check in self._checks:
-            check.cancel()
-        await asyncio.gather(*self._checks, return_exceptions=True)
+        await abandoned(*self._checks)
         await asyncio.gather(*(connection.transport.close() for connection in self._instances.values()))
 
     async def call(self, system_id: str, call: BrmCall) -> Flist:

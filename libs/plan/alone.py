@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from libs.plan.leases import Lease, LeaseLost, Leases
 from libs.plan.locks import KeyLocks
+from libs.tasks import abandoned
 
 DRAIN_SECONDS: Final = 5.0
 """How long a stopping service waits for work whose callers have gone."""
@@ -63,10 +64,7 @@ class Alone:
         """Let work whose callers have gone come to its end, for a few seconds; the journal heals what does not."""
         if self._at_work:
             await asyncio.wait(self._at_work, timeout=DRAIN_SECONDS)
-        left = list(self._at_work)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await abandoned(*self._at_work)
 
     async def _in_turn(
         self, keys: Collection[str], work: Callable[[Lease], Awaitable[_Result]], progress: _Progress

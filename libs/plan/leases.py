@@ -27,6 +27,7 @@ from sqlmodel import Field, SQLModel
 
 from libs.db import Database, Statement, Transaction
 from libs.errors import O2CError, Reason, Violation
+from libs.tasks import abandoned
 
 LEASE_SECONDS: Final = 15.0
 """How long rows last after their holder was last heard of; it is heard of at least three times as often."""
@@ -172,9 +173,7 @@ class Leases:
                 beat.result()
             return await task
         finally:
-            task.cancel()
-            beat.cancel()
-            await asyncio.gather(task, beat, return_exceptions=True)
+            await abandoned(task, beat)
 
     async def _renew(self, lease: Lease) -> None:
         heard_of = time.monotonic()

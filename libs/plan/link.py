@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from libs.brm.poid import Poid
 from libs.errors import O2CError, Reason
 from libs.plan.model import Claim, Plan, Step, XrefLink, XrefMove
+from libs.tasks import abandoned
 from libs.xref.model import COMMON, MAX_BATCH, Mode, Origin, XrefDelete, XrefKey, XrefWrite
 
 if TYPE_CHECKING:
@@ -48,10 +49,7 @@ class Linker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         claiming = (task for task in (self._first, self._called, self._all) if task is not None)
-        tasks: list[asyncio.Task[Any]] = [*self._linking, *claiming]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await abandoned(*self._linking, *claiming)
 
     async def move(self) -> None:
         """Give rows the new ids of their objects. Raises what is refused, before anything else is done."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from libs.pb.order.v1 import order_pb2
+from libs.tasks import abandoned
 from libs.xref.client import Origin, XrefPort
 from services.order_orchestration.clients import ComponentCall, Functions
 from services.order_orchestration.domain.components import ComponentKey, Function
@@ -116,8 +117,7 @@ class Executor:
                     status = finish(status, key, task.result(), self._clock(), self._retry, chance)
                     COMPONENTS.labels(key.function, _RESULTS[status.components[key].state]).inc()
         finally:
-            for task in calls:
-                task.cancel()
+            await abandoned(*calls)
         due = next_due(loaded.status)
         return None if due is None else max(0.0, (due - self._clock()) / MICROSECONDS)
 

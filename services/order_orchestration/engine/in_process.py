@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import heapq
 import itertools
@@ -11,6 +10,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from libs.tasks import cancelled
 from services.order_orchestration.engine.port import Advance, Due
 
 _log = logging.getLogger("o2c.engine")
@@ -62,15 +62,12 @@ class InProcessEngine:
         self._advance = None
         for timer in self._timers.values():
             timer.cancel()
-        tasks = [*self._running.values(), *([self._scanner] if self._scanner else [])]
         if self._scanner is not None:
-            self._scanner.cancel()
-        if self._running:
-            await asyncio.wait(self._running.values(), timeout=self._drain_seconds)
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await cancelled(self._scanner)
+        running = list(self._running.values())
+        if running:
+            await asyncio.wait(running, timeout=self._drain_seconds)
+        await cancelled(*running)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that does not inherit the request that happened to wake the order, above all not its deadline."""

@@ -14,6 +14,7 @@ import procrastinate
 import psycopg
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 
+from libs.tasks import cancelled
 from services.order_orchestration.engine.port import Advance, Due
 
 _log = logging.getLogger("o2c.engine")
@@ -92,11 +93,7 @@ class ProcrastinateEngine:
 
     async def stop(self) -> None:
         """Stop fetching; passes in work get ``drain_seconds``, then they are cancelled and taken over by another pod."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await cancelled(*self._tasks)
         self._tasks = []
         await self._app.close_async()
 
