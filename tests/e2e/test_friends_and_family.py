@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import orders
-from suite import SECONDS, running_suite
+from suite import SECONDS, RunningSuite, running_suite
 
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
 from libs.pb.customer_sync.v1 import special_rating_pb2 as pb
@@ -30,6 +33,17 @@ def with_friends(*entries: str) -> order_pb2.Order:
     return order
 
 
+def synchronized(suite: RunningSuite, home: Path, *options: str) -> list[str]:
+    """What BRM is asked when the list is synchronized by hand once more, as it was sent last."""
+    suite.supervisor.suite.write(home / "suite.json")
+    since = suite.marks()
+    command = [sys.executable, "-m", "cli", "customer", "special-rating", "LIST-1", "--number", "5550003", "--asset", ASSET]
+    environment = {**os.environ, "O2C_SUITE_FILE": str(home / "suite.json")}
+    done = subprocess.run([*command, *options], env=environment, capture_output=True, check=True, text=True)
+    assert "EXISTED" in done.stdout
+    return [call["opcode"] for code in since for call in suite.calls(code, since[code])]
+
+
 def test_a_list_that_an_order_brought_is_kept_by_synchronize_in_the_crm(tmp_path: Path) -> None:
     with running_suite(tmp_path) as suite:
         suite.complete(with_friends("5550001", "5550002"))
@@ -45,3 +59,5 @@ def test_a_list_that_an_order_brought_is_kept_by_synchronize_in_the_crm(tmp_path
         )
         (profile,) = suite.clients.sandbox("BRM_01").objects("/profile")
         assert [entry["VALUE"] for entry in profile["DATA_ARRAY"].values()] == ["5550003"]
+        assert synchronized(suite, tmp_path) == []
+        assert synchronized(suite, tmp_path, "--compare-with-billing") == ["PCM_OP_READ_OBJ"]

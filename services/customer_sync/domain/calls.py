@@ -21,7 +21,7 @@ from libs.plan.model import Ref, XrefLink, Yield
 from services.customer_sync.domain import attributes
 from services.customer_sync.domain.attributes import PAYMENT_METHODS, Translator
 from services.customer_sync.domain.groups import GroupAction, GroupChange
-from services.customer_sync.domain.marks import PartKey, PartKind, account_mark, profile_mark
+from services.customer_sync.domain.marks import NOT_KNOWN, PartKey, PartKind, account_mark, profile_mark
 from services.customer_sync.domain.model import Account, Contact, Facts, PayerKey, Profile
 from services.customer_sync.domain.places import ADDRESSES, CONTACTS, FAXES, MAILS, PHONES, places_of
 from services.customer_sync.domain.rules import BILL_ME, PAYMENT_METHOD_MAP, method_of
@@ -165,8 +165,9 @@ class Caller:
         return call, _account_yields(account, name, paying, nonpaying)
 
     def refresh(self, account: Account) -> tuple[BrmCall, tuple[Yield, ...]]:
-        """One call: company, primary contact and primary address of an account that exists."""
+        """One call: company, primary contact and primary address of an account that exists. The next edit compares it."""
         name = attributes.name_info(account, self.translate)
+        self.sent[PartKind.ACCOUNT, account.account_id] = NOT_KNOWN
         call = brm.update_customer(
             self.facts.accounts[account.account_id],
             names={1: name},

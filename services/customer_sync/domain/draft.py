@@ -82,9 +82,9 @@ class Draft(Sheet):
         )
 
     def _sent(self) -> Iterator[Sent]:
-        """What is known of created objects for later edits: what they were created with."""
+        """What is known of these objects for later edits: what they were created with, and that they were changed."""
         for entity in self.entities:
-            for kind in _PARTS.get(entity.kind, ()) if entity.outcome is EntityOutcome.CREATED else ():
+            for kind in _PARTS.get(entity.kind, ()) if entity.outcome is not EntityOutcome.EXISTED else ():
                 mark = self.caller.sent.get((kind, entity.crm_id))
                 if mark is not None:
                     yield Sent(entity.step_key, (kind, entity.crm_id), mark)

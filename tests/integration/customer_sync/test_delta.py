@@ -9,6 +9,7 @@ import customer_suite
 import grpc
 import orders
 import pytest
+from customer_edits import open_customers
 from customer_suite import Suite
 from customers import account, bundle, order, profile, request
 
@@ -122,6 +123,18 @@ async def test_a_site_may_let_orders_bring_accounts_up_to_date() -> None:
         before = await suite.opcodes()
         await suite.sync(request(by_id_alone, "R3"))
         assert await suite.opcodes() == before
+
+
+async def test_what_an_order_brought_up_to_date_is_looked_at_by_the_next_edit() -> None:
+    """An edit back to what the account was created with is an edit all the same."""
+    async with open_customers(order_time_refresh=True) as customers:
+        await customers.ordered([bundle(1, "ANN", "ANN", "BP")])
+        before = await customers.contact("ANN")
+        await customers.ordered([bundle(1, "ANN", "ANN", "BP")], accounts=[RENAMED])
+        assert (await customers.contact("ANN"))["LAST_NAME"] == "Renamed"
+        contact = {"first_name": before["FIRST_NAME"], "last_name": before["LAST_NAME"]}
+        assert (await customers.edit("ANN", primary_contact=contact)).outcome == OK
+        assert (await customers.contact("ANN"))["LAST_NAME"] == before["LAST_NAME"] != "Renamed"
 
 
 @pytest.mark.spec("customer-sync:I5")
