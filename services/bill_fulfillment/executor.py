@@ -202,7 +202,9 @@ def _lock_keys(command: Command) -> set[str]:
 
 def _writing(command: Command, facts: Facts, result: Result, decisions: tuple[Decision, ...]) -> Writing:
     settled = [
-        decision for decision in decisions if decision.outcome is not Outcome.IGNORED and decision.state is not State.NONE
+        decision
+        for decision in decisions
+        if decision.outcome is not Outcome.IGNORED and decision.state is not State.NONE and decision.kind is not Kind.EVENT
     ]
     return Writing(
         order_id=command.order_id,

@@ -79,6 +79,11 @@ def friends(line_id: str, action: Action = Action.ADD, asset: str = "ff1", **fie
     return line(line_id, action, asset=asset, billing_type=BillingType.SPECIAL_RATING, **fields)
 
 
+def event(line_id: str, action: Action = Action.ADD, **fields: Any) -> Line:
+    """A pricing event."""
+    return line(line_id, action, billing_type=BillingType.EVENT, **fields)
+
+
 def item(line_id: str, action: Action = Action.ADD, **fields: Any) -> Line:
     return line(line_id, action, billing_type=BillingType.ITEM, **fields)
 

@@ -125,6 +125,9 @@ def _by_matrix(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]) 
             draft.settle(Outcome.IGNORED)
         else:
             _reject(draft)
+    elif code is Cell.WITH_PARENT:
+        message = f"line {line.line_id} prices an event of no product: it stands below none"
+        draft.refuse(Reason.LINE_TREE_INVALID, message, "parent_line_id")
     elif (draft.kind, line.action) in NOT_BUILT and not _waits(line):
         message = f"{line.action} of a {_words(draft.kind)} is not offered by this version"
         draft.refuse(Reason.LINE_ACTION_NOT_SUPPORTED, message, "action", product_kind=draft.kind, action=line.action)

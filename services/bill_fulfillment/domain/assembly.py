@@ -79,7 +79,8 @@ class Assembly:
         after all that is added to it: who swaps one product for another keeps the old one when the new one is refused.
         """
         lane = f"account({drafts[0].payer.service_account or drafts[0].payer.billing_account})"
-        step = Step(key, title, call, tuple(yields), lane, tuple(after), tuple(draft.line_id for draft in drafts))
+        served = [line_id for draft in drafts for line_id in (draft.line_id, *(event.line_id for event in draft.line.events))]
+        step = Step(key, title, call, tuple(yields), lane, tuple(after), tuple(served))
         self._steps.append((phase, step))
         for target in touches:
             self._touching[target].append((phase, key))

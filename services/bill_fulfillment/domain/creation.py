@@ -12,6 +12,7 @@ from libs.plan.model import Yield
 from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, promotion_target, service_target
 from services.bill_fulfillment.domain.dates import start_dates
 from services.bill_fulfillment.domain.draft import Draft, instance, record
+from services.bill_fulfillment.domain.events import event_overrides
 from services.bill_fulfillment.domain.macd import ACCOUNT_LEVEL, COMPONENTS, DISCOUNTS, ITEMS, SERVICES
 from services.bill_fulfillment.domain.model import BillingDates, Handle, Kind, Mode, ObjectKind, Payer, State
 from services.bill_fulfillment.domain.paths import Path
@@ -212,6 +213,7 @@ def _terms(draft: Draft) -> Mapping[str, Any]:
     terms.rate_plan = draft.rate_plan
     if draft.kind not in DISCOUNTS:
         terms.override(overrides(draft.line.pricing, one_time=draft.kind in ITEMS))
+        terms.override(event_overrides(draft.line))
     return {**terms.arguments(), "quantity": draft.line.quantity, "line_id": draft.purchase_id}
 
 

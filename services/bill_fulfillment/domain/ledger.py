@@ -17,8 +17,9 @@ from services.bill_fulfillment.domain.model import LedgerLine, Line, Outcome
 def payload_hash(line: Line) -> str:
     """Hash of everything billing reads of a line; its place in the request does not count. What later versions read besides
     counts where it is given: the ledger outlives versions."""
-    *content, move_from, entries = astuple(replace(line, position=0))
-    given = (*content, *(each for each in (move_from, entries) if each))
+    events = tuple(replace(event, position=0) for event in line.events)
+    *content, move_from, entries, events = astuple(replace(line, position=0, events=events))
+    given = (*content, *(each for each in (move_from, entries, events) if each))
     return hashlib.sha256(repr(given).encode()).hexdigest()[:32]
 
 

@@ -94,7 +94,6 @@ SILENT: Final = frozenset({Kind.NON_BILLING, Kind.WRAPPER})
 
 NOT_BUILT: Final[frozenset[tuple[Kind, Action]]] = frozenset(
     {(kind, action) for kind in (Kind.MEMBERSHIP, Kind.REWARD) for action in _ACTIONS}
-    | {(Kind.EVENT, action) for action in (Action.ADD, Action.UPDATE, Action.DELETE, Action.MOVE_ADD)}
 )
 """Cells the tables support and this service refuses, because no sequence of BRM calls stands behind them yet."""
 

@@ -205,9 +205,11 @@ class Line:
     target_system_id: str = ""
     prior: Prior = Prior()
     move_from: str = ""
-    """Asset that goes on as this one; last with the next, because :func:`.ledger.payload_hash` leaves them out where empty."""
+    """Asset that goes on as this one. It and what follows stand last: the hash of the ledger leaves them out where empty."""
     special_rating_entries: tuple[str, ...] = ()
     """Entries of the list, each once."""
+    events: tuple[Line, ...] = ()
+    """Pricing events of the product, lines of the order themselves."""
 
     @property
     def ledger_key(self) -> str:

@@ -12,6 +12,7 @@ from services.bill_fulfillment.domain.assembly import Assembly
 from services.bill_fulfillment.domain.changes import change
 from services.bill_fulfillment.domain.creation import create
 from services.bill_fulfillment.domain.draft import Situation
+from services.bill_fulfillment.domain.events import merge_events, with_events
 from services.bill_fulfillment.domain.isolation import isolate
 from services.bill_fulfillment.domain.ledger import recall
 from services.bill_fulfillment.domain.model import Action, Command, Facts, Outcome, Policy, Result
@@ -29,12 +30,13 @@ def plan_fulfillment_order_billing(command: Command, facts: Facts, policy: Polic
 
     Never raises for a well-formed command: what cannot be done is a violation on its line, and other roots go on.
     """
+    asked, command = command.lines, replace(command, lines=merge_events(command.lines))
     moves = moved_by(command)
     result = _plan(command, _as_before(command, as_moved(facts, moves), policy), policy)
     going_on = {decision.line.asset for decision in result.decisions if decision.outcome in _MOVING}
     moving = tuple(each for each in moves if each.new in going_on)
     plan = replace(result.plan, moves=xref_moves(facts, moving)) if moving else result.plan
-    return replace(result, plan=plan, moved=moving)
+    return Result(with_events(result.decisions, asked), plan, moving)
 
 
 _MOVING: Final = (Outcome.PROCESSED, Outcome.XREF_ONLY)

@@ -11,8 +11,9 @@ from typing import Final
 
 from libs.errors import Reason
 from services.bill_fulfillment.domain.draft import Draft, Situation, instance
+from services.bill_fulfillment.domain.events import event_violations
 from services.bill_fulfillment.domain.macd import ACCOUNT_LEVEL, DISCOUNTS, OFFERS, PARTS, SERVICES
-from services.bill_fulfillment.domain.model import Action, Handle, Kind, ObjectKind, State
+from services.bill_fulfillment.domain.model import Action, Handle, Kind, ObjectKind, Outcome, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.pricing import check_pricing, usage_notice
 from services.bill_fulfillment.domain.references import bundle_name
@@ -189,7 +190,13 @@ def _price(draft: Draft, situation: Situation) -> None:
     if draft.kind not in DISCOUNTS:
         for violation in check_pricing(line):
             draft.refuse(violation.reason, violation.message, "pricing")
-        draft.notices.extend(usage_notice(line))
+        for violation in event_violations(line):
+            draft.violations.append(violation)
+            draft.outcome = Outcome.FAILED
+        for priced in (line, *line.events):
+            draft.notices.extend(usage_notice(priced))
+    elif line.events:
+        draft.drop("pricing")
     price_list = line.price_list or (situation.command.price_list if line.action is Action.ADD else "")
     if not policy.rate_plans or not price_list or draft.kind in DISCOUNTS:
         return

@@ -13,6 +13,7 @@ from libs.errors import Reason
 from services.bill_fulfillment.domain.attributes import Attribute, Handling, handling
 from services.bill_fulfillment.domain.dates import fulfilled_dates, merged, reset
 from services.bill_fulfillment.domain.draft import Draft, Situation, installed_as, instance, record
+from services.bill_fulfillment.domain.events import changed_event_overrides
 from services.bill_fulfillment.domain.macd import ITEMS, OFFERS, SERVICES
 from services.bill_fulfillment.domain.model import BillingDates, Dates, Kind, Line, ObjectKind, Outcome, Pricing, State
 from services.bill_fulfillment.domain.paths import Path
@@ -99,6 +100,8 @@ def _apply_changes(draft: Draft, situation: Situation, drafts: Mapping[str, Draf
             _APPLY[attribute](draft, situation)
         elif action not in (Handling.APPLY, Handling.INHERIT, Handling.UNCHECKED):
             _refuse_accounts(draft, attribute, action, changed, situation)
+    if draft.line.events and handling(Attribute.PRICING, draft.kind, supplemental=supplemental) is Handling.APPLY:
+        draft.terms.override(changed_event_overrides(draft.line))
     if handling(Attribute.PRICE_LIST, draft.kind, supplemental=supplemental) is Handling.OVERRIDDEN:
         _swap_rate_plan(draft, situation)
 

@@ -16,6 +16,7 @@ from libs.db import Database, Statement
 from libs.errors import Reason
 from libs.grpckit.status import from_rpc_error
 from libs.pb.bill_fulfillment.v1 import bill_fulfillment_pb2 as pb
+from libs.pb.order.v1 import order_pb2
 
 OUTCOMES = pb.LineOutcome
 
@@ -95,6 +96,20 @@ async def test_the_family_gets_the_bills_the_catalogue_promises(around: Neighbou
         for name in ("DENISE", "MICHELLE", "JESSICA")
     }
     assert totals == {"DENISE": 94.0, "MICHELLE": 60.0, "JESSICA": 55.0}
+
+
+async def test_an_event_prices_a_charge_of_its_product(around: Neighbourhood, bfo: fulfillment.Billing):
+    family = order(FAMILY)
+    parent = next(line for line in family.lines if line.asset_integration_id == "AST-MICHELLE-ACCESS")
+    event = family.lines.add(line_id="L-EVENT", parent_line_id=parent.line_id, action=order_pb2.LINE_ACTION_ADD)
+    event.billing_type = order_pb2.BILLING_TYPE_EVENT
+    event.pricing.commit_type, event.pricing.price_type = order_pb2.COMMIT_TYPE_COMMITTED, order_pb2.PRICE_TYPE_RECURRING
+    event.pricing.list_price.units, event.pricing.selling_price.units = 40, 33
+    response = await bfo.bill(family)
+    assert outcomes(response)["L-EVENT"] == outcomes(response)[parent.line_id] == "PROCESSED"
+    offers = await around.sandbox.admin().objects("/purchased_product")
+    (fee,) = [float(offer["CYCLE_FEE_AMT"]) for offer in offers if offer.get("DESCR") == parent.line_id]
+    assert fee == 33.0
 
 
 async def test_a_preview_shows_the_calls_of_the_execution_and_writes_nothing(around: Neighbourhood, bfo: fulfillment.Billing):
