@@ -8,29 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from libs.plan.model import XrefMove
 from services.bill_fulfillment.domain.assembly import INSTALLED
 from services.bill_fulfillment.domain.classification import classify
 from services.bill_fulfillment.domain.macd import Cell, cell
-from services.bill_fulfillment.domain.model import Action, Command, Facts, Line, Mode, Moved, ObjectKind
+from services.bill_fulfillment.domain.model import Action, Command, Facts, Kind, Line, Mode, Moved, ObjectKind
 
 T = TypeVar("T")
 
+RENAMED_ONLY: Final = frozenset({Kind.ACCOUNT_SUBSCRIPTION, Kind.ACCOUNT_DISCOUNT})
+"""Kinds of which billing hears nothing when they move."""
+
 
 def moved_by(command: Command) -> tuple[Moved, ...]:
-    """What the order moves, in the second phase; account-level products and items keep their ids in billing."""
+    """What the order moves, in the second phase. Moves of account-level products are ignored but for the new id, by which later
+    orders will call them (rule R15); items have none."""
     classified = classify(command.lines)
     moving = [
         line
         for line in command.lines
-        if line.action is Action.MOVE_ADD
-        and line.mode is Mode.FULFILL
-        and cell(classified[line.line_id].kind, Action.MOVE_ADD) in (Cell.YES, Cell.XREF)
+        if line.action is Action.MOVE_ADD and line.mode is Mode.FULFILL and _goes_on(classified[line.line_id].kind)
     ]
     named = {line.move_from for line in moving}
     return tuple(Moved(old, line.asset) for line in moving if line.asset and (old := _source(line, command.lines, named)))
+
+
+def _goes_on(kind: Kind) -> bool:
+    return kind in RENAMED_ONLY or cell(kind, Action.MOVE_ADD) in (Cell.YES, Cell.XREF)
 
 
 def _source(line: Line, lines: Sequence[Line], named: set[str]) -> str:

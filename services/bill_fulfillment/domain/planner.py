@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import replace
-from typing import Final
 
 from libs.brm.poid import Poid
 from services.bill_fulfillment.domain.admission import admit
@@ -15,8 +14,8 @@ from services.bill_fulfillment.domain.draft import Situation
 from services.bill_fulfillment.domain.events import merge_events, with_events
 from services.bill_fulfillment.domain.isolation import isolate
 from services.bill_fulfillment.domain.ledger import recall
-from services.bill_fulfillment.domain.model import Action, Command, Facts, Outcome, Policy, Result
-from services.bill_fulfillment.domain.moves import as_moved, moved_by, xref_moves
+from services.bill_fulfillment.domain.model import Action, Command, Decision, Facts, Outcome, Policy, Result
+from services.bill_fulfillment.domain.moves import RENAMED_ONLY, as_moved, moved_by, xref_moves
 from services.bill_fulfillment.domain.references import item_name
 from services.bill_fulfillment.domain.resolution import resolve
 from services.bill_fulfillment.domain.revision import revise
@@ -33,14 +32,16 @@ def plan_fulfillment_order_billing(command: Command, facts: Facts, policy: Polic
     asked, command = command.lines, replace(command, lines=merge_events(command.lines))
     moves = moved_by(command)
     result = _plan(command, _as_before(command, as_moved(facts, moves), policy), policy)
-    going_on = {decision.line.asset for decision in result.decisions if decision.outcome in _MOVING}
+    going_on = {decision.line.asset for decision in result.decisions if _goes_on(decision)}
     moving = tuple(each for each in moves if each.new in going_on)
     plan = replace(result.plan, moves=xref_moves(facts, moving)) if moving else result.plan
     return Result(with_events(result.decisions, asked), plan, moving)
 
 
-_MOVING: Final = (Outcome.PROCESSED, Outcome.XREF_ONLY)
-"""What lets an asset go on under its new id: its line is not refused."""
+def _goes_on(decision: Decision) -> bool:
+    """Whether the asset goes by its new id: its line is not refused."""
+    ignored = decision.outcome is Outcome.IGNORED and decision.kind in RENAMED_ONLY
+    return decision.outcome in (Outcome.PROCESSED, Outcome.XREF_ONLY) or ignored
 
 
 def _plan(command: Command, facts: Facts, policy: Policy) -> Result:

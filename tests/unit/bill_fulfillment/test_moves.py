@@ -213,13 +213,15 @@ def test_a_whole_move_changes_what_changes_buys_the_fee_and_cancels_nothing():
             order="ORD-B",
         )
     )
-    assert [move.crm_id for move in result.plan.moves] == ["pr1n", "sb1n", "pd1n"]
+    assert [move.crm_id for move in result.plan.moves] == ["pr1n", "sb1n", "pd1n", "al1n"]
     assert calls(result.plan) == ["UPDATE_SERVICES", "SET_PRODINFO", "PURCHASE_DEAL"]
     login, price, fee = (step.call.input for step in result.plan.steps)
     assert get(login, "SERVICES[0].LOGIN") == "5552002"
     assert "PURCHASED_BUNDLE_OBJ" not in get(price, "PRODUCTS[0]")
     assert fee["SERVICE_OBJ"] == service
     assert world.facts.installed["pr1n", "BUNDLE"] == bundled
+    later = world.bill(command(subscription("1", Action.DELETE, asset="al1n"), order="ORD-C"))
+    assert calls(later.plan) == ["CANCEL_PRODUCT"], "later orders know the account-level product by its new id"
     ignored, xref_only, processed = Outcome.IGNORED, Outcome.XREF_ONLY, Outcome.PROCESSED
     assert outcomes(result) == [
         ignored, xref_only, ignored, processed, ignored, processed, ignored, ignored, processed,
