@@ -163,6 +163,8 @@ def _without_secrets(details: Flist) -> Flist:
     kept: Flist = copied(details)
     for method in ("CC_INFO", "DD_INFO"):
         for body in ((kept.get("INHERITED_INFO") or {}).get(method) or {}).values():
+            if body is None:  # charged as the payment record on file says
+                continue
             body.pop("SECURITY_ID", None)
             if body.get("DEBIT_NUM"):
                 body["DEBIT_NUM"] = masked(body["DEBIT_NUM"])

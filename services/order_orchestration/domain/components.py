@@ -63,18 +63,27 @@ def takes(function: Function, line: Line) -> bool:
 
 
 def decompose(
-    lines: Sequence[Line], routes: Mapping[str, RouteDecision], edges: Iterable[Edge] = DEPENDENCIES
+    lines: Sequence[Line],
+    routes: Mapping[str, RouteDecision],
+    edges: Iterable[Edge] = DEPENDENCIES,
+    paid: Iterable[str] = (),
 ) -> tuple[Component, ...]:
     """The components of an order in an executable order; a function without lines for an instance is left out.
 
+    ``paid``: instances in which a payment of the order is to be posted. Customer synchronisation does that, so it is called
+    there even if it takes no line; the lines that are there, else all, wait for it.
     Raises PLAN_CYCLE when the edges cannot be satisfied.
     """
-    ranked = _in_order(tuple(edges))
-    systems = sorted({system for decision in routes.values() for system in decision.systems})
+    ranked, paid = _in_order(tuple(edges)), frozenset(paid)
+    systems = sorted({system for decision in routes.values() for system in decision.systems} | paid)
     found: dict[ComponentKey, Component] = {}
     for function, before in ranked:
         for system in systems:
-            taken = [line.line_id for line in lines if system in routes[line.line_id].systems and takes(function, line)]
+            there = [line for line in lines if system in routes[line.line_id].systems]
+            taken = [line.line_id for line in there if takes(function, line)]
+            if not taken and function is Function.SYNC_CUSTOMER and system in paid:
+                active = [line.line_id for line in lines if line.action is not Action.NONE]
+                taken = [line.line_id for line in there if line.line_id in active] or active
             if not taken:
                 continue
             key = ComponentKey(function, system)

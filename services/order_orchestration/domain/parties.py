@@ -157,6 +157,11 @@ def _profile(profile: Profile) -> Iterator[Violation]:
             yield wrong(Reason.DEBIT_ROUTING_MISSING, "no bank routing number", "debit.routing_number")
 
 
+def is_new(payment: Payment) -> bool:
+    """Whether it is to be posted (PY-2)."""
+    return canonical(payment.status) == "NEW"
+
+
 def check_payments(order: Order, facts: Facts) -> tuple[list[Violation], list[Notice]]:
     """Rules PY-1 to PY-3 and the amount; payments that are not new are noticed and skipped downstream."""
     on_order = {line.billing_profile for line in order.lines}
@@ -164,8 +169,8 @@ def check_payments(order: Order, facts: Facts) -> tuple[list[Violation], list[No
     notices: list[Notice] = []
     for at, payment in enumerate(order.payments):
         violations += _payment(payment, f"order.payments[{at}]", on_order, facts)
-        if canonical(payment.status) not in ("", "NEW"):
-            message = f"payment {payment.payment_id} is {payment.status}, not New; it is skipped"
+        if not is_new(payment):
+            message = f"payment {payment.payment_id} is {payment.status or 'without status'}, not New; it is skipped"
             notices.append(Notice(Reason.PAYMENT_STATUS_NOT_NEW, message, metadata={"payment_id": payment.payment_id}))
     return violations, notices
 

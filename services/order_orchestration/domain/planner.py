@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from libs.routing import RouteDecision
 from services.order_orchestration.domain.components import DEPENDENCIES, Component, Edge, decompose
 from services.order_orchestration.domain.lines import check_lines
 from services.order_orchestration.domain.model import Action, Facts, Line, Order, Policy
-from services.order_orchestration.domain.parties import check_parties, check_payments
+from services.order_orchestration.domain.parties import check_parties, check_payments, is_new
 from services.order_orchestration.domain.price_list import resolve_price_lists
 from services.order_orchestration.domain.priority import resolve_priority
 from services.order_orchestration.domain.routes import route_order
@@ -68,6 +68,16 @@ def plan_submit_order(
     O2CError.raise_all([*unreadable, *(violation for violation in violations if violation.field not in garbled)])
     price_lists, price_notices = resolve_price_lists(filled)
     lines = tuple(dataclasses.replace(line, price_list=price_lists[line.line_id]) for line in filled.lines)
-    components = decompose(lines, routing.decisions, tuple(edges))
+    components = decompose(lines, routing.decisions, tuple(edges), _paid(filled, facts, routing.decisions))
     notices = (*line_notices, *payment_notices, *routing.notices, *price_notices)
     return IntakePlan(dataclasses.replace(filled, lines=lines), priority, routing.decisions, components, notices)
+
+
+def _paid(order: Order, facts: Facts, routes: Mapping[str, RouteDecision]) -> Iterator[str]:
+    """Instances in which new payments are to be posted: where their billing profiles live already, else where they will."""
+    for payment in order.payments:
+        if is_new(payment):
+            using = (line for line in order.lines if line.billing_profile == payment.profile_id)
+            yield from facts.profiles.get(payment.profile_id) or (
+                system for line in using for system in routes[line.line_id].systems
+            )

@@ -127,6 +127,24 @@ async def test_a_payment_for_a_profile_of_an_earlier_order_is_posted_there(suite
     assert await posted(suite) == {"SEBL_01:P1": "BP-J -25.00"}
 
 
+@pytest.mark.parametrize(
+    ("method", "details"),
+    [
+        ("CREDIT_CARD", {"card": {"number": "4111111111111111", "expiry_month": 4, "expiry_year": 2030, "holder_name": "D"}}),
+        ("AUTO_DEBIT", {"debit": {"account_number": "123456789", "routing_number": "021000021"}}),
+    ],
+)
+async def test_a_later_payment_charges_the_card_or_bank_account_that_billing_has_on_file(
+    suite: Suite, method: str, details: dict[str, Any]
+) -> None:
+    on_file = profile("BP-M", "DENISE", payment_method=method, **details)
+    await suite.sync(request(order([bundle(1, "DENISE", "DENISE", "BP-M")], profiles=[on_file]), "R1"))
+    other = order([bundle(1, "BOB", "BOB", "BP-B")], payments=[payment("P1", "BP-M", method=method)], order_id="ORD-2")
+    answer = await suite.sync(request(other, "R2"))
+    assert (answer.outcome, list(answer.errors)) == (pb.SYNC_OUTCOME_OK, [])
+    assert await posted(suite) == {"SEBL_01:P1": "BP-M -25.00"}
+
+
 async def test_a_declined_card_fails_the_payment_and_not_the_customers_and_may_be_tried_again(suite: Suite) -> None:
     declined = {"number": "4000000000000002", "expiry_month": 4, "expiry_year": 2030, "holder_name": "Denise"}
     by_card = profile("BP-M", "DENISE", payment_method="Credit Card", card=declined)

@@ -80,6 +80,17 @@ def test_updates_are_synchronised_only_when_the_parties_changed() -> None:
     assert keys(dataclasses.replace(update, parties_changed=True))[0] == "SYNC_CUSTOMER(BRM_01)"
 
 
+def test_customers_are_synchronised_where_a_payment_is_to_be_posted_even_without_lines_for_it() -> None:
+    disconnect, routes = line("1", Action.DELETE), {"1": RouteDecision("1", ("BRM_01",), "")}
+    here = {str(one.key): one for one in decompose([disconnect], routes, paid=["BRM_01"])}
+    assert list(here) == ["SYNC_CUSTOMER(BRM_01)", "FULFILL_BILLING(BRM_01)"]
+    assert here["SYNC_CUSTOMER(BRM_01)"].line_ids == ("1",)
+    elsewhere = {str(one.key): one for one in decompose([disconnect], routes, paid=["BRM_02"])}
+    assert list(elsewhere) == ["SYNC_CUSTOMER(BRM_02)", "FULFILL_BILLING(BRM_01)"]
+    assert elsewhere["SYNC_CUSTOMER(BRM_02)"].line_ids == ("1",)
+    assert elsewhere["FULFILL_BILLING(BRM_01)"].after == ()
+
+
 def test_a_cycle_in_the_dependency_table_is_a_plan_error() -> None:
     with pytest.raises(O2CError) as refusal:
         decompose([line("1")], {"1": RouteDecision("1", ("BRM_01",), "")}, [Edge(SYNC, BILL), Edge(BILL, SYNC)])
