@@ -98,6 +98,8 @@ class UpdateLookup:
         )
         parent_id = _owner_of(parent.get("PARENT"), known)
         moves = is_moving(survey, known, parent_id)
+        if moves and parent_id and parent_id not in known.links.accounts:
+            parent_id = await self._name_of(parent["PARENT"], system_id) or parent_id
         if moves and survey.parent_id and not units:
             units = await self._many(system_id, brm.find_billinfos_of_account(account, db=db), wanted=True)
         groups = await self._groups(survey, known, parent, parent_id, policy) if moves else {}
@@ -182,14 +184,21 @@ class UpdateLookup:
         )
         active = [each["POID"] for each in services if each.get("STATUS") == Status.ACTIVE]
         active += [each["POID"] for each in products if each.get("SERVICE_OBJ") is None]
-        if not active:
-            return ()
-        keys = {poid: [XrefKey(calls.ASSETS, policy.system_id, form) for form in _forms(poid)] for poid in active}
+        names = await self._names(calls.ASSETS, active, policy.system_id) if active else {}
+        return tuple(Asset(str(poid), name) for poid, name in names.items())
+
+    async def _name_of(self, account: Poid, system_id: str) -> str:
+        """CRM id of an account that is no relative in the CRM any more; empty when it is not cross-referenced."""
+        return (await self._names(calls.ACCOUNTS, [account], system_id))[account]
+
+    async def _names(self, table: str, poids: Sequence[Poid], system_id: str) -> dict[Poid, str]:
+        """CRM ids of BRM objects, in one look-up; empty where there is none."""
+        keys = {poid: [XrefKey(table, system_id, form) for form in _forms(poid)] for poid in poids}
         rows = await self._xref.lookup([key for each in keys.values() for key in each])
-        return tuple(
-            Asset(str(poid), next(filter(None, (_crm_id(rows[key], self._billing_systems) for key in each)), ""))
+        return {
+            poid: next(filter(None, (_crm_id(rows[key], self._billing_systems) for key in each)), "")
             for poid, each in keys.items()
-        )
+        }
 
 
 def _forms(poid: Poid) -> list[str]:

@@ -148,6 +148,18 @@ async def test_children_that_were_not_edited_stay_below_an_account_that_leaves(c
     assert await tree(customers, "CHARLES", "LILY") == {"CHARLES": ("JENNIFER", set()), "LILY": ("JENNIFER", set())}
 
 
+async def test_the_answer_names_the_hierarchy_that_an_account_is_taken_from(customers: Customers) -> None:
+    await in_billing(customers, "ACME", "IT")
+    await put_below(customers, IT="ACME")
+    customers.crm.edit_account("IT", {"parent_account_id": None})
+    planned = await customers.tell(account_event("IT"), validate_only=True)
+    assert [call.title for call in planned.plans[0].calls] == ["take account IT from below account ACME"]
+    for answer in (planned, await customers.tell(account_event("IT"))):
+        assert [(each.kind, each.crm_id, each.outcome) for each in answer.entities] == [
+            (sync.ENTITY_KIND_ACCOUNT_GROUP, "ACME", sync.ENTITY_OUTCOME_UPDATED)
+        ]
+
+
 @pytest.mark.spec("customer-sync:C12")
 async def test_an_account_moves_with_its_children_for_whom_nothing_is_called(customers: Customers) -> None:
     await before_and_after_jennifer(customers)

@@ -98,7 +98,7 @@ def _draw_group(draft: UpdateDraft, change: GroupChange) -> None:
     draft.step(change.key, titles[change.action], draft.caller.change_group(change), owner_id)
     if change.action is GroupAction.CREATE:
         draft.created(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, owner_id, calls.group_ref(owner_id))
-    elif owner_id in draft.state.groups.keys() & draft.known.links.accounts.keys():
+    elif owner_id in draft.state.groups:
         draft.updated(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, owner_id, draft.state.groups[owner_id])
 
 

@@ -130,7 +130,7 @@ class State:
     records: Mapping[str, Flist] = field(default_factory=dict)
     """Payment records of the account by POID."""
     parent_id: str = ""
-    """The account above: its CRM id when it is the one known here, else its POID; empty for none."""
+    """The account above: its CRM id, or its POID where that does not matter or is not cross-referenced; empty for none."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """Hierarchy groups of the accounts concerned, by owner as in ``parent_id``."""
     unlinked_groups: frozenset[str] = frozenset()
