@@ -9,9 +9,13 @@ Orders and edits both come here with what they want; the answer is the least tha
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+MOST_MEMBERS: Final = 1000
+"""Accounts that one call can name: BRM refuses longer arrays."""
 
 
 class GroupAction(StrEnum):
@@ -34,11 +38,14 @@ class GroupChange:
     action: GroupAction
     parent_id: str
     member_ids: tuple[str, ...] = ()
+    part: int = 0
+    """How many calls of this kind for the same parent come before it: there are several when the members are too many for one."""
 
     @property
     def key(self) -> str:
         """Key of its step in a plan."""
-        return f"{_KEYS[self.action]}:{self.parent_id}"
+        number = f"-{self.part + 1}" if self.part else ""
+        return f"{_KEYS[self.action]}{number}:{self.parent_id}"
 
 
 _KEYS = {
@@ -64,12 +71,17 @@ def group_changes(
         joining = tuple(each for each in below if not parents.get(each))
         moving = tuple(each for each in below if parents.get(each) not in (None, "", parent_id))
         if parent_id not in groups and (joining or moving):
-            changes.append(GroupChange(GroupAction.CREATE, parent_id, joining))
-        elif joining:
-            changes.append(GroupChange(GroupAction.JOIN, parent_id, joining))
-        if moving:
-            changes.append(GroupChange(GroupAction.MOVE, parent_id, moving))
+            changes.append(GroupChange(GroupAction.CREATE, parent_id, joining[:MOST_MEMBERS]))
+            joining = joining[MOST_MEMBERS:]
+        changes += _in_parts(GroupAction.JOIN, parent_id, joining)
+        changes += _in_parts(GroupAction.MOVE, parent_id, moving)
     return tuple(changes)
+
+
+def _in_parts(action: GroupAction, parent_id: str, member_ids: Sequence[str]) -> Iterator[GroupChange]:
+    """As many calls as it takes to name all members; none for none."""
+    for part, first in enumerate(range(0, len(member_ids), MOST_MEMBERS)):
+        yield GroupChange(action, parent_id, tuple(member_ids[first : first + MOST_MEMBERS]), part)
 
 
 def _leaving(wanted: Mapping[str, str | None], parents: Mapping[str, str]) -> Iterator[GroupChange]:
@@ -78,7 +90,7 @@ def _leaving(wanted: Mapping[str, str | None], parents: Mapping[str, str]) -> It
         if wished is None and parents.get(account_id):
             left.setdefault(parents[account_id], []).append(account_id)
     for parent_id, members in left.items():
-        yield GroupChange(GroupAction.LEAVE, parent_id, tuple(members))
+        yield from _in_parts(GroupAction.LEAVE, parent_id, members)
 
 
 def _root_first(wanted: Mapping[str, str | None]) -> list[str]:

@@ -16,7 +16,8 @@ from services.customer_sync.domain.superseded import GOING
 
 
 def draw_hierarchy(draft: Draft) -> None:
-    """The group changes that put every account of the order where it belongs: one call per parent."""
+    """The group changes that put every account of the order where it belongs: one call per parent, or
+    per thousand accounts that come below it."""
     wanted = wanted_parents(draft)
     changes = group_changes(wanted, draft.facts.parents, draft.facts.account_groups)
     for change in changes:
@@ -82,7 +83,7 @@ def _draw(draft: Draft, change: GroupChange, changes: tuple[GroupChange, ...]) -
     if change.action is GroupAction.CREATE:
         ref = calls.group_ref(change.parent_id)
         draft.created(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, change.parent_id, ref)
-    elif change.parent_id in draft.facts.account_groups:
+    elif change.parent_id in draft.facts.account_groups and not change.part:
         if change.parent_id in draft.facts.unlinked_groups:
             draft.claim(calls.ACCOUNT_GROUPS, change.parent_id)
         draft.updated(

@@ -17,6 +17,7 @@ from libs.brm.client import open_gateway
 from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.xref.model import XrefKey, XrefWrite
+from services.customer_sync.domain.groups import MOST_MEMBERS
 
 
 @pytest.fixture
@@ -180,3 +181,14 @@ async def test_a_new_profile_of_the_same_payer_adds_a_unit_and_changes_nothing_e
     }
     assert view.linked("SCOTT") == ("DUNCAN", set())
     assert (await suite.writes())[len(before) :] == ["CUST_CREATE_BILLINFO"] * 2
+
+
+@pytest.mark.slow
+async def test_more_children_than_one_call_can_name_come_below_their_payer(suite: Suite) -> None:
+    many = MOST_MEMBERS + 1
+    answer = await done(suite, [line(number, f"KID{number}", "PA", "BP") for number in range(many)])
+    assert (answer.outcome, list(answer.errors)) == (pb.SYNC_OUTCOME_OK, [])
+    groups = [each.outcome for each in answer.entities if each.kind == pb.ENTITY_KIND_ACCOUNT_GROUP]
+    assert groups == [pb.ENTITY_OUTCOME_CREATED]
+    (group,) = await suite.brm.objects("/group/billing")
+    assert len(group["MEMBERS"]) == many

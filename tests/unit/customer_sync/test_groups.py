@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.customer_sync.domain.groups import GroupAction, GroupChange, group_changes
+from services.customer_sync.domain.groups import MOST_MEMBERS, GroupAction, GroupChange, group_changes
 
 CREATE, JOIN, MOVE, LEAVE = GroupAction.CREATE, GroupAction.JOIN, GroupAction.MOVE, GroupAction.LEAVE
 
@@ -27,6 +27,20 @@ def test_an_account_moves_to_a_parent_whose_group_is_made_first_when_it_has_none
 
 def test_an_account_that_shall_be_below_nobody_leaves() -> None:
     assert group_changes({"KID": None}, {"KID": "PA"}, {"PA"}) == (GroupChange(LEAVE, "PA", ("KID",)),)
+
+
+def test_members_that_are_too_many_for_one_call_come_in_several() -> None:
+    many = [f"K{number}" for number in range(2 * MOST_MEMBERS + 1)]
+    first, second, third = many[:MOST_MEMBERS], many[MOST_MEMBERS:-1], many[-1:]
+    made = group_changes(dict.fromkeys(many, "PA"), {}, ())
+    assert [(each.action, list(each.member_ids)) for each in made] == [(CREATE, first), (JOIN, second), (JOIN, third)]
+    below_pa = dict.fromkeys(many, "PA")
+    moved = group_changes(dict.fromkeys(many, "MA"), below_pa, {"PA", "MA"})
+    assert [(each.action, list(each.member_ids)) for each in moved] == [(MOVE, first), (MOVE, second), (MOVE, third)]
+    left = group_changes(dict.fromkeys(many), below_pa, {"PA"})
+    assert [(each.action, list(each.member_ids)) for each in left] == [(LEAVE, first), (LEAVE, second), (LEAVE, third)]
+    for changes in (made, moved, left):
+        assert len({each.key for each in changes}) == 3
 
 
 def test_a_chain_is_arranged_from_its_root() -> None:
