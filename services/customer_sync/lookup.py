@@ -12,6 +12,7 @@ from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.crm.client import CrmPort, NoCrm
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
+from libs.xref.sources import lookup_of_source
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.changes import account_level_lines, change_violations
 from services.customer_sync.domain.collation import Collation
@@ -64,7 +65,7 @@ class Lookup:
             return Facts()
         keys = {item: XrefKey(item[0], command.source_system, item[1]) for item in wanted}
         rows, (parents, corporate), posted = await asyncio.gather(
-            self._xref.lookup(list(keys.values())),
+            lookup_of_source(self._xref, list(keys.values()), command.source_system, "order.source_system"),
             self._memory.parents.placed(command.system_id, collation.parents),
             self._memory.payments.of(command.system_id, [payment.payment_id for payment in command.payments]),
         )

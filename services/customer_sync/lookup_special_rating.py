@@ -9,6 +9,7 @@ from dataclasses import replace
 from libs.brm import calls as brm
 from libs.brm.gateway import BrmGateway
 from libs.xref.client import COMMON, XrefKey, XrefPort
+from libs.xref.sources import lookup_of_source
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.special_rating import PROFILE, SpecialRatingList, StoredList, must_be_read
 from services.customer_sync.persistence import SentParts
@@ -29,7 +30,8 @@ class SpecialRatingLookup:
     async def where(self, wanted: SpecialRatingList) -> tuple[Where, list[str]]:
         """The lists by instance, and the assets that have none anywhere. One look-up. No assets, none."""
         keys = {each: XrefKey(calls.ASSETS, wanted.source_system, each) for each in wanted.asset_ids}
-        rows = await self._xref.lookup(list(keys.values())) if keys else {}
+        source = wanted.source_system
+        rows = await lookup_of_source(self._xref, list(keys.values()), source, "source_system") if keys else {}
         found: dict[str, list[StoredList]] = {}
         for asset_id, key in keys.items():
             for cell in rows[key].cells:

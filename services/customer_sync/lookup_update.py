@@ -15,6 +15,7 @@ from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.crm.client import CrmAccounts, CrmPort
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
+from libs.xref.sources import lookup_of_source
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.marks import PartKey, PartKind
 from services.customer_sync.domain.model import CrmCustomer, Facts, PayerKey, Policy, Profile
@@ -51,7 +52,7 @@ class UpdateLookup:
     async def instances(self, source_system: str, account_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The BRM instances each account lives in; none for one that no order brought there. One look-up."""
         keys = {each: XrefKey(calls.ACCOUNTS, source_system, each) for each in dict.fromkeys(account_ids)}
-        rows = await self._xref.lookup(list(keys.values())) if keys else {}
+        rows = await lookup_of_source(self._xref, list(keys.values()), source_system, "source_system") if keys else {}
         return {
             each: tuple(column for column in rows[key].columns if column in self._billing_systems) for each, key in keys.items()
         }

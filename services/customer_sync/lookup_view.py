@@ -18,6 +18,7 @@ from libs.brm.poid import Poid
 from libs.crm.client import CrmAccounts, CrmPort
 from libs.errors import O2CError, Reason
 from libs.xref.client import XrefKey, XrefPort, XrefRow
+from libs.xref.sources import lookup_of_source
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.model import CrmCustomer
 from services.customer_sync.persistence import Memory
@@ -93,7 +94,8 @@ class CustomerViews:
     async def look(self, account_id: str, source_system: str) -> CustomerSources:
         """One customer. Raises ACCOUNT_NOT_FOUND when neither CRM nor cross-references know it, and XREF_UNAVAILABLE."""
         key = XrefKey(calls.ACCOUNTS, source_system, account_id)
-        rows, (crm, problems) = await asyncio.gather(self.xref.lookup([key]), self._crm(account_id))
+        asked = lookup_of_source(self.xref, [key], source_system, "source_system")
+        rows, (crm, problems) = await asyncio.gather(asked, self._crm(account_id))
         row = rows[key]
         if not row and not problems and account_id not in crm.accounts:
             message = f"neither the CRM nor the cross-references know an account {account_id}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from libs.errors import O2CError, Reason, Violation
 from libs.routing import primary_profiles
 from libs.xref.client import XrefKey, XrefPort, XrefRow
+from libs.xref.sources import lookup_of_source
 from services.order_orchestration.domain.model import Action, Facts, Order
 from services.order_orchestration.persistence import OrderStore
 
@@ -38,7 +38,9 @@ async def gather_facts(order: Order, xref: XrefPort, store: OrderStore) -> Facts
     """One round trip to the cross-references, beside one query of our own. Raises O2CError for an unknown source system."""
     wanted = fact_keys(order)
     keys = [XrefKey(table, order.source_system, one) for table, ids in wanted.items() for one in ids]
-    rows, open_assets = await asyncio.gather(_lookup(keys, order, xref), store.open_assets(wanted[ASSETS]))
+    rows, open_assets = await asyncio.gather(
+        lookup_of_source(xref, keys, order.source_system, "order.source_system"), store.open_assets(wanted[ASSETS])
+    )
 
     def places(table: str) -> dict[str, tuple[str, ...]]:
         return {one: _systems(rows[XrefKey(table, order.source_system, one)]) for one in wanted[table]}
@@ -50,17 +52,6 @@ async def gather_facts(order: Order, xref: XrefPort, store: OrderStore) -> Facts
         accounts=places(ACCOUNTS),
         open_assets=open_assets,
     )
-
-
-async def _lookup(keys: list[XrefKey], order: Order, xref: XrefPort) -> dict[XrefKey, XrefRow]:
-    try:
-        return await xref.lookup(keys)
-    except O2CError as error:
-        if all(violation.reason is Reason.XREF_COLUMN_UNKNOWN for violation in error.violations):
-            message = f"{order.source_system} is not a known source system"
-            meta = {"column": order.source_system}
-            raise O2CError(Violation(Reason.XREF_COLUMN_UNKNOWN, message, "order.source_system", meta)) from error
-        raise
 
 
 def _systems(row: XrefRow) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ _UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 """Characters that no web service carries, and controls that no CRM means."""
 
 
-def _is_sendable(text: str) -> bool:
+def is_sendable(text: str) -> bool:
+    """Whether a text field of BRM holds it."""
     if len(text) * 4 <= LONGEST_TEXT and text.isprintable():  # nearly every text; the rest needs a closer look
         return True
     return len(text.encode()) <= LONGEST_TEXT and not _UNSENDABLE.search(text)
@@ -81,7 +82,7 @@ class Translator:
                     self._untranslated(row, value, f"{path}.{row.crm}", entity, crm_id)
                     continue
                 value = found
-            if not _is_sendable(value):
+            if not is_sendable(value):
                 self._unsendable(f"{path}.{row.crm}", entity, crm_id)
             filled[row.target] = int(value) if row.number else value
         return filled

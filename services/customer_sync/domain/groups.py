@@ -39,7 +39,7 @@ class GroupChange:
     parent_id: str
     member_ids: tuple[str, ...] = ()
     part: int = 0
-    """How many calls of this kind for the same parent come before it: there are several when the members are too many for one."""
+    """How many calls of this kind for the same parent come before it; there are several when one cannot name all members."""
 
     @property
     def key(self) -> str:

@@ -171,6 +171,11 @@ def _find_parent(owner_id: str, command: Command, facts: Facts, policy: Policy, 
     primary = primary_of_owner(command, owner_id)
     account = command.accounts.get(owner_id)
     path = account.path if account else "order.owner_account"
+    if owner_id in command.unknown_accounts:
+        message = f"the CRM knows no account {owner_id}"
+        metadata = {"kind": "account", "id": owner_id, "owner_ids": owner_id}
+        decision.violations.append(Violation(Reason.CRM_ACCOUNT_NOT_FOUND, message, path, metadata))
+        return
     if primary is None:
         message = f"legal owner {owner_id} has no primary billing profile"
         metadata = {"owner_ids": owner_id, "entity": "account", "crm_id": owner_id}

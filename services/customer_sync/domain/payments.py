@@ -121,6 +121,9 @@ def _violations(draft: Draft, payment: Payment) -> Iterator[Violation]:
         if not present:
             message = f"{name} has no {field.replace('_', ' ')}"
             yield _violation(Reason.PAYMENT_METHOD_DATA_MISSING, message, payment, field)
+    if not attributes.is_sendable(payment.reference):
+        message = f"the reference of {name} has control characters, or more than {attributes.LONGEST_TEXT} bytes"
+        yield _violation(Reason.RANGE_INVALID, message, payment, "reference")
     if payment.amount % FINEST:
         message = f"{name} is of {payment.amount.normalize()}, finer than {FINEST}"
         yield _violation(Reason.AMOUNT_PRECISION, message, payment, "amount")

@@ -258,10 +258,10 @@ def _kind(line: order_pb2.OrderLine) -> LineKind:
 def _prior(line: order_pb2.OrderLine) -> Prior:
     prior = line.prior
     return Prior(
-        service_account_id=prior.service_account_id if prior.HasField("service_account_id") else None,
-        billing_account_id=prior.billing_account_id if prior.HasField("billing_account_id") else None,
-        billing_profile_id=prior.billing_profile_id if prior.HasField("billing_profile_id") else None,
-        owner_account_id=prior.owner_account_id if prior.HasField("owner_account_id") else None,
+        service_account_id=prior.service_account_id.strip() if prior.HasField("service_account_id") else None,
+        billing_account_id=prior.billing_account_id.strip() if prior.HasField("billing_account_id") else None,
+        billing_profile_id=prior.billing_profile_id.strip() if prior.HasField("billing_profile_id") else None,
+        owner_account_id=prior.owner_account_id.strip() if prior.HasField("owner_account_id") else None,
     )
 
 

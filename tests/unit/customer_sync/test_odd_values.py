@@ -82,3 +82,12 @@ def test_a_change_of_who_pays_for_account_level_products_is_refused_wherever_it_
     ]
     place = f"order.lines[{first}].billing_account"
     assert refused(order(lines[first:] + lines[:first])) == [(Reason.ACCOUNT_PRODUCT_PAYER_CHANGED, place)]
+
+
+def test_blanks_around_a_prior_value_make_no_change_of_payer() -> None:
+    prior = {"billing_account_id": " PA ", "billing_profile_id": "BP ", "service_account_id": " KID"}
+    whole = customers.planned(order([bundle(1, "KID", "PA", "BP")]))
+    changed = customers.planned(order([bundle(1, "KID", "PA", "BP", action="UPDATE", prior=prior)]), customers.after(whole))
+    assert [step.key for step in changed.plan.steps] == []
+    mentioned = customers.command(order([bundle(1, "KID", "PA", "BP", action="UPDATE", prior=prior)])).lines[0].prior
+    assert (mentioned.billing_account_id, mentioned.billing_profile_id, mentioned.service_account_id) == ("PA", "BP", "KID")

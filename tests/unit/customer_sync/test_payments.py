@@ -50,6 +50,8 @@ def refused(document: Any, facts: Facts | None = None) -> list[tuple[Reason, str
         ({"method": "BARTER"}, Reason.PAYMENT_METHOD_UNSUPPORTED, "method"),
         ({"method": "CHECK"}, Reason.PAYMENT_METHOD_DATA_MISSING, "reference"),
         ({"method": "WIRE_TRANSFER"}, Reason.PAYMENT_METHOD_DATA_MISSING, "reference"),
+        ({"method": "CHECK", "reference": "CHK\a9"}, Reason.RANGE_INVALID, "reference"),
+        ({"reference": "x" * 256}, Reason.RANGE_INVALID, "reference"),
         ({"payment_id": ""}, Reason.PAYMENT_METHOD_DATA_MISSING, "payment_id"),
         ({"date": None}, Reason.PAYMENT_METHOD_DATA_MISSING, "date"),
     ],
