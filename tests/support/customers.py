@@ -36,7 +36,7 @@ def recoded(name: str, word: str, code: str) -> Policy:
     at = one.columns.index(POLICY.system_id)
     rows = tuple((*row[:at], code, *row[at + 1 :]) if word in row[:at] else row for row in one.rows)
     assert rows != one.rows
-    return replace(POLICY, value_maps=POLICY.value_maps.replaced_by(ValueMaps([replace(one, rows=rows, _indexes={})])))
+    return replace(POLICY, value_maps=POLICY.value_maps.replaced_by(ValueMaps([replace(one, rows=rows)])))
 
 
 def keys(plan: SyncPlan) -> list[str]:

@@ -223,7 +223,7 @@ def test_a_state_or_province_that_its_own_map_does_not_list_is_looked_up_among_t
     one = POLICY.value_maps.get("ADDRESS_COUNTRYSUBDIVID")
     assert one is not None
     rows = (("DE-HE", "Hessen", "HE", "HE"), ("US-CA", "CA", "never", "never"), *one.rows)
-    more = replace(one, rows=rows, _indexes={})
+    more = replace(one, rows=rows)
     site = replace(POLICY, value_maps=POLICY.value_maps.replaced_by(ValueMaps([more])))
     block = NAME if part == "primary_address" else INVOICE
     cases = [("state", "Hessen", "HE"), ("province", "Hessen", "HE"), ("state", "Utrecht", "Utrecht"), ("state", "CA", "CA")]
