@@ -16,6 +16,7 @@ from libs.config.errors import SettingsError, UnknownSettings
 from libs.config.settings import (
     AgeingSettings,
     JournalSettings,
+    PurgeSettings,
     ServiceSettings,
     Settings,
     describe,
@@ -27,6 +28,7 @@ __all__ = [
     "AgeingSettings",
     "BillingSystem",
     "JournalSettings",
+    "PurgeSettings",
     "ServiceSettings",
     "Settings",
     "SettingsError",

@@ -77,13 +77,18 @@ class ServiceSettings(Settings):
     token: SecretStr | None = Field(None, description="Bearer token this service sends to the services it calls.")
 
 
-class AgeingSettings(ServiceSettings):
+class PurgeSettings(ServiceSettings):
+    """What a service can be told that forgets at an age."""
+
+    purge_minutes: float = Field(60.0, gt=0, description="How often what is older than its days is forgotten.")
+
+
+class AgeingSettings(PurgeSettings):
     """What a service can be told that keeps answers, and forgets them."""
 
     answer_days: int = Field(
         30, ge=1, description="Days for which the answer to a call with a request id is kept, for the same call again."
     )
-    purge_minutes: float = Field(60.0, gt=0, description="How often what is older than its days is forgotten.")
 
 
 class JournalSettings(AgeingSettings):
@@ -92,9 +97,17 @@ class JournalSettings(AgeingSettings):
     journal_days: int = Field(
         90,
         ge=1,
-        description="Days for which the steps of a finished run are kept. A run with a step that failed, or of which nobody"
-        " knows, is kept for good.",
+        description="Days for which the steps of a finished run are kept. A run with a step of which nobody knows what came"
+        " of it is kept for good.",
     )
+    journal_failed_days: int = Field(
+        400, ge=1, description="Days for which the steps of a run with a step that failed are kept, after the last try."
+    )
+
+    @property
+    def journal_ages(self) -> tuple[int, int, int]:
+        """Days for which answers, the steps of finished runs, and those of runs with a failed step are kept."""
+        return self.answer_days, self.journal_days, self.journal_failed_days
 
 
 def variable(settings: type[BaseSettings], name: str) -> str:

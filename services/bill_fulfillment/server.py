@@ -94,7 +94,7 @@ async def built(
             max_lines=settings.max_lines,
         )
 
-        ageing = ageing_of(db, settings.answer_days, settings.journal_days)
+        ageing = ageing_of(db, *settings.journal_ages)
         stack.push_async_callback(cancelled, asyncio.create_task(purge_forever(ageing, settings.purge_minutes)))
 
         yield {

@@ -149,4 +149,4 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
 def ageing(db: Database, records: Records, settings: Settings) -> Sequence[Ageing]:
     """What is forgotten at an age. An answer is given again from its record, which outlives it."""
     days = max(settings.record_days, settings.answer_days)
-    return (Ageing("records", days, records.purge), *ageing_of(db, settings.answer_days, settings.journal_days))
+    return (Ageing("records", days, records.purge), *ageing_of(db, *settings.journal_ages))

@@ -7,13 +7,13 @@ from typing import Literal
 from cryptography.fernet import Fernet
 from pydantic import AwareDatetime, Field, SecretStr, field_validator
 
-from libs.config import ServiceSettings, from_environment
+from libs.config import PurgeSettings, from_environment
 from services.order_orchestration.domain.components import DEPENDENCIES, Edge, Function
 from services.order_orchestration.domain.model import Policy
 from services.order_orchestration.domain.progress import RetryPolicy
 
 
-class Settings(ServiceSettings):
+class Settings(PurgeSettings):
     """Settings of order orchestration, ``O2C_ORDER_ORCHESTRATION_…``; the routing table comes from the xref service."""
 
     model_config = from_environment("ORDER_ORCHESTRATION")
@@ -57,6 +57,12 @@ class Settings(ServiceSettings):
         (), description="Further pairs `[before, after]` of functions in the dependency graph (a JSON list of lists)."
     )
 
+    order_days: int = Field(
+        400,
+        ge=1,
+        description="Days for which a finished order is kept, and recognised when it comes again. One that is not finished,"
+        " as in fallout, is kept for good.",
+    )
     max_lines: int = Field(10_000, ge=1, description="Most lines an order may have.")
     price_lists: tuple[str, ...] = Field((), description="Known price lists (map PRICELIST); empty switches the check off.")
     priority_default: int = Field(5, ge=0, le=9, description="Priority of orders that name none.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 from libs.clock import FrozenClock, SystemClock, to_micros
 from libs.db import Database
+from libs.db.purge import purge_forever
 from libs.dvm.client import followed_value_maps
 from libs.grpckit.channel import open_channel
 from libs.grpckit.server import running_server, serve
@@ -17,6 +19,7 @@ from libs.pb.order_orchestration.v1.order_orchestration_pb2_grpc import (
     add_OrderIntakeServiceServicer_to_server,
     add_OrdersServiceServicer_to_server,
 )
+from libs.tasks import cancelled
 from libs.xref.client import GrpcXref, Origin
 from libs.xref.routing_table import followed_routing_table
 from services.order_orchestration.clients import GrpcFunctions
@@ -27,6 +30,7 @@ from services.order_orchestration.executor import Clock, Executor
 from services.order_orchestration.handlers import OrderIntakeHandlers, OrdersHandlers
 from services.order_orchestration.intake import Intake
 from services.order_orchestration.persistence import TABLES, OrderStore
+from services.order_orchestration.persistence.purge import ageing_of
 from services.order_orchestration.persistence.store import DueOrder
 from services.order_orchestration.vault import Vault
 from services.order_orchestration.watch import WatchHub
@@ -88,6 +92,8 @@ async def built(settings: Settings) -> AsyncIterator[dict[str, Any]]:
         intake = Intake(store, xref, functions, vault, engine, policy, routing, maps, edges, micros, today)
         await engine.start(executor.advance)
         stack.push_async_callback(engine.stop)
+        purging = purge_forever([ageing_of(db, settings.order_days)], settings.purge_minutes)
+        stack.push_async_callback(cancelled, asyncio.create_task(purging))
         yield {
             "name": NAME,
             "servicers": [

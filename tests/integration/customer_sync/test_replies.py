@@ -177,4 +177,4 @@ async def test_a_record_outlives_the_answer_that_is_given_from_it() -> None:
         db = await Database.open(settings.database_url)
         stack.push_async_callback(db.close)
         days = {each.what: each.days for each in ageing(db, await Records.open(db), settings)}
-    assert days == {"records": 30, "answers": 30, "steps": 90}
+    assert days == {"records": 30, "answers": 30, "steps": 90, "failed_steps": 400}

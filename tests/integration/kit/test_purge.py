@@ -31,11 +31,18 @@ def purged(what: str) -> float:
     return REGISTRY.get_sample_value("o2c_purged_total", {"what": what}) or 0.0
 
 
+def unsettled(what: str) -> tuple[float, int]:
+    """How many there are, and the age of the oldest in whole days."""
+    count, days = (REGISTRY.get_sample_value(name, {"what": what}) for name in ("o2c_unsettled", "o2c_unsettled_oldest_days"))
+    assert count is not None and days is not None
+    return count, int(days)
+
+
 async def test_old_answers_are_forgotten_and_young_ones_are_not(db: Database) -> None:
     for moment, name in ((OLD, "old"), (YOUNG, "young")):
         await (await journal_of(db, moment)).keep(Answer("M", name, "f", b"body"))
     counted = purged("answers")
-    await purge(ageing_of(db, 90, 90))
+    await purge(ageing_of(db, 90, 90, 400))
     journal = await Journal.open(db)
     assert [await journal.answer("M", name, "f") for name in ("old", "young")] == [None, b"body"]
     assert purged("answers") - counted == 1
@@ -45,7 +52,7 @@ async def test_more_than_one_batch_is_forgotten_at_once(db: Database) -> None:
     journal = await journal_of(db, OLD)
     for number in range(BATCH + 1):
         await journal.record(f"run/{number:04}", [DONE])
-    _, steps = ageing_of(db, 90, 90)
+    _, steps, _ = ageing_of(db, 90, 90, 400)
     before = db.commits
     assert await steps.forget(NOW - 90 * DAY_US) == BATCH + 1
     assert db.commits - before == 2
@@ -54,7 +61,7 @@ async def test_more_than_one_batch_is_forgotten_at_once(db: Database) -> None:
 async def test_a_finished_run_is_forgotten_at_its_age(db: Database) -> None:
     for moment, name in ((OLD, "old"), (YOUNG, "young")):
         await (await journal_of(db, moment)).record(name, [DONE, Entry("b", EntryState.DONE, "f")])
-    await purge(ageing_of(db, 90, 90))
+    await purge(ageing_of(db, 90, 90, 90))
     journal = await Journal.open(db)
     assert [len(await journal.load(name)) for name in ("old", "young")] == [0, 2]
 
@@ -63,27 +70,47 @@ async def test_a_finished_run_is_forgotten_at_its_age(db: Database) -> None:
     "other",
     [
         Entry("b", EntryState.INTENDED, ""),
-        Entry("b", EntryState.FAILED, "f", reason="BRM_REJECTED"),
         Entry("b", EntryState.DONE, "f", {"thing(b)": "1"}, linked=False),
     ],
 )
 async def test_a_run_that_somebody_has_to_go_on_with_is_kept_whole_whatever_its_age(db: Database, other: Entry) -> None:
     await (await journal_of(db, OLD)).record("run", [DONE, other])
-    await purge(ageing_of(db, 90, 90))
+    await purge(ageing_of(db, 90, 90, 90))
     assert await (await Journal.open(db)).load("run") == {"a": DONE, "b": other}
+
+
+async def test_a_run_with_a_failed_step_is_kept_for_longer_and_told_until_then(db: Database) -> None:
+    refused = Entry("b", EntryState.FAILED, "f", reason="BRM_REJECTED")
+    unknown = Entry("c", EntryState.INTENDED, "")
+    await (await journal_of(db, OLD)).record("refused", [DONE, refused])
+    await (await journal_of(db, OLD)).record("both", [refused, unknown])
+    await (await journal_of(db, NOW - 20 * DAY_US)).record("young", [refused])
+    await purge(ageing_of(db, 30, 30, 92))
+    journal = await Journal.open(db)
+    assert set(await journal.load("refused")) == {"a", "b"}
+    assert unsettled("failed_runs") == (2, 91) and unsettled("unknown_runs") == (1, 91)
+    before = purged("failed_steps")
+    await purge(ageing_of(db, 30, 30, 90))
+    assert [len(await journal.load(name)) for name in ("refused", "both", "young")] == [0, 2, 1]
+    assert purged("failed_steps") - before == 2
+    assert unsettled("failed_runs") == (1, 20) and unsettled("unknown_runs") == (1, 91)
+    await journal.record("both", [Entry("c", EntryState.FAILED, "")])
+    await journal.record("young", [Entry("b", EntryState.DONE, "f")])
+    await purge(ageing_of(db, 30, 30, 90))
+    assert unsettled("failed_runs") == (1, 0) and unsettled("unknown_runs") == (0, 0)
 
 
 async def test_a_run_that_was_taken_up_again_is_kept_whole(db: Database) -> None:
     await (await journal_of(db, OLD)).record("run", [DONE])
     await (await journal_of(db, YOUNG)).record("run", [Entry("b", EntryState.DONE, "f")])
-    await purge(ageing_of(db, 90, 90))
+    await purge(ageing_of(db, 90, 90, 90))
     assert set(await (await Journal.open(db)).load("run")) == {"a", "b"}
 
 
 async def test_where_nothing_is_old_nothing_is_written(db: Database) -> None:
     await (await journal_of(db, YOUNG)).record("run", [DONE], Answer("M", "young", "f", b""))
     before = db.commits
-    await purge(ageing_of(db, 90, 90))
+    await purge(ageing_of(db, 90, 90, 90))
     assert db.commits == before
 
 
