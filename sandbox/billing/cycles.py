@@ -33,11 +33,29 @@ def is_due(tx: Tx, unit: Flist, until: datetime) -> bool:
 
 
 def make_bills(tx: Tx, unit_poid: Poid, until: datetime) -> list[Flist]:
-    """Close every cycle that ended by ``until``, oldest first, nonpaying children before their payer; the bills made."""
+    """Close every cycle that ended by ``until``, oldest first, nonpaying children before their payer; the bills made.
+
+    Due is whatever ended (5.5 step 1), so a second run finds nothing: cycles of children that ended since the last one of their
+    payer come last, as they were not to be closed ahead of it.
+    """
     bills: list[Flist] = []
-    while is_due(tx, unit := tx.get(unit_poid), until):
-        bills += close_cycle(tx, unit["POID"])
+    if is_due(tx, tx.get(unit_poid), until):
+        bills += _close_ended(tx, unit_poid, until)
+        bills += _close_children(tx, unit_poid, until)
     return bills
+
+
+def _close_ended(tx: Tx, unit_poid: Poid, until: datetime) -> list[Flist]:
+    bills: list[Flist] = []
+    while is_due(tx, tx.get(unit_poid), until):
+        bills += close_cycle(tx, unit_poid)
+    return bills
+
+
+def _close_children(tx: Tx, unit_poid: Poid, until: datetime) -> list[Flist]:
+    """Close what ended by ``until`` of all nonpaying units below, the deepest first; those between need not be due."""
+    _, *below = _with_nonpaying(tx, tx.get(unit_poid))
+    return [bill for child in reversed(below) for bill in _close_ended(tx, child["POID"], until)]
 
 
 def cycle_limit(tx: Tx, unit: Flist, until: datetime) -> datetime:
@@ -51,9 +69,7 @@ def cycle_limit(tx: Tx, unit: Flist, until: datetime) -> datetime:
 def close_cycle(tx: Tx, unit_poid: Poid) -> list[Flist]:
     """Close one accounting cycle of a bill unit and of the nonpaying units below it; bills of ended billing cycles."""
     end: datetime = tx.get(unit_poid)["ACTG_NEXT_T"]
-    bills: list[Flist] = []
-    for child in children_of(tx, unit_poid):
-        bills += make_bills(tx, child["POID"], end)
+    bills = _close_children(tx, unit_poid, end)
     offers = [offer["POID"] for offer in tx.by_key("/purchased_product.live_of_unit", unit_poid)]
     for offer in offers:
         charge_upto(tx, offer, _before(end), end)
@@ -194,3 +210,5 @@ def catch_up(tx: Tx, unit_poid: Poid) -> None:
     """Bill what is overdue before a new charge, so that the charge lands in the cycle of its time (auto-triggered billing)."""
     payer = payer_of(tx, tx.get(unit_poid))
     make_bills(tx, payer["POID"], tx.now)
+    if payer["POID"] != tx.get(unit_poid)["POID"]:
+        make_bills(tx, unit_poid, tx.now)

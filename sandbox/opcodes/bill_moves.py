@@ -88,14 +88,14 @@ def move_item(ctx: Context, flist: Flist) -> Flist:
     """Move billed items to another finished bill of the same paying bill unit; one that is there already stays.
 
     BAD_VALUE @ITEMS for an item of another unit or on no bill, @POID for a bill in progress or of a nonpaying unit. Totals of
-    both bills follow; bills that carry others forward take and give no items.
+    both bills follow; bills that carry others forward take and give no items, nor do those of a time when another unit paid.
     """
     tx, program = ctx.tx, program_of(flist)
     target = _finished(tx, required(flist, "POID"), "POID")
     unit = tx.get(target["BILLINFO_OBJ"])
-    if is_nonpaying(unit) or target.get("_carries"):
+    if is_nonpaying(unit) or _is_fixed(target):
         raise BrmFault(
-            "BAD_VALUE", "POID", f"{target['POID']} takes no items: its bill unit is nonpaying or carries bills forward"
+            "BAD_VALUE", "POID", f"{target['POID']} takes no items: its unit is or was nonpaying, or carries bills forward"
         )
     events = []
     for given in required_array(flist, "ITEMS").values():
@@ -105,14 +105,19 @@ def move_item(ctx: Context, flist: Flist) -> Flist:
         if item["BILL_OBJ"] == target["POID"]:
             continue
         source = tx.edit(item["BILL_OBJ"])
-        if source.get("_carries"):
-            raise BrmFault("BAD_VALUE", "ITEMS", f"{source['POID']} carries other bills forward")
+        if _is_fixed(source):
+            raise BrmFault("BAD_VALUE", "ITEMS", f"{source['POID']} carries other bills forward, or is part of a payer's bill")
         _take(tx, source, item, -1)
         _take(tx, tx.edit(target["POID"]), item, 1)
         tx.edit(item["POID"]).update(BILL_OBJ=target["POID"], AR_BILL_OBJ=target["POID"])
         what = Occurrence("/event/billing/item/move", f"{item['ITEM_NO']} to {target['BILL_NO']}", tx.now, tx.now, program)
         events.append(record(tx, item["ACCOUNT_OBJ"], None, what))
     return done(target["POID"], events)
+
+
+def _is_fixed(bill: Flist) -> bool:
+    """Whether totals of other bills depend on the bill's: of later ones that carry it forward, of the payer's of its time."""
+    return bool(bill.get("_carries")) or bill.get("PARENT") is not None
 
 
 def _take(tx: Tx, bill: Flist, item: Flist, sign: int) -> None:

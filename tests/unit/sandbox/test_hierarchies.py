@@ -32,6 +32,26 @@ def test_nonpaying_child_rolls_up_to_the_profile_that_pays(brm: Any) -> None:
     assert brm.broken() == set()
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_one_bill_run_bills_children_whose_cycle_ended_after_the_last_one_of_their_payer(brm: Any, depth: int) -> None:
+    payer = brm.account("PAYER", "BP", ACTG_FUTURE_DOM=15)
+    above = unit = payer["BILLINFO"][0]["POID"]
+    change = {"POID": unit, "ACTG_FUTURE_DOM": 1}
+    brm.call("CUST_SET_BILLINFO", {"POID": payer["POID"], "BILLINFO": Array.of(change)})
+    if depth == 2:  # the unit between is closed up to the payer's cycle, and not due when the deepest one is
+        above = brm.child("BETWEEN", unit)["BILLINFO"][0]["POID"]
+    brm.clock("2027-02-16T00:00:00Z")  # the payer's cycle to the 15th waits for its bill; the child's first one begins
+    child = brm.child("CHILD", above)
+    brm.service(child, "1", 20011)
+    below = child["BILLINFO"][0]["POID"]
+    assert [str(brm.read(each)["ACTG_NEXT_T"].date()) for each in (unit, below)] == ["2027-03-01", "2027-03-15"]
+    brm.bill_at("2027-03-20T00:00:00Z")
+    assert [str(brm.read(each)["ACTG_NEXT_T"].date()) for each in (unit, below)] == ["2027-04-01", "2027-04-01"]
+    assert len(brm.bills(below)) == 1
+    assert brm.job("bill").results == 0, "a second run has nothing to bill"
+    assert brm.broken() == set()
+
+
 def test_child_bill_is_part_of_its_payers_bill(brm: Any) -> None:
     payer = brm.account("PAYER")
     unit = payer["BILLINFO"][0]["POID"]

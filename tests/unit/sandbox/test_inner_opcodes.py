@@ -127,6 +127,27 @@ def test_bills_that_carry_others_forward_take_no_items(brm: Any) -> None:
     assert brm.refusal("BILL_MOVE_ITEM", move) == ("BAD_VALUE", "POID")
 
 
+def test_a_bill_of_the_time_when_another_unit_paid_keeps_its_items(brm: Any) -> None:
+    payer, child = brm.account("PAYER"), brm.account("CHILD")
+    unit = child["BILLINFO"][0]["POID"]
+
+    def paid(**terms: Any) -> None:
+        brm.call("CUST_SET_BILLINFO", {"POID": child["POID"], "BILLINFO": Array.of({"POID": unit, **terms})})
+
+    paid(PAY_TYPE=10007, PARENT_BILLINFO_OBJ=payer["BILLINFO"][0]["POID"])
+    brm.service(child, "555", 20011)
+    brm.bill_at(FEB)
+    paid(PAY_TYPE=10001)
+    brm.bill_at(MAR)
+    own, part = brm.bills(unit)
+    assert "PARENT" in brm.read(part["POID"]) and "PARENT" not in brm.read(own["POID"])
+    for target, source, field in ((own, part, "ITEMS"), (part, own, "POID")):
+        (item, *_) = brm.call("AR_GET_BILL_ITEMS", {"POID": source["POID"]})["RESULTS"].values()
+        move = {"POID": target["POID"], "ITEMS": Array.of({"POID": item["POID"]})}
+        assert brm.refusal("BILL_MOVE_ITEM", move) == ("BAD_VALUE", field), "the payer's totals count them"
+    assert brm.broken() == set()
+
+
 def test_paying_accounts_leave_a_hierarchy_at_any_depth_and_nonpaying_ones_stay(brm: Any) -> None:
     top = brm.account("TOP")
     paid = brm.child("PAID", top["BILLINFO"][0]["POID"])["POID"]

@@ -161,7 +161,7 @@ def explore(examples: int, **more: Any) -> Counter[str]:
 @pytest.mark.spec("brm:8.14")
 def test_books_balance_after_a_thousand_random_calls_with_random_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chaos, "POOL_WAIT", 0.001)
-    seen = explore(3, derandomize=True)
+    seen = explore(6, derandomize=True)
     assert {key.removeprefix("fired:") for key in seen if key.startswith("fired:")} == KINDS, "every kind of fault struck"
     done = {key.removeprefix("done:") for key in seen if key.startswith("done:")}
     assert len(done) > 45, sorted(done)
