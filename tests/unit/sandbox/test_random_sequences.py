@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
@@ -141,8 +142,20 @@ def events_explain_balances(brm: Any) -> bool:
     return {key: amount for key, amount in sums.items() if amount} == {key: amount for key, amount in held.items() if amount}
 
 
-def explore(examples: int, **more: Any) -> Counter[str]:
+def told_again(*seeds: int) -> Counter[str]:
+    """Histories that are the same whenever they are told. What hypothesis draws also depends on which modules are imported."""
     Books.seen = Counter()
+    for seed in seeds:
+        dice, books = random.Random(seed), Books()
+        books.faults(seed=dice.randrange(2**16))
+        for _ in range(OPERATIONS // AT_ONCE):
+            books.operate(seed=dice.randrange(2**16))
+            books.books_balance_now_and_then()
+        books.teardown()
+    return Books.seen
+
+
+def explore(examples: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Books,
         settings=settings(
@@ -152,16 +165,14 @@ def explore(examples: int, **more: Any) -> Counter[str]:
             phases=(Phase.generate,),  # a history of a thousand calls does not shrink in reasonable time
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
-            **more,
         ),
     )
-    return Books.seen
 
 
 @pytest.mark.spec("brm:8.14")
 def test_books_balance_after_a_thousand_random_calls_with_random_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chaos, "POOL_WAIT", 0.001)
-    seen = explore(6, derandomize=True)
+    seen = told_again(1, 2, 3)
     assert {key.removeprefix("fired:") for key in seen if key.startswith("fired:")} == KINDS, "every kind of fault struck"
     done = {key.removeprefix("done:") for key in seen if key.startswith("done:")}
     assert len(done) > 45, sorted(done)
