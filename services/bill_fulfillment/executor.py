@@ -12,6 +12,7 @@ from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.db import Transaction
 from libs.errors import O2CError, Reason, Violation
+from libs.order_actions import ITEMS, SERVICES
 from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
@@ -21,7 +22,6 @@ from libs.plan.run import run
 from libs.xref.client import Origin, XrefPort
 from services.bill_fulfillment.answers import to_wire_response
 from services.bill_fulfillment.domain.ledger import payload_hash
-from services.bill_fulfillment.domain.macd import ITEMS, SERVICES
 from services.bill_fulfillment.domain.model import (
     Action,
     AssetRecord,

@@ -29,7 +29,7 @@ def fact_keys(order: Order) -> dict[str, list[str]]:
             *primary_profiles(order.lines, order, order.profiles).values(),
         },
         PRODUCTS: {line.product_id for line in active},
-        ASSETS: {line.asset_id for line in active},
+        ASSETS: {asset for line in active for asset in (line.asset_id, line.known_asset_id)},
     }
     return {table: sorted(found - {""}) for table, found in ids.items()}
 

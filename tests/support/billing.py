@@ -9,9 +9,9 @@ from itertools import count
 from typing import Any
 
 from libs.brm.poid import Poid
+from libs.order_actions import ITEMS
 from libs.plan.model import Plan, Ref
 from services.bill_fulfillment.domain.ledger import payload_hash
-from services.bill_fulfillment.domain.macd import ITEMS
 from services.bill_fulfillment.domain.model import (
     Action,
     AssetRecord,

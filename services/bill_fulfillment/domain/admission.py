@@ -7,18 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from libs.errors import Reason
+from libs.order_actions import ITEMS, SILENT, SUSPENDED_WITH_SERVICE, Cell, cell
 from services.bill_fulfillment.domain.classification import Classified, classify
 from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, Situation, instance
+from services.bill_fulfillment.domain.kinds import NOT_BUILT, PARTS
 from services.bill_fulfillment.domain.ledger import is_known
-from services.bill_fulfillment.domain.macd import (
-    ITEMS,
-    NOT_BUILT,
-    PARTS,
-    SILENT,
-    SUSPENDED_WITH_SERVICE,
-    Cell,
-    cell,
-)
 from services.bill_fulfillment.domain.model import Action, Kind, Line, Mode, ObjectKind, Outcome, Payer, State
 from services.bill_fulfillment.domain.paths import Path, path
 

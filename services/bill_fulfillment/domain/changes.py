@@ -8,11 +8,12 @@ from typing import Final
 from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.codes import OfferStatus, Status
+from libs.order_actions import SERVICES
 from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, promotion_target, service_target
 from services.bill_fulfillment.domain.creation import buy
 from services.bill_fulfillment.domain.dates import effective
 from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, instance
-from services.bill_fulfillment.domain.macd import ACCOUNT_LEVEL, SERVICES
+from services.bill_fulfillment.domain.kinds import ACCOUNT_LEVEL
 from services.bill_fulfillment.domain.model import Action, Handle, Kind, ObjectKind, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.resolution import promotion_of

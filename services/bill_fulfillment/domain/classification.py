@@ -6,48 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from libs import order_actions
 from libs.errors import Reason, Violation
-from services.bill_fulfillment.domain.macd import SERVICES
-from services.bill_fulfillment.domain.model import BillingType, Kind, Line, ProductType
+from libs.order_actions import SERVICES
+from services.bill_fulfillment.domain.model import Kind, Line
 
 MAX_DEPTH: Final = 2
 """Levels below a top service bundle on which billing products are supported (R-2.1)."""
-
-_BY_PRODUCT_TYPE: Final[Mapping[ProductType, Kind]] = {
-    ProductType.PROMOTION: Kind.PROMOTION,
-    ProductType.PROMOTION_GROUP: Kind.PROMOTION_GROUP,
-    ProductType.PG_MEMBERSHIP: Kind.MEMBERSHIP,
-    ProductType.PG_REWARD: Kind.REWARD,
-    ProductType.SIMPLE_SERVICE_BUNDLE: Kind.SIMPLE_BUNDLE,
-}
-"""Product types that decide alone."""
-
-_IMPLIED_BILLING: Final[Mapping[ProductType, BillingType]] = {
-    ProductType.SERVICE_BUNDLE: BillingType.SERVICE_BUNDLE,
-    ProductType.DISCOUNT: BillingType.DISCOUNT,
-    ProductType.SPECIAL_RATING: BillingType.SPECIAL_RATING,
-    ProductType.SPONSORSHIP: BillingType.SPONSORSHIP,
-    ProductType.EVENT: BillingType.EVENT,
-}
-"""The billing type of lines that leave it empty although their product type leaves no doubt."""
-
-_UNOWNED: Final[Mapping[BillingType, Kind]] = {
-    BillingType.SUBSCRIPTION: Kind.ACCOUNT_SUBSCRIPTION,
-    BillingType.DISCOUNT: Kind.ACCOUNT_DISCOUNT,
-    BillingType.ITEM: Kind.ACCOUNT_ITEM,
-}
-
-_OWNED: Final[Mapping[BillingType, Kind]] = {
-    BillingType.SUBSCRIPTION: Kind.SERVICE_SUBSCRIPTION,
-    BillingType.DISCOUNT: Kind.SERVICE_DISCOUNT,
-    BillingType.ITEM: Kind.SERVICE_ITEM,
-}
-
-_ALWAYS: Final[Mapping[BillingType, Kind]] = {
-    BillingType.SPECIAL_RATING: Kind.SPECIAL_RATING,
-    BillingType.SPONSORSHIP: Kind.SPONSORSHIP,
-    BillingType.EVENT: Kind.EVENT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +43,10 @@ def _classify(line: Line, by_id: Mapping[str, Line]) -> Classified:
     root = next((ancestor for ancestor in reversed(ancestors) if base_kind(ancestor) is not Kind.PROMOTION), line)
     owner_id = services[0].line_id if services else ""
     kind = base_kind(line)
-    if kind is Kind.SERVICE_BUNDLE and services:
-        kind = Kind.NESTED_BUNDLE
-    elif kind in _UNOWNED.values():
-        billing_type = _billing_type(line)
-        if not services and billing_type is BillingType.ITEM:
-            owner_id = _related_service(line, by_id)
-        if owner_id:
-            kind = _OWNED[billing_type]
+    if kind is Kind.ACCOUNT_ITEM and not services:
+        owner_id = _related_service(line, by_id)
+    if owner_id:
+        kind = order_actions.owned_kind(kind)
     if violation is None and services and kind not in (Kind.NON_BILLING, Kind.WRAPPER):
         depth = ancestors.index(services[-1]) + 1
         if depth > MAX_DEPTH:
@@ -97,24 +58,7 @@ def _classify(line: Line, by_id: Mapping[str, Line]) -> Classified:
 
 def base_kind(line: Line) -> Kind:
     """The kind as far as the line itself tells: components and nested bundles look like account-level and top ones."""
-    if line.product_type in _BY_PRODUCT_TYPE:
-        return _BY_PRODUCT_TYPE[line.product_type]
-    billing_type = _billing_type(line)
-    if billing_type is BillingType.SERVICE_BUNDLE:
-        return Kind.SERVICE_BUNDLE
-    if billing_type is BillingType.SUBSCRIPTION and line.service_instance:
-        return Kind.SIMPLE_BUNDLE
-    if billing_type in _UNOWNED:
-        return _UNOWNED[billing_type]
-    if billing_type in _ALWAYS:
-        return _ALWAYS[billing_type]
-    return Kind.WRAPPER if line.product_type is ProductType.CUSTOMIZABLE else Kind.NON_BILLING
-
-
-def _billing_type(line: Line) -> BillingType:
-    if line.billing_type is BillingType.UNSPECIFIED:
-        return _IMPLIED_BILLING.get(line.product_type, BillingType.UNSPECIFIED)
-    return line.billing_type
+    return order_actions.base_kind(line.product_type, line.billing_type, service_instance=line.service_instance)
 
 
 def _related_service(line: Line, by_id: Mapping[str, Line]) -> str:

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from libs.brm import calls
 from libs.brm.codes import OfferStatus
+from libs.order_actions import ITEMS, SERVICES
 from libs.plan.model import Yield
 from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, promotion_target, service_target
 from services.bill_fulfillment.domain.dates import start_dates
 from services.bill_fulfillment.domain.draft import Draft, instance, record
 from services.bill_fulfillment.domain.events import event_overrides
-from services.bill_fulfillment.domain.macd import ACCOUNT_LEVEL, COMPONENTS, DISCOUNTS, ITEMS, SERVICES
+from services.bill_fulfillment.domain.kinds import ACCOUNT_LEVEL, COMPONENTS, DISCOUNTS
 from services.bill_fulfillment.domain.model import BillingDates, Handle, Kind, Mode, ObjectKind, Payer, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.pricing import overrides

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.bill_fulfillment.domain.macd import ITEMS
+from libs.order_actions import ITEMS
 from services.bill_fulfillment.domain.model import BillingDates, Command, Kind, Line, Mode, Policy
 
 STARTS = ("purchase", "cycle_start", "usage_start")

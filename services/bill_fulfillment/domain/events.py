@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Final
 
 from libs.errors import Reason, Violation
+from libs.order_actions import Cell, cell
 from services.bill_fulfillment.domain.classification import base_kind
-from services.bill_fulfillment.domain.macd import OFFERS, Cell, cell
+from services.bill_fulfillment.domain.kinds import OFFERS
 from services.bill_fulfillment.domain.model import Action, Decision, Kind, Line, Outcome, Pricing
 from services.bill_fulfillment.domain.pricing import Overrides, changed_overrides, check_pricing, overrides
 

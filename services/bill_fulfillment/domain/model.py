@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from libs.brm.poid import DEFAULT_DB, Poid
 from libs.errors import Notice, Violation
+from libs.order_actions import Kind as Kind
 from libs.orders import Action as Action
 from libs.orders import BillingType as BillingType
 from libs.orders import ProductType as ProductType
@@ -53,29 +54,6 @@ class PriceType(StrEnum):
     ONE_TIME = "ONE_TIME"
     RECURRING = "RECURRING"
     USAGE = "USAGE"
-
-
-class Kind(StrEnum):
-    """Line kinds of bill-fulfillment.md 2.1."""
-
-    PROMOTION = "K1"
-    SERVICE_BUNDLE = "K2"
-    NESTED_BUNDLE = "K3"
-    SIMPLE_BUNDLE = "K4"
-    SERVICE_SUBSCRIPTION = "K5"
-    SERVICE_DISCOUNT = "K6"
-    SERVICE_ITEM = "K7"
-    SPECIAL_RATING = "K8"
-    ACCOUNT_SUBSCRIPTION = "K9"
-    ACCOUNT_DISCOUNT = "K10"
-    ACCOUNT_ITEM = "K11"
-    SPONSORSHIP = "K12"
-    EVENT = "K13"
-    PROMOTION_GROUP = "K14"
-    MEMBERSHIP = "K15"
-    REWARD = "K16"
-    NON_BILLING = "K17"
-    WRAPPER = "K18"
 
 
 class State(StrEnum):

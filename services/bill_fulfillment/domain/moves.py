@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from libs.order_actions import Cell, cell
 from libs.plan.model import XrefMove
 from services.bill_fulfillment.domain.assembly import INSTALLED
 from services.bill_fulfillment.domain.classification import classify
-from services.bill_fulfillment.domain.macd import Cell, cell
 from services.bill_fulfillment.domain.model import Action, Command, Facts, Kind, Line, Mode, Moved, ObjectKind
 
 T = TypeVar("T")

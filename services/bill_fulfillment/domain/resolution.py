@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from libs.errors import Reason
+from libs.order_actions import SERVICES
 from services.bill_fulfillment.domain.draft import Draft, Situation, instance
 from services.bill_fulfillment.domain.events import event_violations
-from services.bill_fulfillment.domain.macd import ACCOUNT_LEVEL, DISCOUNTS, OFFERS, PARTS, SERVICES
+from services.bill_fulfillment.domain.kinds import ACCOUNT_LEVEL, DISCOUNTS, OFFERS, PARTS
 from services.bill_fulfillment.domain.model import Action, Handle, Kind, ObjectKind, Outcome, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.pricing import check_pricing, usage_notice

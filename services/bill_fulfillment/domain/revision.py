@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Final
 
 from libs.errors import Reason
+from libs.order_actions import ITEMS, SERVICES
 from services.bill_fulfillment.domain.attributes import Attribute, Handling, handling
 from services.bill_fulfillment.domain.dates import fulfilled_dates, merged, reset
 from services.bill_fulfillment.domain.draft import Draft, Situation, installed_as, instance, record
 from services.bill_fulfillment.domain.events import changed_event_overrides
-from services.bill_fulfillment.domain.macd import ITEMS, OFFERS, SERVICES
+from services.bill_fulfillment.domain.kinds import OFFERS
 from services.bill_fulfillment.domain.model import BillingDates, Dates, Kind, Line, ObjectKind, Outcome, Pricing, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.pricing import changed_overrides

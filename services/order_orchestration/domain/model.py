@@ -135,6 +135,8 @@ class Line:
     product_name: str = ""
     product_type: ProductType = ProductType.UNSPECIFIED
     billing_type: BillingType = BillingType.UNSPECIFIED
+    service_instance: bool = False
+    """Whether a subscription is a service by itself: a simple service bundle."""
     provisionable: bool = False
     service_account: str = ""
     billing_account: str = ""
@@ -163,6 +165,11 @@ class Line:
     def field(self, name: str) -> str:
         """Path of one of the line's fields."""
         return f"order.lines[{self.position}].{name}"
+
+    @property
+    def known_asset_id(self) -> str:
+        """The asset as billing knows it until the order is done: of a move the one that moves."""
+        return self.move_from_asset_id or self.asset_id if self.action is Action.MOVE_ADD else self.asset_id
 
     @property
     def billable(self) -> bool:

@@ -62,7 +62,7 @@ def _ordered(line: Line, recorded: Recorded, owners: Mapping[str, str]) -> Order
         line_id=line.line_id,
         position=line.position,
         parent_id=line.parent_id,
-        asset_id=line.asset_id,
+        asset_id=line.known_asset_id,
         action=orders.Action.ADD if line.action is Action.UNSPECIFIED else orders.Action(line.action),
         product_id=line.product_id,
         product_type=line.product_type,

@@ -90,6 +90,7 @@ def _line(line: pb.OrderLine, position: int) -> Line:
         product_name=line.product.name,
         product_type=_PRODUCT_TYPES.get(line.product_type, ProductType.UNSPECIFIED),
         billing_type=_BILLING_TYPES.get(line.billing_type, BillingType.UNSPECIFIED),
+        service_instance=line.service_instance,
         provisionable=line.provisionable,
         service_account=line.service_account.account_id,
         billing_account=line.billing_account.account_id,

@@ -372,19 +372,6 @@ async def test_one_who_owns_himself_while_another_pays_is_left_alone_with_a_warn
     assert await groups(suite) == {}
 
 
-@pytest.mark.spec("xref-and-routing:RT23")
-async def test_an_owner_whose_primary_profile_lives_elsewhere_is_refused() -> None:
-    async with customer_suite.running_suite("BRM_01", "BRM_02", legal_group=True) as suite:
-        suite.crm.store.load(CRM)
-        lisa = order([bundle(1, "LISA", "LISA", "LisaBP")], profiles=[profile("LisaBP", "LISA", is_primary=True)])
-        await suite.sync(request(lisa, "R1", "BRM_02"))
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await suite.sync(request(order([owned(1, "HELEN", "LISA")], order_id="ORD-2"), "R2", "BRM_01"))
-        (violation,) = from_rpc_error(caught.value).violations
-        assert violation.reason == "ROUTE_LEGAL_OWNER_OTHER_INSTANCE"
-        assert await suite.opcodes("BRM_01") == []
-
-
 @pytest.mark.spec("customer-sync:L20")
 async def test_collections_go_against_the_owner_and_never_against_the_child(suite: Suite, orders: Orders) -> None:
     """Both owe the bill of January, which is long overdue; only the unit that answers enters a scenario."""

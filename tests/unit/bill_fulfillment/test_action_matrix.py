@@ -25,7 +25,7 @@ from billing import (
 
 from libs.brm.codes import OfferStatus, Status
 from libs.brm.flist import get
-from services.bill_fulfillment.domain.macd import ITEMS, MATRIX, TABLE_OF, Cell, cell
+from libs.order_actions import ITEMS, MATRIX, TABLE_OF, Cell, cell
 from services.bill_fulfillment.domain.model import (
     Action,
     BillingType,

@@ -24,8 +24,8 @@ from billing import (
 )
 
 from libs.brm.flist import get
+from libs.order_actions import TABLE_OF
 from libs.plan.model import XrefMove
-from services.bill_fulfillment.domain.macd import TABLE_OF
 from services.bill_fulfillment.domain.model import (
     Action,
     Commit,

@@ -298,9 +298,8 @@ def test_an_item_cannot_be_changed() -> None:
 
 
 def test_actions_and_modes_that_are_not_built_yet_are_refused_by_name() -> None:
-    facts = dataclasses.replace(FACTS, assets={"AST-1": ("BRM_01",)})
-    found = refusals(with_bundle(action=Action.SUSPEND), facts)
-    assert found == [(Reason.LINE_ACTION_NOT_SUPPORTED, "order.lines[0].action")]
+    membership = with_bundle(product_type=ProductType.PG_MEMBERSHIP, billing_type=BillingType.UNSPECIFIED, promotion_group="G")
+    assert (Reason.LINE_ACTION_NOT_SUPPORTED, "order.lines[0].action") in refusals(membership)
     assert refusals(changed(mode=Mode.CANCEL)) == [(Reason.FULFILLMENT_MODE_INVALID, "order.fulfillment_mode")]
     later = changed(requested_delivery=NOW + timedelta(days=1))
     assert refusals(later) == [(Reason.RANGE_INVALID, "order.requested_delivery_date")]
