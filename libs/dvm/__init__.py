@@ -6,13 +6,14 @@ means.
 """
 
 from libs.dvm.maps import ValueMaps, standard_maps
-from libs.dvm.model import COMMON, ValueMap, unmapped
+from libs.dvm.model import COMMON, ValueMap, as_number, unmapped
 from libs.dvm.rules import catalogue_violations, map_violations
 
 __all__ = [
     "COMMON",
     "ValueMap",
     "ValueMaps",
+    "as_number",
     "catalogue_violations",
     "map_violations",
     "standard_maps",

@@ -73,9 +73,16 @@ class ValueMap:
         return tuple(value for value in values if value not in filled)
 
 
-def unmapped(name: str, value: str, column: str, field: str = "") -> Violation:
-    """DVM_UNMAPPED: a coded value the map does not know. The column is the system that wanted it."""
+def as_number(code: str | None) -> int | None:
+    """A code that is a whole number; ``None`` for one that is not, as administrators may write anything into a map."""
+    return int(code) if code is not None and code.isascii() and code.isdecimal() else None
+
+
+def unmapped(name: str, value: str, column: str, field: str = "", found: str | None = None) -> Violation:
+    """DVM_UNMAPPED: a coded value the map does not know. The column is the system that wanted it; ``found`` is what the map has
+    for it, where that is no code of the system's."""
     shown = quoted(value)
-    message = f"value map {name} has no {column} value for '{shown}'"
+    has = f"no {column} value" if found is None else f"'{quoted(found)}', which is no code of {column},"
+    message = f"value map {name} has {has} for '{shown}'"
     metadata = {"map": name, "value": shown, "column": column, "system": column}
     return Violation(Reason.DVM_UNMAPPED, message, field, metadata)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 from libs.brm import calls as brm
-from libs.dvm import COMMON, unmapped
+from libs.dvm import COMMON, as_number, unmapped
 from libs.errors import Notice, Reason, Violation
 from services.customer_sync.domain.model import Account, Address, Card, Contact, Debit, Phone, Policy, Profile
 from services.customer_sync.domain.rules import AUTO_DEBIT, BILL_ME, BUSINESS, CREDIT_CARD, FREQUENCY_MAP, LONGEST_FREQUENCY
@@ -78,8 +78,8 @@ class Translator:
                 continue
             if row.value_map:
                 found = self._translated(row, value)
-                if found is None:
-                    self._untranslated(row, value, f"{path}.{row.crm}", entity, crm_id)
+                if found is None or (row.number and as_number(found) is None):
+                    self._untranslated(row, value, found, f"{path}.{row.crm}", entity, crm_id)
                     continue
                 value = found
             if not is_sendable(value):
@@ -102,8 +102,8 @@ class Translator:
         metadata = {"entity": entity, "crm_id": crm_id, "field": path}
         self.findings.violations.append(Violation(Reason.RANGE_INVALID, message, path, metadata))
 
-    def _untranslated(self, row: Attribute[T], value: str, path: str, entity: str, crm_id: str) -> None:
-        violation = unmapped(row.value_map, value, self.policy.system_id, path)
+    def _untranslated(self, row: Attribute[T], value: str, found: str | None, path: str, entity: str, crm_id: str) -> None:
+        violation = unmapped(row.value_map, value, self.policy.system_id, path, found)
         metadata = {**violation.metadata, "entity": entity, "crm_id": crm_id, "field": path, "system": self.policy.system_id}
         if row.mandatory:
             self.findings.violations.append(Violation(violation.reason, violation.message, path, metadata))
@@ -269,7 +269,7 @@ def months_of(profile: Profile, translate: Translator) -> int | None:
     """Bill frequency in months; ``None`` when the value map does not know it. Out of range: BILL_FREQUENCY_INVALID."""
     policy = translate.policy
     found = policy.value_maps.find(FREQUENCY_MAP, profile.bill_frequency, translate.source_system, policy.system_id)
-    months = int(found) if found is not None else None
+    months = as_number(found)
     if months is not None and not 1 <= months <= LONGEST_FREQUENCY:
         path = f"{profile.path}.bill_frequency"
         message = (

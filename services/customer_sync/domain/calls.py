@@ -15,7 +15,6 @@ from typing import Any, Final
 from libs.brm import calls as brm
 from libs.brm.call import BrmCall
 from libs.brm.codes import PayType
-from libs.dvm import COMMON, unmapped
 from libs.plan.late import LateCall
 from libs.plan.model import Ref, XrefLink, Yield
 from services.customer_sync.domain import attributes
@@ -24,7 +23,7 @@ from services.customer_sync.domain.groups import GroupAction, GroupChange
 from services.customer_sync.domain.marks import NOT_KNOWN, PartKey, PartKind, account_mark, profile_mark
 from services.customer_sync.domain.model import Account, Contact, Facts, PayerKey, Profile
 from services.customer_sync.domain.places import ADDRESSES, CONTACTS, FAXES, MAILS, PHONES, places_of
-from services.customer_sync.domain.rules import BILL_ME, PAYMENT_METHOD_MAP, method_of
+from services.customer_sync.domain.rules import BILL_ME, method_of, pay_type_of
 
 PROGRAM_NAME: Final = "o2c customer sync"
 """What BRM's audit trail calls this service."""
@@ -270,12 +269,7 @@ class Caller:
 
     def _pay_type(self, method: str) -> PayType | None:
         """The method's code in this instance; ``None`` (with a finding) when the value map has none."""
-        policy = self.translate.policy
-        found = policy.value_maps.find(PAYMENT_METHOD_MAP, method, COMMON, policy.system_id)
-        if found is None:
-            self.translate.findings.violations.append(unmapped(PAYMENT_METHOD_MAP, method, policy.system_id))
-            return None
-        return PayType(int(found))
+        return pay_type_of(method, self.translate.policy, self.translate.findings.violations)
 
 
 def updated_account(account: Account, name: brm.NameInfo) -> Yield:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from libs.dvm import COMMON
+from libs.dvm import COMMON, as_number
 from libs.errors import Reason, Violation
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.draft import primary_profiles
@@ -178,7 +178,7 @@ def _shown(months: frozenset[int]) -> str:
 
 def _months(profile: Profile, command: Command, policy: Policy) -> int | None:
     found = policy.value_maps.find(FREQUENCY_MAP, profile.bill_frequency, command.source_system, policy.system_id)
-    return int(found) if found is not None else None
+    return as_number(found)
 
 
 def _frequency(profile: Profile, command: Command, policy: Policy) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from libs.brm import calls as brm
 from libs.brm.call import BrmCall
-from libs.dvm import COMMON
+from libs.dvm import COMMON, as_number
 from libs.errors import Notice, Reason, Violation, quoted
 from libs.plan.model import XrefLink, Yield
 from services.customer_sync.domain import attributes, calls
@@ -177,7 +177,7 @@ def _currency_violations(draft: Draft, payment: Payment) -> Iterator[Violation]:
 
 def _number(draft: Draft, payment: Payment) -> int:
     """ISO 4217 number of the payment's currency, 0 for one that the value map does not know."""
-    return int(draft.policy.value_maps.find(CURRENCY_MAP, payment.currency, COMMON, draft.policy.system_id) or 0)
+    return as_number(draft.policy.value_maps.find(CURRENCY_MAP, payment.currency, COMMON, draft.policy.system_id)) or 0
 
 
 def _owner(draft: Draft, payment: Payment) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from libs.dvm import COMMON
+from libs.brm.codes import PayType
+from libs.dvm import COMMON, as_number, unmapped
 from libs.errors import Reason, Violation
 from services.customer_sync.domain.model import Account, Address, Card, Debit, Policy, Profile
 from services.customer_sync.domain.secret_marks import is_masked
@@ -190,6 +191,16 @@ def masked_violations(profile: Profile, method: str) -> Iterator[Violation]:
 def method_of(profile: Profile, source: str, policy: Policy) -> str:
     """The payment method as the suite calls it; empty for one the value map does not know."""
     return policy.value_maps.find(PAYMENT_METHOD_MAP, profile.payment_method, source, COMMON) or ""
+
+
+def pay_type_of(method: str, policy: Policy, violations: list[Violation]) -> PayType | None:
+    """BRM's code of a payment method that the suite knows; ``None``, and DVM_UNMAPPED, where the value map has none for it."""
+    found = policy.value_maps.find(PAYMENT_METHOD_MAP, method, COMMON, policy.system_id)
+    number = as_number(found)
+    if number not in set(PayType):
+        violations.append(unmapped(PAYMENT_METHOD_MAP, method, policy.system_id, found=found))
+        return None
+    return PayType(number)
 
 
 def _card_expiry(profile: Profile, method: str) -> Iterator[Violation]:

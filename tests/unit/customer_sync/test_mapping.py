@@ -184,15 +184,20 @@ LEFT_OUT = {"primary_contact.salutation", "type of PHONE", "bill_media", "debit.
 """What billing can do without; the state and the province are text there, so that their maps hand on what they do not list."""
 
 
+CODED = [row for row in ROWS if isinstance(row.value, Code) and row.value.value_map not in ("STATE", "PROVINCE")]
+NUMBERED = [row for row in CODED if any(each.crm == row.crm and each.number for each in tables()[row.table])]
+
+
 @pytest.mark.spec("customer-sync:V19")
 @pytest.mark.parametrize(
-    "row",
-    [row for row in ROWS if isinstance(row.value, Code) and row.value.value_map not in ("STATE", "PROVINCE")],
-    ids=lambda row: f"{row.table}-{row.crm}",
+    ("row", "code"),
+    [*((row, "") for row in CODED), *((row, "one") for row in NUMBERED), (NUMBERED[0], "0.5"), (NUMBERED[0], "-1")],
+    ids=lambda value: value if isinstance(value, str) else f"{value.table}-{value.crm}",
 )
-def test_a_value_that_its_map_does_not_have_for_the_instance_is_refused_or_left_out_with_a_warning(row: Row) -> None:
+def test_a_value_that_its_map_does_not_have_for_the_instance_is_refused_or_left_out_with_a_warning(row: Row, code: str) -> None:
+    """So is one for which an administrator wrote down what is no number, where BRM takes numbers."""
     assert isinstance(row.value, Code)
-    site = recoded(row.value.value_map, row.value.word, "")
+    site = recoded(row.value.value_map, row.value.word, code)
     told: list[Violation] | list[Notice]
     try:
         plan = planned(FULL, policy=site)
@@ -253,6 +258,13 @@ def test_each_unit_is_paid_by_its_own_method_in_the_accounts_currency(unit: int,
 
     assert made(POLICY) == (coded(METHODS, method), coded("CURRENCY_CODE", "EUR"))
     assert made(recoded(METHODS, method, "10011")) == (10011, coded("CURRENCY_CODE", "EUR"))
+
+
+@pytest.mark.parametrize("code", ["", "cash", "77"])
+def test_a_payment_method_whose_code_brm_does_not_have_is_refused(code: str) -> None:
+    with pytest.raises(O2CError) as caught:
+        planned(FULL, policy=recoded(METHODS, "INVOICE", code))
+    assert {(each.reason, each.metadata["map"]) for each in caught.value.violations} == {(Reason.DVM_UNMAPPED, METHODS)}
 
 
 def test_the_account_number_is_the_common_id_and_class_parent_and_status_are_not_sent() -> None:

@@ -3,15 +3,17 @@ carries the new value (guide table 18-1; customer-sync 3.2-3.5, 9.3)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from customers import POLICY, account, profile
+from customers import POLICY, account, profile, recoded
 from google.protobuf.json_format import ParseDict
 
 from libs.brm import calls as brm
 from libs.brm.flist import Array, Flist, get
 from libs.brm.poid import Poid
+from libs.errors import O2CError, Reason
 from libs.grpckit.enum_names import expand_enums
 from libs.pb.crm.v1.crm_pb2 import CrmAccount
 from services.customer_sync.domain import attributes
@@ -178,3 +180,20 @@ def test_every_attribute_that_orders_send_is_compared() -> None:
         "CREDITCARD": {"holder", "number", "expiry", "security_code"},
         "DIRECTDEBIT": {"holder", "number", "bank_no", "account_type"},
     }
+
+
+@pytest.mark.parametrize("code", ["", "cash", "77"])
+def test_an_edit_is_refused_while_its_payment_method_has_a_code_that_brm_does_not_have(code: str) -> None:
+    name = "CUSTOMERPARTY_PAYPROFILE_PAYMETHODECODE"
+    links = Known(str(ANN), Facts(accounts={"ANN": str(ANN)}, bill_units={"BP": str(UNIT)}))
+    with pytest.raises(O2CError) as caught:
+        survey_update(UPDATE, {"ANN": customer()}, links, recoded(name, "INVOICE", code))
+    assert [(each.reason, each.metadata["map"]) for each in caught.value.violations] == [(Reason.DVM_UNMAPPED, name)]
+
+
+@pytest.mark.parametrize("code", ["off", "77"])
+def test_a_status_whose_code_brm_does_not_have_means_nothing_to_billing(code: str) -> None:
+    links = Known(str(ANN), Facts(accounts={"ANN": str(ANN)}, bill_units={"BP": str(UNIT)}))
+    site = replace(recoded("CUSTOMERPARTY_STATUSCODE", "INACTIVE", code), account_status_sync=True)
+    survey = survey_update(UPDATE, {"ANN": customer("Bill Me", ("account", "status", "Inactive"))}, links, site)
+    assert (survey.status, [each.reason for each in survey.notices]) == (None, [Reason.STATUS_NOT_MAPPED])

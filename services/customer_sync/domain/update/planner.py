@@ -12,6 +12,7 @@ from libs.brm import calls as brm
 from libs.brm.codes import PayType
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
+from libs.dvm import as_number
 from libs.errors import Reason, Violation
 from libs.plan.model import XrefLink, Yield
 from services.customer_sync.domain import calls
@@ -145,7 +146,7 @@ def _frequency_of_payment(draft: UpdateDraft, part: ProfilePart) -> Iterator[Vio
     maps, source = draft.policy.value_maps, draft.update.source_system
     for each in draft.state.related:
         months = maps.find(FREQUENCY_MAP, each.bill_frequency, source, draft.policy.system_id)
-        if months is not None and int(months) != part.months:
+        if as_number(months) not in (None, part.months):
             path = f"{part.profile.path}.bill_frequency"
             message = (
                 f"billing profile {part.profile.profile_id} would be billed every {part.months} months, but {each.profile_id} "

@@ -6,6 +6,7 @@ from typing import Final
 
 from libs.brm import calls as brm
 from libs.brm.codes import Status
+from libs.dvm import as_number
 from libs.errors import Notice, Reason, Violation
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.attributes import Findings
@@ -21,14 +22,14 @@ def wanted_status(account: Account, source_system: str, policy: Policy, findings
     if not account.status:
         return None
     metadata = {"entity": "account", "crm_id": account.account_id, "system": policy.system_id}
-    code = policy.value_maps.find(STATUS_MAP, account.status, source_system, policy.system_id)
-    if code is None:
+    code = as_number(policy.value_maps.find(STATUS_MAP, account.status, source_system, policy.system_id))
+    if code not in set(Status):
         message = f"status {account.status} of account {account.account_id} means nothing to billing; it is left alone"
         findings.notices.append(Notice(Reason.STATUS_NOT_MAPPED, message, metadata=metadata))
         return None
     if policy.account_status_sync:
-        return int(code)
-    if int(code) != Status.ACTIVE:
+        return code
+    if code != Status.ACTIVE:
         message = f"account {account.account_id} is {account.status} in the CRM; account status is not synchronised here"
         findings.notices.append(Notice(Reason.STATUS_SYNC_DISABLED, message, metadata=metadata))
     return None

@@ -11,7 +11,7 @@ from typing import Final
 
 from libs.brm import calls as brm
 from libs.brm.codes import Status
-from libs.dvm import COMMON
+from libs.dvm import as_number
 from libs.errors import Notice, O2CError, Reason, Violation
 from services.customer_sync.domain import attributes
 from services.customer_sync.domain.attributes import PAYMENT_METHODS, Findings, Translator
@@ -19,9 +19,9 @@ from services.customer_sync.domain.marks import NOT_KNOWN, PartKey, PartKind, ac
 from services.customer_sync.domain.model import Account, CrmCustomer, Policy, Profile
 from services.customer_sync.domain.rules import (
     FREQUENCY_MAP,
-    PAYMENT_METHOD_MAP,
     account_violations,
     method_of,
+    pay_type_of,
     profile_violations,
 )
 from services.customer_sync.domain.secret_marks import Verdict
@@ -124,7 +124,7 @@ class _Surveyor:
     def _months(self, profile: Profile) -> int | None:
         maps, source = self.policy.value_maps, self.update.source_system
         found = maps.find(FREQUENCY_MAP, profile.bill_frequency, source, self.policy.system_id)
-        return int(found) if found is not None else None
+        return as_number(found)
 
     def _account_part(self, account: Account) -> tuple[brm.NameInfo | None, int | None, int | None]:
         translate = self._translator()
@@ -141,15 +141,15 @@ class _Surveyor:
         record = attributes.payment_record(profile, PAYMENT_METHODS[method], country, translate)
         schedule = translate.fill(attributes.BILL_UNIT, profile, profile.path, "billing_profile", profile.profile_id)
         attributes.months_of(profile, translate)
-        code = self.policy.value_maps.translate(PAYMENT_METHOD_MAP, method, COMMON, self.policy.system_id)
-        if "bill_when" not in schedule:
+        code = pay_type_of(method, self.policy, self.findings.violations)
+        if code is None or "bill_when" not in schedule:
             return None  # a violation by now
         differs = self._differs((PartKind.PROFILE, profile.profile_id), profile_mark(record, schedule, self.policy.db))
         secrets = self._secrets(profile.profile_id, record)
         if not differs and secrets is Verdict.SAME:
             return None
         resend = secrets is Verdict.OTHER
-        return ProfilePart(profile, method, int(code), record, schedule["bill_when"], schedule.get("bill_day"), resend)
+        return ProfilePart(profile, method, code, record, schedule["bill_when"], schedule.get("bill_day"), resend)
 
     def _differs(self, key: PartKey, mark: str) -> bool:
         """Whether the part was never sent, or in another form; if so its mark is to be kept."""
