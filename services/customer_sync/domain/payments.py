@@ -28,6 +28,8 @@ NEW: Final = "NEW"
 NEEDS_REFERENCE: Final[Mapping[str, str]] = {"CHECK": "check number", "WIRE": "transfer reference"}
 ON_FILE: Final[Mapping[str, str]] = {CREDIT_CARD: "/payinfo/cc", AUTO_DEBIT: "/payinfo/dd"}
 """Methods that charge somebody: what BRM calls a payment record that it can charge by them."""
+METHODS: Final = ("CASH", *NEEDS_REFERENCE, *ON_FILE)
+"""The five methods of payment (PM1)."""
 FINEST: Final = Decimal("0.01")
 
 _Means = brm.Cash | brm.Check | brm.WireTransfer | brm.ByMethod
@@ -98,7 +100,9 @@ def _is_here(draft: Draft, payment: Payment) -> bool:
 
 
 def _method(draft: Draft, payment: Payment) -> str:
-    return draft.policy.value_maps.find(METHOD_MAP, payment.method, draft.command.source_system, COMMON) or ""
+    """The method as the suite calls it; empty for one that the value map does not know, or the suite does not."""
+    found = draft.policy.value_maps.find(METHOD_MAP, payment.method, draft.command.source_system, COMMON)
+    return found if found in METHODS else ""
 
 
 def _changes(payment: Payment, posted: PostedPayment | None) -> Iterator[Violation]:

@@ -189,8 +189,9 @@ def masked_violations(profile: Profile, method: str) -> Iterator[Violation]:
 
 
 def method_of(profile: Profile, source: str, policy: Policy) -> str:
-    """The payment method as the suite calls it; empty for one the value map does not know."""
-    return policy.value_maps.find(PAYMENT_METHOD_MAP, profile.payment_method, source, COMMON) or ""
+    """The payment method as the suite calls it; empty for one that the value map does not know, or the suite does not."""
+    found = policy.value_maps.find(PAYMENT_METHOD_MAP, profile.payment_method, source, COMMON)
+    return found if found in SUPPORTED_METHODS else ""
 
 
 def pay_type_of(method: str, policy: Policy, violations: list[Violation]) -> PayType | None:

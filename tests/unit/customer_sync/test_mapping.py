@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from customers import POLICY, account, bundle, call_of, coded, order, planned, profile, recoded
+from customers import POLICY, account, bundle, call_of, coded, order, planned, profile, recoded, refused
 
 from libs.brm.codes import PhoneType
 from libs.brm.flist import get
@@ -265,6 +265,30 @@ def test_a_payment_method_whose_code_brm_does_not_have_is_refused(code: str) -> 
     with pytest.raises(O2CError) as caught:
         planned(FULL, policy=recoded(METHODS, "INVOICE", code))
     assert {(each.reason, each.metadata["map"]) for each in caught.value.violations} == {(Reason.DVM_UNMAPPED, METHODS)}
+
+
+@pytest.mark.parametrize("name", [METHODS, "RECEIVEDPAYMENT_METHOD"])
+def test_a_method_that_only_the_value_map_knows_is_not_supported(name: str) -> None:
+    """A site may name any method in its map; how it is paid is beyond a map."""
+    one = POLICY.value_maps.get(name)
+    assert one is not None
+    row = tuple("PAYPAL" if column == "COMMON" else "PayPal" if column == "SEBL_01" else "10003" for column in one.columns)
+    site = replace(POLICY, value_maps=POLICY.value_maps.replaced_by(ValueMaps([replace(one, rows=(*one.rows, row))])))
+    if name == METHODS:
+        document = order([bundle(1, "ANN", "ANN", "BP")], profiles=[profile("BP", "ANN", payment_method="PayPal")])
+        wanted = [(Reason.BILLING_PROFILE_METHOD_UNSUPPORTED, "order.billing_profiles[0].payment_method")]
+    else:
+        payment = {
+            "payment_id": "P",
+            "billing_profile_id": "BP",
+            "method": "PayPal",
+            "amount": {"currency_code": "USD", "units": 1},
+            "status": "New",
+            "date": "2027-01-01T00:00:00Z",
+        }
+        document = order([bundle(1, "ANN", "ANN", "BP")], payments=[payment])
+        wanted = [(Reason.PAYMENT_METHOD_UNSUPPORTED, "order.payments[0].method")]
+    assert refused(document, policy=site) == wanted
 
 
 def test_the_account_number_is_the_common_id_and_class_parent_and_status_are_not_sent() -> None:
