@@ -22,6 +22,7 @@ from libs.grpckit import context as calls
 from libs.grpckit import status as statuses
 from libs.grpckit.auth import Access
 from libs.grpckit.tally import RPCS
+from libs.grpckit.texts import Suspect, suspecting
 from libs.ids import new_request_id
 from libs.logs import AccessLog
 
@@ -71,6 +72,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
     def _wrapped(self, method: str, handler: Any) -> Any:
         wrap = _Method(self, method)
         ends = handler.request_deserializer, handler.response_serializer
+        if handler.request_deserializer is not None and not handler.request_streaming:
+            ends = suspecting(handler.request_deserializer), handler.response_serializer
         if handler.request_streaming and handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(wrap.stream(handler.stream_stream), *ends)
         if handler.request_streaming:
@@ -96,7 +99,7 @@ class _Method:
             visit = _Visit(self, context)
             try:
                 visit.admit()
-                answer = await handle(request, context)
+                answer = await handle(request.cleared() if type(request) is Suspect else request, context)
             except BaseException as error:
                 await visit.failed(error)
                 raise
@@ -113,7 +116,7 @@ class _Method:
             visit = _Visit(self, context)
             try:
                 visit.admit()
-                async for answer in handle(request, context):
+                async for answer in handle(request.cleared() if type(request) is Suspect else request, context):
                     yield answer
             except BaseException as error:
                 await visit.failed(error)

@@ -20,7 +20,6 @@ from customers import account, bundle, order, profile, request
 from libs.brm import calls
 from libs.brm.client import open_gateway
 from libs.brm.poid import Poid
-from libs.errors import Reason
 from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.xref.model import XrefKey
@@ -346,14 +345,6 @@ async def test_an_owner_without_primary_profile_is_refused(suite: Suite, orders:
     suite.crm.store.edit_billing_profile("LisaBP", {"is_primary": False})
     found = await orders.refused(owned(1, "HELEN", "LISA"))
     assert found == [("LEGAL_OWNER_NO_PRIMARY_PROFILE", "crm.accounts[LISA]")]
-
-
-async def test_an_owner_that_the_crm_does_not_know_is_refused_as_such(orders: Orders) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await orders.send(owned(1, "HELEN", "NOBODY"))
-    (violation,) = from_rpc_error(caught.value).violations
-    assert (violation.code, violation.field) == ("NOT_FOUND", "order.lines[0].owner_account")
-    assert violation.reason is Reason.CRM_ACCOUNT_NOT_FOUND
 
 
 async def test_a_new_primary_profile_of_the_owner_takes_over_with_the_next_order(suite: Suite, orders: Orders) -> None:
