@@ -144,8 +144,8 @@ def notice_lines(answer: Answer) -> Iterator[str]:
         yield f"[yellow]{notice.reason}[/yellow]: {notice.message}"
     for status in answer.errors:
         for violation in from_status(status).violations:
-            where = " ".join(filter(None, (violation.metadata.get("system", ""), violation.field)))
-            yield f"[red]{violation.reason}[/red] {where}: {violation.message}"
+            where = "".join(f" {each}" for each in (violation.metadata.get("system", ""), violation.field) if each)
+            yield f"[red]{violation.reason}[/red]{where}: {violation.message}"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -9,6 +9,7 @@ from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.status import to_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2, special_rating_pb2
 from libs.plan.wire import to_wire_plan
+from services.customer_sync.domain.attributes import LONGEST_TEXT, is_sendable
 from services.customer_sync.domain.special_rating import ListOutcome, SpecialRatingList
 from services.customer_sync.mappers.answer import SERVICE, to_wire_entity
 
@@ -19,7 +20,8 @@ OFFERED: Final = "phone number"
 def to_domain_list(request: special_rating_pb2.SyncSpecialRatingListRequest) -> SpecialRatingList:
     """The active numbers, each once, and the assets.
 
-    Raises ``O2CError`` with all of: FIELD_MISSING, SPECIAL_RATING_TYPE_UNSUPPORTED.
+    Raises ``O2CError`` with all of: FIELD_MISSING, RANGE_INVALID for a number that billing cannot hold,
+    SPECIAL_RATING_TYPE_UNSUPPORTED.
     """
     O2CError.raise_all(_violations(request))
     active = (item.value.strip() for item in request.items if not item.HasField("end_time"))
@@ -39,6 +41,11 @@ def _violations(request: special_rating_pb2.SyncSpecialRatingListRequest) -> Ite
     for path, value in named.items():
         if not value.strip():
             yield Violation(Reason.FIELD_MISSING, f"{path} is missing", path, {"field": path})
+    for at, item in enumerate(request.items):
+        if not is_sendable(item.value):
+            path = f"items[{at}].value"
+            message = f"{path} has control characters, or more than {LONGEST_TEXT} bytes"
+            yield Violation(Reason.RANGE_INVALID, message, path, {"field": path})
     if " ".join(request.type.lower().split()) != OFFERED:
         message = f"special rating lists of type {request.type[:64]!r} are not offered; of phone numbers they are"
         yield Violation(Reason.SPECIAL_RATING_TYPE_UNSUPPORTED, message, "type", {"kind": request.type[:64], "field": "type"})

@@ -275,7 +275,9 @@ async def test_a_repeated_request_gets_the_stored_answer_and_other_content_is_re
 
 
 async def test_everything_wrong_with_a_list_is_told_at_once(customers: Customers) -> None:
-    wrong = pb.SyncSpecialRatingListRequest(type="E-mail", items=[pb.SpecialRatingItem()], asset_integration_ids=[" "])
+    wrong = pb.SyncSpecialRatingListRequest(type="E-mail", asset_integration_ids=[" "])
+    for value in ("", "4\a", "4" * 256):
+        wrong.items.add(value=value)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await customers.suite.lists.SyncSpecialRatingList(wrong)
     found = {(str(each.reason), each.field) for each in from_rpc_error(caught.value).violations}
@@ -283,6 +285,8 @@ async def test_everything_wrong_with_a_list_is_told_at_once(customers: Customers
         ("FIELD_MISSING", "source_system"),
         ("FIELD_MISSING", "list_id"),
         ("FIELD_MISSING", "items[0].value"),
+        ("RANGE_INVALID", "items[1].value"),
+        ("RANGE_INVALID", "items[2].value"),
         ("FIELD_MISSING", "asset_integration_ids[0]"),
         ("SPECIAL_RATING_TYPE_UNSUPPORTED", "type"),
     }
