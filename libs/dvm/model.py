@@ -74,8 +74,9 @@ class ValueMap:
 
 
 def as_number(code: str | None) -> int | None:
-    """A code that is a whole number; ``None`` for one that is not, as administrators may write anything into a map."""
-    return int(code) if code is not None and code.isascii() and code.isdecimal() else None
+    """A code that is a whole number of up to nine digits, which fits into any field of BRM; ``None`` for one that is not, as
+    administrators may write anything into a map."""
+    return int(code) if code is not None and len(code) < 10 and code.isascii() and code.isdecimal() else None
 
 
 def unmapped(name: str, value: str, column: str, field: str = "", found: str | None = None) -> Violation:

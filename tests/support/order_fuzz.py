@@ -60,7 +60,7 @@ def request_of(random: Random) -> pb.SyncOrderCustomersRequest:
         payment.amount.currency_code = random.choice(("USD", "USD", "USD", "EUR"))
         payment.date.seconds, payment.reference = 1_800_000_000, random.choice(("R-1", "R-1", ""))
     for _ in range(random.choice((0, 0, 1, 1, 2, 5))):
-        _damage(random, random.choice(list(_messages(made.order))))
+        damage(random, random.choice(list(messages(made.order))))
     return made
 
 
@@ -148,17 +148,17 @@ def _paid(random: Random) -> dict[str, Any]:
     return {"payment_method": method, **details.get(method, {})}
 
 
-def _messages(message: Message) -> Iterator[Message]:
+def messages(message: Message) -> Iterator[Message]:
     """The message and all inside it."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is None or field.message_type.GetOptions().map_entry:
             continue
         for item in value if field.is_repeated else [value]:
-            yield from _messages(item)
+            yield from messages(item)
 
 
-def _damage(random: Random, message: Any) -> None:
+def damage(random: Random, message: Any) -> None:
     """Change one field into something else that the wire can carry."""
     field: FieldDescriptor = random.choice(message.DESCRIPTOR.fields)
     if field.is_repeated:

@@ -48,6 +48,8 @@ class NameInfo:
     phones: tuple[Phone, ...] = ()
     emptied: tuple[str, ...] = ()
     """For a change: fields to empty, by BRM's names, such as ``SALUTATION``."""
+    emptied_phones: tuple[int, ...] = ()
+    """For a change: elements of ``PHONES`` to empty, beyond those of ``phones``."""
 
     def flist(self) -> Flist:
         """``NAMEINFO`` element."""
@@ -67,8 +69,12 @@ class NameInfo:
             CONTACT_TYPE=self.contact_type,
         )
         fields |= dict.fromkeys(self.emptied, "")
-        if self.phones:
-            fields["PHONES"] = Array.of(*({"PHONE": phone.number, "TYPE": phone.type} for phone in self.phones))
+        phones: dict[int | str, Flist] = {
+            at: {"PHONE": phone.number, "TYPE": phone.type} for at, phone in enumerate(self.phones)
+        }
+        phones |= {at: {"PHONE": "", "TYPE": PhoneType.UNKNOWN} for at in self.emptied_phones}
+        if phones:
+            fields["PHONES"] = Array(phones)
         return fields
 
 

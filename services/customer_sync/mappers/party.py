@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.pb.crm.v1 import crm_pb2
 from libs.pb.order.v1 import order_pb2
@@ -94,13 +96,26 @@ def _debit(debit: order_pb2.DebitDetails) -> Debit:
 
 
 def to_domain_customer(found: crm_pb2.CrmAccount) -> CrmCustomer:
-    """An account as the CRM knows it now. Field paths name the record: ``crm.accounts[1-ABC]``."""
+    """An account as the CRM knows it now; of a profile that it tells twice, the first counts. Field paths name the record:
+    ``crm.accounts[1-ABC]``."""
     account_id = found.account.account_id.strip()
+    profiles = (
+        to_domain_profile(profile, f"crm.billing_profiles[{profile.billing_profile_id.strip()}]")
+        for profile in found.billing_profiles
+    )
+    once: dict[str, Profile] = {}
+    for profile in profiles:
+        once.setdefault(profile.profile_id, profile)
     return CrmCustomer(
         account=to_domain_account(found.account, f"crm.accounts[{account_id}]", ""),
-        profiles=tuple(
-            to_domain_profile(profile, f"crm.billing_profiles[{profile.billing_profile_id.strip()}]")
-            for profile in found.billing_profiles
-        ),
-        modified_at=found.modified_at.ToDatetime(UTC) if found.HasField("modified_at") else None,
+        profiles=tuple(once.values()),
+        modified_at=_moment(found.modified_at) if found.HasField("modified_at") else None,
     )
+
+
+def _moment(stamp: Timestamp) -> datetime | None:
+    """``None`` for what is no moment in time: then the CRM does not say when the record changed."""
+    try:
+        return stamp.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -31,10 +31,10 @@ def contact_change(stored: Flist, wanted: brm.NameInfo) -> brm.NameInfo | None:
     phones_differ = Counter(phones) != Counter(phones_of(stored))
     if not phones_differ and all(_text(stored, name) == _text(fields, name) for name in CONTACT_FIELDS):
         return None
-    left_over = len(stored.get("PHONES") or {}) - len(phones) if phones_differ else 0
-    # A phone that is gone is overwritten by a blank one: BRM merges the elements it is given.
-    blanks = (brm.Phone(""),) * max(0, left_over)
-    return replace(wanted, phones=wanted.phones + blanks, emptied=emptied(stored, fields, CONTACT_FIELDS))
+    # BRM merges the elements it is given, wherever others have put theirs: a phone that is gone is emptied where it stands.
+    held = [at for at, phone in (stored.get("PHONES") or {}).items() if phone and phone.get("PHONE")] if phones_differ else []
+    gone = tuple(at for at in held if at >= len(wanted.phones))
+    return replace(wanted, emptied_phones=gone, emptied=emptied(stored, fields, CONTACT_FIELDS))
 
 
 def phones_of(contact: Flist) -> list[tuple[str, int]]:
@@ -58,7 +58,8 @@ def record_change(stored: Flist, part: ProfilePart) -> brm.PayInfo | None:
     wanted = record.inherited()[record.part][0]
     known = _own_part(stored, record.part)
     alike = (_alike(name, known.get(name), value) for name, value in wanted.items() if name != UNSEEN)
-    same = _text(stored, "NAME") == record.name and all(alike)
+    # A name that the CRM does not give is not emptied, so it cannot differ.
+    same = record.name in ("", _text(stored, "NAME")) and all(alike)
     gone = emptied(known, wanted, RECORD_FIELDS)
     if same and not gone and not part.resend:
         return None

@@ -111,7 +111,7 @@ def _draw_payer(draft: UpdateDraft) -> None:
     leaving = [key for key in leaving if draft.state.balance_groups.get(key.crm_id)]
     if not new or not leaving:
         return
-    profile = next((each for each in family[new].profiles if each.is_primary), None)
+    profile = _primary(family[new], draft.known)
     if profile is None or profile.profile_id not in draft.known.links.bill_units:
         what = "has no primary billing profile" if profile is None else f"has no bill unit for {profile.profile_id}"
         _kept(draft, leaving, f"{new}, above it now, {what} in {draft.policy.system_id}")
@@ -124,6 +124,12 @@ def _draw_payer(draft: UpdateDraft) -> None:
         if draft.known.links.account_payers.get(account.account_id) != key.billing_account_id:
             draft.superseded.append(Supersession(key.crm_id, wanted.crm_id))
     _kept(draft, leaving, f"its services are paid by {new} from now on")
+
+
+def _primary(customer: CrmCustomer, known: Known) -> Profile | None:
+    """The primary billing profile. Where the CRM has several: one that billing has, whatever order they come in."""
+    several = [each for each in customer.profiles if each.is_primary]
+    return min(several, key=lambda each: (each.profile_id not in known.links.bill_units, each.profile_id), default=None)
 
 
 def _class_of(account_id: str, family: Mapping[str, CrmCustomer]) -> str:
