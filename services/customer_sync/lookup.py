@@ -64,9 +64,10 @@ class Lookup:
         if not wanted:
             return Facts()
         keys = {item: XrefKey(item[0], command.source_system, item[1]) for item in wanted}
-        rows, (parents, corporate), posted = await asyncio.gather(
+        rows, (parents, corporate), above, posted = await asyncio.gather(
             lookup_of_source(self._xref, list(keys.values()), command.source_system, "order.source_system"),
             self._memory.parents.placed(command.system_id, collation.parents),
+            self._memory.parents.above(command.system_id, collation.parents.values()),
             self._memory.payments.of(command.system_id, [payment.payment_id for payment in command.payments]),
         )
         found = {item: rows[key] for item, key in keys.items() if rows[key]}
@@ -93,7 +94,7 @@ class Lookup:
             unlinked_groups=frozenset(unlinked),
             common_ids={item: row.value(COMMON) for item, row in found.items()},
             units_elsewhere=self._elsewhere(found, command.system_id),
-            parents=parents,
+            parents=above | parents,
             payments=payments,
             posted=posted,
             account_payers=await self._memory.payers.of(command.system_id, _account_level(command, collation, policy)),

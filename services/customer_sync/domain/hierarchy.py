@@ -7,6 +7,9 @@ its payer for all its services, with prior values that say so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from libs.errors import Reason, Violation
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.contributions import CONTRIBUTIONS
 from services.customer_sync.domain.draft import Draft
@@ -19,6 +22,7 @@ def draw_hierarchy(draft: Draft) -> None:
     """The group changes that put every account of the order where it belongs: one call per parent, or
     per thousand accounts that come below it."""
     wanted = wanted_parents(draft)
+    draft.findings.violations.extend(_cycles(draft, wanted))
     changes = group_changes(wanted, draft.facts.parents, draft.facts.account_groups)
     for change in changes:
         _draw(draft, change, changes)
@@ -41,6 +45,21 @@ def wanted_parents(draft: Draft) -> dict[str, str | None]:
         elif not draft.facts.parents.get(account_id) and _pays_or_will(draft, account_id, parent_id):
             wanted[account_id] = parent_id
     return wanted
+
+
+def _cycles(draft: Draft, wanted: dict[str, str | None]) -> Iterator[Violation]:
+    """HIERARCHY_CYCLE for every account that would come below one that billing has below it, as far as that is remembered."""
+    above = {**draft.facts.parents, **wanted}
+    for account_id, parent_id in wanted.items():
+        trail = [account_id]
+        while parent_id and parent_id not in trail:
+            trail.append(parent_id)
+            parent_id = above.get(parent_id)
+        if parent_id == account_id and not all(each in wanted for each in trail):  # else the order alone says so
+            message = f"accounts would be below each other: {' under '.join([*trail, account_id])}"
+            lines = draft.collation.line_ids.get(account_id, ())
+            metadata = {"account_ids": ",".join(trail), "line_ids": ",".join(lines)}
+            yield Violation(Reason.HIERARCHY_CYCLE, message, "order.lines", metadata)
 
 
 def _pays_or_will(draft: Draft, account_id: str, parent_id: str) -> bool:

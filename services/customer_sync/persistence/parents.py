@@ -73,6 +73,15 @@ class AccountParents:
         found = await self._db.all(_FIND, rows=rows) if rows else []
         return {row[0]: row[1] for row in found}, frozenset(row[0] for row in found if row[2])
 
+    async def above(self, system_id: str, account_ids: Iterable[str]) -> dict[str, str]:
+        """Account to its parent, for these accounts and all that are known to stand above them; one read per level."""
+        found: dict[str, str] = {}
+        level = set(account_ids)
+        while level:
+            found |= await self.of(system_id, level)
+            level = {found.get(each, "") for each in level} - found.keys() - {""}
+        return found
+
     @staticmethod
     def keeping(system_id: str, parentings: Iterable[Parenting]) -> Callable[[Transaction], Awaitable[None]] | None:
         """Writes, inside a transaction, who was put below whom; later parentings of an account win."""

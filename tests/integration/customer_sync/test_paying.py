@@ -183,6 +183,17 @@ async def test_a_new_profile_of_the_same_payer_adds_a_unit_and_changes_nothing_e
     assert (await suite.writes())[len(before) :] == ["CUST_CREATE_BILLINFO"] * 2
 
 
+async def test_who_stands_below_a_payer_does_not_pay_for_those_above_and_nothing_is_begun(suite: Suite) -> None:
+    await done(suite, [line(1, "KID", "MA", "BP-MA"), line(2, "MA", "GRANNY", "BP-G")])
+    before = await suite.writes()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await done(suite, [line(3, "GRANNY", "KID", "BP-KID")], revision=2)
+    (violation,) = from_rpc_error(caught.value).violations
+    assert (violation.reason, violation.field) == ("HIERARCHY_CYCLE", "order.lines")
+    assert violation.metadata["account_ids"] == "GRANNY,KID,MA"
+    assert await suite.writes() == before
+
+
 @pytest.mark.slow
 async def test_more_children_than_one_call_can_name_come_below_their_payer(suite: Suite) -> None:
     many = MOST_MEMBERS + 1

@@ -342,6 +342,14 @@ def test_accounts_cannot_be_below_each_other() -> None:
     assert [reason for reason, _ in refused(document)] == [Reason.HIERARCHY_CYCLE]
 
 
+def test_an_account_does_not_come_below_one_that_billing_has_below_it() -> None:
+    first = customers.after(planned(order([bundle(1, "A", "B", "BP-B"), bundle(2, "B", "B", "BP-B")])))
+    second = customers.after(planned(order([bundle(3, "B", "C", "BP-C")]), first), first)
+    for child, known in (("B", first), ("C", second)):
+        found = refused(order([bundle(4, child, "A", "BP-A")]), known)
+        assert found == [(Reason.HIERARCHY_CYCLE, "order.lines")]
+
+
 def test_accounts_that_pay_for_each_other_without_being_below_each_other_are_created_in_turn() -> None:
     lines = [bundle(1, "A", "C", "BP-C"), bundle(2, "A", "B", "BP-B"), bundle(3, "B", "A", "BP-A")]
     assert "nonpaying:A|B|BP-B" in keys(planned(order(lines)))
