@@ -5,6 +5,7 @@ Every process is a child of this one, is stopped by its own process id, and ends
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -144,6 +145,7 @@ class Supervisor:
             "O2C_BILLING_CARE_PAGE_TOKEN_KEY": "a key for this run only: " + self.sandbox,
             "O2C_CUSTOMER_SYNC_CRM_TARGET": self.crm,
             "O2C_CUSTOMER_SYNC_MARK_KEYS": json.dumps([self.mark_key]),
+            "O2C_ORDER_ORCHESTRATION_SEAL_KEYS": json.dumps([self.seal_key()]),
             "O2C_ORDER_ORCHESTRATION_CUSTOMER_SYNC_TARGET": self.addresses["customer_sync"],
             "O2C_ORDER_ORCHESTRATION_BILL_FULFILLMENT_TARGET": self.addresses["bill_fulfillment"],
         }
@@ -157,6 +159,14 @@ class Supervisor:
                 settings[prefix + "XREF_TARGET"] = self.addresses["xref"]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("O2C_")}
         return inherited | settings | self.environment
+
+    def seal_key(self) -> str:
+        """Under which orders keep card numbers while they wait; kept with the databases, so that these can be used again."""
+        path = self.home / "seal.key"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+        return path.read_text()
 
     def billing_system(self, code: str) -> dict[str, object]:
         return {"code": code, "endpoint": f"http://{self.sandbox}/{code}", "db_no": INSTANCES[code]}

@@ -117,6 +117,17 @@ def test_a_second_suite_is_not_started_beside_a_running_one(terminal: Terminal) 
     assert terminal.state_file.exists()
 
 
+def test_an_order_paid_by_card_is_planned_with_its_number_masked(terminal: Terminal, tmp_path: Path) -> None:
+    document = json.loads((orders.EXAMPLES / orders.TWO_INSTANCES).read_text())
+    card = {"number": "4111111111111111", "expiry_month": 4, "expiry_year": 2030, "holder_name": "Priya Nair"}
+    for profile in document["billing_profiles"]:
+        profile |= {"payment_method": "Credit Card", "card": card}
+    path = tmp_path / "by-card.json"
+    path.write_text(json.dumps(document))
+    plan = terminal.run("plan", str(path))
+    assert "****1111" in plan and card["number"] not in plan
+
+
 def test_submitting_an_order_again_is_told_to_be_a_replay(billed: Terminal) -> None:
     assert "ORD-1001: COMPLETED" in billed.run("order", "submit", FAMILY)
     assert "taken before" in billed.run("order", "submit", FAMILY)

@@ -10,7 +10,7 @@ import pytest
 from google.type.money_pb2 import Money
 from suite import RunningSuite, running_suite
 
-from libs.pb.order.v1.order_pb2 import LINE_ACTION_DELETE, Order
+from libs.pb.order.v1.order_pb2 import LINE_ACTION_DELETE, CardDetails, Order
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,11 @@ def test_an_order_with_payments_completes_and_each_is_posted_once(suite: Running
 
 
 def test_a_payment_is_posted_in_the_instance_of_its_billing_profile(suite: RunningSuite) -> None:
-    suite.complete(with_payments(orders.TWO_INSTANCES, ("P-3", "BP-PRIYA-HOME", "CASH")))
+    order = with_payments(orders.TWO_INSTANCES, ("P-3", "BP-PRIYA-HOME", "CREDIT_CARD"))
+    (profile,) = (each for each in order.billing_profiles if each.billing_profile_id == "BP-PRIYA-HOME")
+    profile.payment_method = "Credit Card"
+    profile.card.CopyFrom(CardDetails(number="4111111111111111", expiry_month=4, expiry_year=2030, holder_name="Priya"))
+    suite.complete(order)
     assert "SEBL_01:P-3" in tokens(suite, "BRM_02") - tokens(suite, "BRM_01")
 
 
