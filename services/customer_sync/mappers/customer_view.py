@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 from libs.brm.codes import PayType, Status
@@ -98,7 +98,9 @@ def _brm(source: BrmSource, sources: CustomerSources) -> pb.BrmCustomerView:
         payment_records=[_record(record) for record in source.payment_records],
         balance_groups=[
             pb.BalanceGroupView(
-                poid=str(group["POID"]), name=group.get("NAME", ""), bill_unit_poid=_text(group.get("BILLINFO_OBJ"))
+                poid=str(group["POID"]),
+                name=group.get("NAME", ""),
+                bill_unit_poid=_named(group.get("BILLINFO_OBJ"), source.units),
             )
             for group in source.balance_groups
         ],
@@ -128,10 +130,15 @@ def _unit(unit: Flist, source: BrmSource, sources: CustomerSources) -> pb.BillUn
         status=_name(Status, unit.get("STATUS", 0)),
         months=int(unit.get("BILL_WHEN", 0)),
         billing_day=int(unit.get("ACTG_CYCLE_DOM", 0)),
-        payment_record_poid=_text(unit.get("PAYINFO_OBJ")) if payer is None else "",
+        payment_record_poid=_named(unit.get("PAYINFO_OBJ"), source.payment_records) if payer is None else "",
         legal_owner_id=source.owners.get(unit.get("BILLINFO_ID", ""), ""),
         superseded_by=source.superseded.get(unit.get("BILLINFO_ID", ""), ""),
     )
+
+
+def _named(reference: Poid | None, objects: Iterable[Flist]) -> str:
+    """What is referred to, as it names itself: a reference may be to another revision, by which texts would differ."""
+    return next((str(each["POID"]) for each in objects if each["POID"] == reference), _text(reference))
 
 
 def _record(record: Flist) -> pb.PaymentRecordView:

@@ -8,6 +8,7 @@ import customer_suite
 import grpc
 import orders
 import pytest
+from customer_edits import account_event, told
 from customer_suite import Suite
 from customers import account, bundle, order, profile, request
 from google.protobuf.json_format import MessageToDict
@@ -74,6 +75,20 @@ async def test_card_numbers_are_shown_by_their_last_four_digits_only(suite: Suit
     (record,) = view.brms[0].payment_records
     assert (record.kind, record.name, record.masked_number) == ("cc", "Ann Card", "****1111")
     assert CARD["number"] not in str(view)
+
+
+async def test_what_belongs_together_is_shown_together_after_edits_too(suite: Suite) -> None:
+    """BRM counts the revisions of its objects, and refers to objects by the revision they had once."""
+    document = order([bundle(1, "ANN", "ANN", "BP")], profiles=[profile("BP", "ANN", payment_method="Credit Card", card=CARD)])
+    tell_crm(suite, document)
+    await suite.sync(request(document, "R1"))
+    suite.crm.store.edit_billing_profile("BP", {"billing_day": 7, "card": {**CARD, "holder_name": "Ann Reed"}})
+    await suite.updates.SyncCustomerUpdate(told(account_event("ANN")))
+    (brm,) = (await look(suite, "ANN")).brms
+    (unit,), (record,), (group,) = brm.bill_units, brm.payment_records, brm.balance_groups
+    assert record.name == "Ann Reed"
+    assert int(unit.poid.split()[3]) > 0 and int(record.poid.split()[3]) > 0
+    assert (unit.payment_record_poid, group.bill_unit_poid) == (record.poid, unit.poid)
 
 
 async def test_a_customer_of_two_instances_is_shown_in_both_and_partly_when_one_is_down(suite: Suite) -> None:
