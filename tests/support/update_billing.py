@@ -99,6 +99,7 @@ def _paying(random: Random, part: ProfilePart, links: Facts, record: Poid) -> Fl
         "BILLINFO_ID": part.profile.profile_id,
         "BILL_WHEN": random.choice((part.months,) * 4 + (3,)),
         "ACTG_CYCLE_DOM": random.choice((part.bill_day, 1)) or 1,
+        "ACTG_FUTURE_DOM": random.choice((0, 0, 0, 15, part.bill_day or 0)),
         "PAY_TYPE": random.choice((part.pay_type,) * 6 + (10001, 10011, 10007)),
         "PAYINFO_OBJ": record,
     }
@@ -212,7 +213,7 @@ class _Stage:
             key, unit = next((key, unit) for key, unit in units.items() if unit["POID"] == wanted["POID"])
             changed = {name: wanted[name] for name in ("BILL_WHEN", "PAY_TYPE") if name in wanted}
             if "ACTG_FUTURE_DOM" in wanted:
-                changed["ACTG_CYCLE_DOM"] = wanted["ACTG_FUTURE_DOM"]
+                changed["ACTG_FUTURE_DOM"] = wanted["ACTG_FUTURE_DOM"]
             if "PAYINFO" in wanted:
                 changed["PAYINFO_OBJ"] = poids[next(iter(wanted["PAYINFO"]))]
             units[key] = {**unit, **changed}

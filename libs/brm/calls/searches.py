@@ -50,7 +50,8 @@ def _condition(number: int, by: str) -> str:
 
 _BILLINFO = (
     "POID", "BILLINFO_ID", "ACCOUNT_OBJ", "STATUS", "PAY_TYPE", "PAYINFO_OBJ", "PARENT_BILLINFO_OBJ", "AR_BILLINFO_OBJ",
-    "BAL_GRP_OBJ", "CURRENCY", "BILL_WHEN", "ACTG_TYPE", "ACTG_CYCLE_DOM", "BUSINESS_PROFILE_OBJ",
+    "BAL_GRP_OBJ", "CURRENCY", "BILL_WHEN", "ACTG_TYPE", "ACTG_CYCLE_DOM", "ACTG_FUTURE_DOM",
+    "BUSINESS_PROFILE_OBJ",
 )  # fmt: skip
 _WINDOW = ("MOD_T >=", "MOD_T <=")
 _RANGE = ("POID.id >=", "POID.id <=")

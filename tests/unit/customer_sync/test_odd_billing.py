@@ -150,3 +150,15 @@ def test_an_order_is_planned_with_the_pay_types_of_the_site() -> None:
     plan = planned(order([bundle(1, "ANN", "ANN", "BP")]), policy=recoded(METHODS, "INVOICE", "10018"))
     (step,) = plan.plan.steps
     assert step.call.input["BILLINFO"][0]["PAY_TYPE"] == PayType.SEPA
+
+
+@pytest.mark.parametrize(("day", "sent"), [(15, None), (1, 1)])
+def test_a_bill_day_that_waits_for_the_next_cycle_is_not_sent_again_but_taken_back(day: int, sent: int | None) -> None:
+    record = Poid.parse("0.0.0.1 /payinfo/invoice 7 0")
+    unit = {"POID": Poid.parse(LINKS.bill_units["BP"]), "BILLINFO_ID": "BP", "PAY_TYPE": 10001, "PAYINFO_OBJ": record}
+    pending = {"BILL_WHEN": 1, "ACTG_CYCLE_DOM": 1, "ACTG_FUTURE_DOM": 15}
+    state = State(units={"BP": unit | pending}, records={str(record): {"POID": record}})
+    plan = updated(told("ANN", profile("BP", "ANN", billing_day=day)), state=state)
+    (step,) = plan.plan.steps
+    units = step.call.input.get("BILLINFO", {}).values()
+    assert [each.get("ACTG_FUTURE_DOM") for each in units] == ([] if sent is None else [sent])

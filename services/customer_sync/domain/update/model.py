@@ -57,6 +57,8 @@ class ProfilePart:
     """``None`` leaves it to BRM."""
     resend: bool = False
     """Whether card or bank details are others than those sent last, however alike they look in BRM."""
+    is_scheduled: bool = False
+    """Whether frequency and bill day were sent like that: BRM may show them with the next cycle only."""
 
 
 @dataclass(frozen=True, slots=True)

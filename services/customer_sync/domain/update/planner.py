@@ -105,8 +105,8 @@ def _profile_change(draft: UpdateDraft, part: ProfilePart) -> Change | None:
         return None
     wanted = brm.BillUnit(
         poid=draft.known.links.bill_units[profile_id],
-        bill_when=part.months if part.months != unit.get("BILL_WHEN") else None,
-        bill_day=part.bill_day if part.bill_day != unit.get("ACTG_CYCLE_DOM") else None,
+        bill_when=None if part.is_scheduled or part.months == unit.get("BILL_WHEN") else part.months,
+        bill_day=None if part.is_scheduled or part.bill_day == _day_of(unit) else part.bill_day,
     )
     if wanted.bill_when is not None:
         draft.findings.violations.extend(_frequency_of_payment(draft, part))
@@ -118,6 +118,12 @@ def _profile_change(draft: UpdateDraft, part: ProfilePart) -> Change | None:
         record = _record_change(draft, part, unit)
     changed = (wanted.bill_when, wanted.bill_day, wanted.payinfo) != (None, None, None)
     return (part, wanted if changed else None, record) if changed or record is not None else None
+
+
+def _day_of(unit: Flist) -> int | None:
+    """The bill day that the unit has, or gets with its next cycle: a change waits for that, and is not made again meanwhile."""
+    found: int | None = unit.get("ACTG_FUTURE_DOM") or unit.get("ACTG_CYCLE_DOM")
+    return found
 
 
 def _unit_of(draft: UpdateDraft, profile_id: str) -> Flist | None:

@@ -148,8 +148,8 @@ class _Surveyor:
         secrets = self._secrets(profile.profile_id, record)
         if not differs and secrets is Verdict.SAME:
             return None
-        resend = secrets is Verdict.OTHER
-        return ProfilePart(profile, method, code, record, schedule["bill_when"], schedule.get("bill_day"), resend)
+        months, day = schedule["bill_when"], schedule.get("bill_day")
+        return ProfilePart(profile, method, code, record, months, day, secrets is Verdict.OTHER, is_scheduled=not differs)
 
     def _differs(self, key: PartKey, mark: str) -> bool:
         """Whether the part was never sent, or in another form; if so its mark is to be kept."""
