@@ -28,7 +28,7 @@ from libs.errors import Reason
 from services.customer_sync.aggregator import CLAIM_SECONDS
 from services.customer_sync.domain.update.model import Change, ChangeKind, CustomerUpdate, UpdateOutcome
 
-FEW, MANY = range(12), range(100, 230)
+FEW, MANY = range(8), range(100, 230)
 SYSTEMS = ("BRM_01", "BRM_02")
 CARD = {"number": "4111111111111111", "expiry_month": 1, "expiry_year": 2030, "holder_name": "Ann Card"}
 DEBIT = {"account_number": "000123456789", "routing_number": "021000021", "account_type": "Savings"}

@@ -30,7 +30,7 @@ from services.customer_sync.domain.update.outcome import planned, refused
 from services.customer_sync.domain.update.planner import plan_customer_update
 from services.customer_sync.domain.update.survey import survey_update
 
-FEW, MANY = 1_000, 20_000
+FEW, MANY = 600, 20_000
 DIALECT = Dialect()
 REFUSALS = {"INVALID_ARGUMENT", "FAILED_PRECONDITION"}
 """Codes of refusals that say what to change."""
