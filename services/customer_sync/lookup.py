@@ -17,7 +17,7 @@ from services.customer_sync.domain import calls
 from services.customer_sync.domain.changes import account_level_lines, change_violations
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.draft import primary_profiles
-from services.customer_sync.domain.inquiry import answered, inquiry_of
+from services.customer_sync.domain.inquiry import answered, described, inquiry_of, named_only
 from services.customer_sync.domain.model import Command, CrmCustomer, Facts, Payee, Policy, Service
 from services.customer_sync.lookup_frequencies import with_frequencies
 from services.customer_sync.lookup_legal import remembered, wanted_of, with_legal
@@ -46,7 +46,31 @@ class Lookup:
         self._billing_systems = billing_systems
 
     async def completed(self, command: Command, policy: Policy) -> Command:
-        """The command with what only the CRM can tell; one call, or none. Raises CRM_UNAVAILABLE."""
+        """The command with what only the CRM can tell: no call, or one, and another one where the order names by id alone who
+        is new to billing. Raises CRM_UNAVAILABLE, XREF_UNAVAILABLE."""
+        return await self._asked_crm(await self._described(command, policy), policy)
+
+    async def _described(self, command: Command, policy: Policy) -> Command:
+        """The command with the details of accounts and profiles that it names by id alone, and that billing does not have."""
+        named = named_only(command, policy) if self._has_crm else {}
+        if not named:
+            return command
+        tables = {(calls.ACCOUNTS, each) for each in named}
+        tables |= {(calls.BILL_UNITS, profile_id) for profiles in named.values() for profile_id in profiles}
+        keys = {item: XrefKey(item[0], command.source_system, item[1]) for item in sorted(tables)}
+        rows = await self._xref.lookup(list(keys.values()))
+        here = {item for item, key in keys.items() if rows[key].value(command.system_id)}
+        new = [
+            account_id
+            for account_id, profiles in named.items()
+            if (calls.ACCOUNTS, account_id) not in here or any((calls.BILL_UNITS, each) not in here for each in profiles)
+        ]
+        if not new:
+            return command
+        found = await self._crm.accounts(new, with_billing_profiles=True)
+        return described(command, found.accounts, found.not_found)
+
+    async def _asked_crm(self, command: Command, policy: Policy) -> Command:
         inquiry = inquiry_of(command, policy)
         if not inquiry.account_ids or not (inquiry.required or self._has_crm):
             return command

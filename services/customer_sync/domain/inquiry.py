@@ -1,8 +1,8 @@
 """What the order alone does not tell, and what the CRM is asked therefore: one question per order, before anything is decided.
 
 Most orders need none: they carry what billing must know of their customers. The CRM is asked for the accounts above corporate
-ones (customer-sync 6.4), for the primary profiles of legal owners (7.2), and for those of accounts that the order names
-without one (Q7, S12).
+ones (customer-sync 6.4), for the primary profiles of legal owners (7.2), for those of accounts that the order names
+without one (Q7, S12), and for whoever is new to billing and named by id alone (2.3).
 """
 
 from __future__ import annotations
@@ -68,6 +68,28 @@ def _without_profile(command: Command, policy: Policy) -> Iterator[str]:
     for account_id in named:
         if account_id and account_id not in known:
             yield account_id
+
+
+def named_only(command: Command, policy: Policy) -> Mapping[str, tuple[str, ...]]:
+    """Accounts that lines name by id alone, or whose billing profiles they name so, and those profiles. Those that the CRM is
+    asked for anyhow (:func:`inquiry_of`) are left out."""
+    found: dict[str, dict[str, None]] = {}
+    for line in contributing(command, policy):
+        for account_id in (line.service_account_id, line.billing_account_id):
+            account = command.accounts.get(account_id)
+            if account_id and (account is None or not account.type):
+                found.setdefault(account_id, {})
+        profile = command.profiles.get(line.billing_profile_id)
+        if line.billing_profile_id and line.billing_account_id and (profile is None or not profile.payment_method):
+            found.setdefault(line.billing_account_id, {})[line.billing_profile_id] = None
+    asked = inquiry_of(command, policy).account_ids if found else ()
+    return {account_id: tuple(profiles) for account_id, profiles in found.items() if account_id not in asked}
+
+
+def described(command: Command, found: Mapping[str, CrmCustomer], not_found: frozenset[str]) -> Command:
+    """The command with what the CRM said of accounts that it names by id alone; the rest of it stays."""
+    told = answered(command, Inquiry(tuple(found)), found, not_found)
+    return replace(told, chain=command.chain, unknown_accounts=command.unknown_accounts | not_found)
 
 
 def answered(command: Command, inquiry: Inquiry, found: Mapping[str, CrmCustomer], not_found: frozenset[str]) -> Command:
