@@ -38,7 +38,7 @@ def synchronized(suite: RunningSuite, home: Path, *options: str) -> list[str]:
     suite.supervisor.suite.write(home / "suite.json")
     since = suite.marks()
     command = [sys.executable, "-m", "cli", "customer", "special-rating", "LIST-1", "--number", "5550003", "--asset", ASSET]
-    environment = {**os.environ, "O2C_SUITE_FILE": str(home / "suite.json")}
+    environment = {**os.environ, "O2C_SUITE_FILE": str(home / "suite.json"), "COLUMNS": "160"}
     done = subprocess.run([*command, *options], env=environment, capture_output=True, check=True, text=True)
     assert "EXISTED" in done.stdout
     return [call["opcode"] for code in since for call in suite.calls(code, since[code])]

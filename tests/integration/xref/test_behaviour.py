@@ -196,7 +196,7 @@ async def test_values_are_opaque_case_sensitive_and_not_trimmed(xref: XrefPort) 
             Reason.XREF_VALUE_EMPTY,
             marks=pytest.mark.spec("xref-and-routing:X6", "xref-and-routing:XR18"),
         ),
-        (XrefKey(ACCOUNT, "SEBL_01", "a\x00b"), Reason.XREF_VALUE_INVALID),
+        (XrefKey(ACCOUNT, "SEBL_01", "a\x01b"), Reason.XREF_VALUE_INVALID),
         (XrefKey(ACCOUNT, "SEBL_01", "a" * 257), Reason.XREF_VALUE_INVALID),
     ],
 )

@@ -131,7 +131,7 @@ async def test_what_would_change_is_counted_without_being_changed(service: Servi
         ([("", "", "b")], [("XREF_VALUE_EMPTY", "pairs[0].old_id")]),
         ([("", "a", "")], [("XREF_VALUE_EMPTY", "pairs[0].new_id")]),
         ([("", "a", "b" * 257)], [("XREF_VALUE_INVALID", "pairs[0].new_id")]),
-        ([("", "a\x00", "b")], [("XREF_VALUE_INVALID", "pairs[0].old_id")]),
+        ([("", "a\x01", "b")], [("XREF_VALUE_INVALID", "pairs[0].old_id")]),
         ([("", "a", "b"), (ACCOUNT, "a", "c")], [("XREF_VALUE_NOT_UNIQUE", "pairs[1].old_id")]),
         ([(ACCOUNT, "a", "c"), (ACCOUNT, "b", "c")], [("XREF_VALUE_NOT_UNIQUE", "pairs[1].new_id")]),
         ([(ACCOUNT, "a", "b"), (ACCOUNT, "b", "c")], [("XREF_VALUE_NOT_UNIQUE", "pairs[0].new_id")]),
