@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 import orders
 import pytest
+from _pytest.mark import ParameterSet
 
 from cli.catalogue import load_products
 from cli.connection import Clients
@@ -29,6 +30,17 @@ PURCHASE = "PCM_OP_SUBSCRIPTION_PURCHASE_DEAL"
 SYNC_CALLS = [(COMMIT, 1), (COMMIT, 2), (COMMIT, 3), (GROUP, 1)]
 BILLING_CALLS = [(BUNDLE, 1), (SERVICE, 1), (SERVICE, 2), (SERVICE, 3), (PURCHASE, 1)]
 MOMENTS = {"before": "delay", "after": "delay_after"}
+
+
+def kills(calls: list[tuple[str, int]]) -> list[ParameterSet]:
+    """Before and after each call; after a call that is like the one before it, only with the slow tests."""
+    return [
+        pytest.param(opcode, nth, moment, marks=[pytest.mark.slow] if moment == "after" and nth > 1 else [])
+        for opcode, nth in calls
+        for moment in MOMENTS
+    ]
+
+
 CLASSES = (
     "/account",
     "/billinfo",
@@ -97,8 +109,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         made.clients.close()
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize(("opcode", "nth"), SYNC_CALLS)
+@pytest.mark.parametrize(("opcode", "nth", "moment"), kills(SYNC_CALLS))
 def test_customer_sync_killed_at_a_brm_call_creates_each_object_once(bench: Bench, opcode: str, nth: int, moment: str) -> None:
     order = orders.order(orders.FAMILY, f"-K{next(bench.numbers)}")
     before = bench.counts()
@@ -109,8 +120,7 @@ def test_customer_sync_killed_at_a_brm_call_creates_each_object_once(bench: Benc
     assert list(bench.admin.check_invariants()) == []
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize(("opcode", "nth"), BILLING_CALLS)
+@pytest.mark.parametrize(("opcode", "nth", "moment"), kills(BILLING_CALLS))
 def test_bill_fulfillment_killed_at_a_brm_call_buys_each_offer_once(bench: Bench, opcode: str, nth: int, moment: str) -> None:
     order = orders.order(orders.FAMILY, f"-K{next(bench.numbers)}")
     before = bench.counts()

@@ -22,7 +22,7 @@ from services.customer_sync.domain.collation import collate
 from services.customer_sync.domain.outcome import planned
 from services.customer_sync.domain.planner import plan_sync_order_customers
 
-FEW, MANY = 3_000, 100_000
+FEW, MANY = 1_500, 100_000
 DIALECT = Dialect()
 REFUSALS = {"INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNIMPLEMENTED"}
 """Codes of refusals that say what to change."""
