@@ -33,9 +33,9 @@ MOMENTS = {"before": "delay", "after": "delay_after"}
 
 
 def kills(calls: list[tuple[str, int]]) -> list[ParameterSet]:
-    """Before and after each call; after a call that is like the one before it, only with the slow tests."""
+    """Before and after each call; those that are like the one before them only with the slow tests."""
     return [
-        pytest.param(opcode, nth, moment, marks=[pytest.mark.slow] if moment == "after" and nth > 1 else [])
+        pytest.param(opcode, nth, moment, marks=[pytest.mark.slow] if nth > 1 else [])
         for opcode, nth in calls
         for moment in MOMENTS
     ]

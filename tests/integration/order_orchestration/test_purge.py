@@ -73,6 +73,16 @@ async def test_a_finished_order_goes_whole_at_its_age(suite: Suite, beside: Data
     assert (await suite.settled(again.order_id)).state == pb.ORDER_STATE_COMPLETED
 
 
+async def at_the_gate(suite: Suite, order_id: str) -> None:
+    """Wait until the instance that nothing holds back has done its part."""
+    async with asyncio.timeout(10):
+        while True:
+            parts = [one for one in (await suite.get(order_id)).components if one.system_id == "BRM_01"]
+            if all(one.state == pb.COMPONENT_STATE_DONE for one in parts):
+                return
+            await asyncio.sleep(0.02)
+
+
 async def test_what_is_not_finished_is_kept_whatever_its_age_and_its_number_with_it(
     neighbours: Neighbours, suite: Suite, beside: Database
 ) -> None:
@@ -84,6 +94,7 @@ async def test_what_is_not_finished_is_kept_whatever_its_age_and_its_number_with
     assert (await suite.settled(fallen.order_id)).state == pb.ORDER_STATE_IN_FALLOUT
     running = await suite.submit(example(3))
     await until(lambda: [call for call in neighbours.sync.calls if call.target_system_id == "BRM_02"])
+    await at_the_gate(suite, running.order_id)
     orders = (finished.order_id, fallen.order_id, running.order_id)
     async with beside.begin() as tx:
         await tx.run(JOIN, number="1001", order_id=fallen.order_id)
