@@ -78,7 +78,7 @@ def base_kind(product_type: ProductType, billing_type: BillingType, *, service_i
     """The kind as far as the line itself tells: components and nested bundles look like account-level and top ones."""
     if product_type in _BY_PRODUCT_TYPE:
         return _BY_PRODUCT_TYPE[product_type]
-    billed_as = implied_billing(product_type, billing_type)
+    billed_as = _implied_billing(product_type, billing_type)
     if billed_as is BillingType.SERVICE_BUNDLE:
         return Kind.SERVICE_BUNDLE
     if billed_as is BillingType.SUBSCRIPTION and service_instance:
@@ -95,7 +95,7 @@ def owned_kind(kind: Kind) -> Kind:
     return _WITH_OWNER.get(kind, kind)
 
 
-def implied_billing(product_type: ProductType, billing_type: BillingType) -> BillingType:
+def _implied_billing(product_type: ProductType, billing_type: BillingType) -> BillingType:
     """The billing type, where the product type leaves no doubt about one that is not given."""
     if billing_type is BillingType.UNSPECIFIED:
         return _IMPLIED_BILLING.get(product_type, BillingType.UNSPECIFIED)

@@ -17,7 +17,7 @@ from services.customer_sync.domain import calls
 from services.customer_sync.domain.changes import account_level_lines, change_violations
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.draft import primary_profiles
-from services.customer_sync.domain.inquiry import answered, described, inquiry_of, named_only
+from services.customer_sync.domain.inquiry import Inquiry, answered, inquiry_of, named_only
 from services.customer_sync.domain.model import Command, CrmCustomer, Facts, Payee, Policy, Service
 from services.customer_sync.lookup_frequencies import with_frequencies
 from services.customer_sync.lookup_legal import remembered, wanted_of, with_legal
@@ -68,7 +68,7 @@ class Lookup:
         if not new:
             return command
         found = await self._crm.accounts(new, with_billing_profiles=True)
-        return described(command, found.accounts, found.not_found)
+        return answered(command, Inquiry(tuple(new)), found.accounts, found.not_found)
 
     async def _asked_crm(self, command: Command, policy: Policy) -> Command:
         inquiry = inquiry_of(command, policy)

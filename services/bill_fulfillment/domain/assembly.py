@@ -14,8 +14,8 @@ from enum import IntEnum
 from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.plan.model import Claim, Plan, Step, XrefLink, Yield
-from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, Situation
-from services.bill_fulfillment.domain.model import ObjectKind
+from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, Situation, instance
+from services.bill_fulfillment.domain.model import Handle, ObjectKind
 from services.bill_fulfillment.domain.references import (
     bundle_name,
     discount_name,
@@ -144,6 +144,16 @@ def service_target(asset: str) -> str:
 def promotion_target(asset: str) -> str:
     """What steps of one promotion have in common."""
     return f"bundle({asset})"
+
+
+def owner_targets(draft: Draft) -> list[str]:
+    """What a step for a part of a service touches; nothing for what no service owns."""
+    return [service_target(draft.owner_asset)] if draft.owner_asset else []
+
+
+def service_of(owner: Draft, assembly: Assembly) -> Handle:
+    """The service of a line, there already or made by the same plan."""
+    return instance(owner, assembly.situation.facts) or service_name(owner.line.asset)
 
 
 def name_of(draft: Draft) -> str:

@@ -9,7 +9,7 @@ from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.codes import OfferStatus, Status
 from libs.order_actions import SERVICES
-from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, promotion_target, service_target
+from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, owner_targets, promotion_target, service_target
 from services.bill_fulfillment.domain.creation import buy
 from services.bill_fulfillment.domain.dates import effective
 from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, instance
@@ -101,7 +101,7 @@ def _set_terms(draft: Draft, assembly: Assembly) -> None:
             program_name=assembly.program,
         ),
         [draft],
-        touches=[*(promotion_target(promotion) for promotion in sorted(promotions)), *_owner(draft)],
+        touches=[*(promotion_target(promotion) for promotion in sorted(promotions)), *owner_targets(draft)],
     )
 
 
@@ -164,7 +164,7 @@ def _cancel(draft: Draft, assembly: Assembly) -> None:
         f"{'end' if draft.kind is Kind.PROMOTION else 'cancel'} {name_of(draft)}",
         call,
         [draft],
-        touches=[*([promotion_target(promotion)] if promotion else []), *_owner(draft)],
+        touches=[*([promotion_target(promotion)] if promotion else []), *owner_targets(draft)],
         closes=closes,
         leaves=leaves,
     )
@@ -192,10 +192,6 @@ def _service(draft: Draft, assembly: Assembly) -> Handle | None:
     if draft.kind in SERVICES:
         return instance(draft, assembly.situation.facts)
     return instance(assembly.drafts[draft.at.owner_id], assembly.situation.facts)
-
-
-def _owner(draft: Draft) -> list[str]:
-    return [service_target(draft.owner_asset)] if draft.owner_asset else []
 
 
 def _subject(draft: Draft, kind: ObjectKind) -> str:

@@ -10,15 +10,15 @@ from libs.brm import calls
 from libs.brm.codes import OfferStatus
 from libs.order_actions import ITEMS, SERVICES
 from libs.plan.model import Yield
-from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, promotion_target, service_target
+from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, promotion_target, service_of, service_target
 from services.bill_fulfillment.domain.dates import start_dates
-from services.bill_fulfillment.domain.draft import Draft, instance, record
+from services.bill_fulfillment.domain.draft import Draft, record
 from services.bill_fulfillment.domain.events import event_overrides
 from services.bill_fulfillment.domain.kinds import ACCOUNT_LEVEL, COMPONENTS, DISCOUNTS
 from services.bill_fulfillment.domain.model import BillingDates, Handle, Kind, Mode, ObjectKind, Payer, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.pricing import overrides
-from services.bill_fulfillment.domain.references import group_name, service_name
+from services.bill_fulfillment.domain.references import group_name
 from services.bill_fulfillment.domain.resolution import promotion_of
 from services.bill_fulfillment.domain.special_rating import create_lists
 
@@ -140,7 +140,7 @@ def _buy_on_services(drafts: Sequence[Draft], assembly: Assembly) -> None:
         by_service[draft.at.owner_id, draft.line.mode].append(draft)
     for (owner_id, _), offers in by_service.items():
         owner = assembly.drafts[owner_id]
-        service = instance(owner, assembly.situation.facts) or service_name(owner.line.asset)
+        service = service_of(owner, assembly)
         where = f"service {name_of(owner)} {owner.service_id}".rstrip()
         buy(owner, offers, service, where, assembly)
 

@@ -25,12 +25,11 @@ RENAMED_ONLY: Final = frozenset({Kind.ACCOUNT_SUBSCRIPTION, Kind.ACCOUNT_DISCOUN
 def moved_by(command: Command) -> tuple[Moved, ...]:
     """What the order moves, in the second phase. Moves of account-level products are ignored but for the new id, by which later
     orders will call them (rule R15); items have none."""
+    added = [line for line in command.lines if line.action is Action.MOVE_ADD and line.mode is Mode.FULFILL]
+    if not added:
+        return ()
     classified = classify(command.lines)
-    moving = [
-        line
-        for line in command.lines
-        if line.action is Action.MOVE_ADD and line.mode is Mode.FULFILL and _goes_on(classified[line.line_id].kind)
-    ]
+    moving = [line for line in added if _goes_on(classified[line.line_id].kind)]
     named = {line.move_from for line in moving}
     return tuple(Moved(old, line.asset) for line in moving if line.asset and (old := _source(line, command.lines, named)))
 

@@ -8,17 +8,16 @@ CRM, by customer sync (R-9.6).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from libs.brm import calls
 from libs.errors import Reason
-from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, service_target
+from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, owner_targets, service_of
 from services.bill_fulfillment.domain.classification import base_kind
-from services.bill_fulfillment.domain.draft import Draft, Situation, instance
+from services.bill_fulfillment.domain.draft import Draft, Situation
 from services.bill_fulfillment.domain.model import Action, Handle, Kind, Line, Mode, ObjectKind
 from services.bill_fulfillment.domain.paths import Path
-from services.bill_fulfillment.domain.references import service_name
 
 REFUSALS: Final[Mapping[tuple[str, str], Reason]] = {
     ("PIN_ERR_NOT_FOUND", "PIN_FLD_NAME"): Reason.SPECIAL_RATING_TAG_UNKNOWN,
@@ -85,7 +84,7 @@ def create_lists(drafts: Iterable[Draft], assembly: Assembly) -> None:
         profile = calls.Profile(
             name=draft.line.product_name,
             label=draft.line.special_rating_list,
-            service=_service(draft, assembly),
+            service=service_of(assembly.drafts[draft.at.owner_id], assembly),
             entries=entries or None,
             effective=draft.dates.purchase,
         )
@@ -97,7 +96,7 @@ def create_lists(drafts: Iterable[Draft], assembly: Assembly) -> None:
             [draft],
             yields=[assembly.creates(draft, "PROFILES[0].PROFILE_OBJ")],
             after=[_end_of(each) for each in assembly.drafts.values() if _makes_room(each, draft)],
-            touches=_owner(draft),
+            touches=owner_targets(draft),
         )
 
 
@@ -110,7 +109,7 @@ def change_list(draft: Draft, profile: Handle, assembly: Assembly) -> None:
         f"have {_counted(draft.line)} on special rating list {name_of(draft)}",
         calls.modify_profile(draft.known_account, [change], program_name=assembly.program, db=assembly.db),
         [draft],
-        touches=_owner(draft),
+        touches=owner_targets(draft),
     )
 
 
@@ -122,7 +121,7 @@ def delete_list(draft: Draft, profile: Handle, assembly: Assembly) -> None:
         f"delete special rating list {name_of(draft)}",
         calls.delete_profile(profile, program_name=assembly.program),
         [draft],
-        touches=_owner(draft),
+        touches=owner_targets(draft),
     )
 
 
@@ -149,16 +148,6 @@ def _replaced(stored: Mapping[int, str], entries: Iterable[str]) -> dict[int, ca
     """What BRM has goes, element by element; the new entries take the first places."""
     new: dict[int, calls.ProfileEntry | None] = dict.fromkeys(stored)
     return new | {at: calls.ProfileEntry(calls.NUMBER, entry) for at, entry in enumerate(entries)}
-
-
-def _service(draft: Draft, assembly: Assembly) -> Handle:
-    owner = assembly.drafts[draft.at.owner_id]
-    return instance(owner, assembly.situation.facts) or service_name(owner.line.asset)
-
-
-def _owner(draft: Draft) -> Iterator[str]:
-    if draft.owner_asset:
-        yield service_target(draft.owner_asset)
 
 
 def _counted(line: Line) -> str:

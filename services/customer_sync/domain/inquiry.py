@@ -86,14 +86,9 @@ def named_only(command: Command, policy: Policy) -> Mapping[str, tuple[str, ...]
     return {account_id: tuple(profiles) for account_id, profiles in found.items() if account_id not in asked}
 
 
-def described(command: Command, found: Mapping[str, CrmCustomer], not_found: frozenset[str]) -> Command:
-    """The command with what the CRM said of accounts that it names by id alone; the rest of it stays."""
-    told = answered(command, Inquiry(tuple(found)), found, not_found)
-    return replace(told, chain=command.chain, unknown_accounts=command.unknown_accounts | not_found)
-
-
 def answered(command: Command, inquiry: Inquiry, found: Mapping[str, CrmCustomer], not_found: frozenset[str]) -> Command:
-    """The command with what the CRM said. Details on the order stay; what it only names is filled in."""
+    """The command with what the CRM said, besides what it said before. Details on the order stay; what it only names is filled
+    in."""
     accounts = dict(command.accounts)
     profiles = dict(command.profiles)
     for account_id, customer in found.items():
@@ -110,6 +105,6 @@ def answered(command: Command, inquiry: Inquiry, found: Mapping[str, CrmCustomer
         command,
         accounts=accounts,
         profiles=profiles,
-        chain=chain if inquiry.with_ancestors else {},
-        unknown_accounts=not_found,
+        chain=chain if inquiry.with_ancestors else command.chain,
+        unknown_accounts=command.unknown_accounts | not_found,
     )

@@ -62,7 +62,6 @@ MAKE: dict[Kind, tuple[str, Make]] = {
     ),
     Kind.SPECIAL_RATING: ("ff1", lambda action, **fields: friends("9", action, parent_id="0", **fields)),
 }
-IDS = {kind: f"{TABLE_OF[kind]}" for kind in MAKE}
 
 
 def world_with(kind: Kind) -> World:
@@ -83,7 +82,7 @@ def moved(kind: Kind, world: World, **fields: object) -> Result:
 
 def of_kind(*actions: str) -> list:
     return [
-        pytest.param(kind, marks=pytest.mark.spec(*(f"bill-fulfillment:{IDS[kind]}:{action}" for action in actions)))
+        pytest.param(kind, marks=pytest.mark.spec(*(f"bill-fulfillment:{TABLE_OF[kind]}:{action}" for action in actions)))
         for kind in MAKE
     ]
 
