@@ -23,16 +23,24 @@ _SCALARS: Final = frozenset((str, int, Poid, Decimal, datetime, bytes, bool, typ
 
 
 def mask(flist: Any) -> Any:
-    """A copy of an flist, or of a list of them, with sensitive values masked; of a long account or card number the last four
-    digits stay."""
-    if isinstance(flist, Array):
-        return Array({key: mask(value) for key, value in flist.items()})
-    if isinstance(flist, Mapping):
-        return {
-            name: _masked(name, value) if name in SENSITIVE else value if type(value) in _SCALARS else mask(value)
-            for name, value in flist.items()
-        }
-    return [mask(each) for each in flist] if isinstance(flist, list | tuple) else flist
+    """An flist, or a list of them, with sensitive values masked; of a long account or card number the last four digits stay.
+    What holds no such value is not copied: most flists of a large order have none."""
+    if not isinstance(flist, Mapping):
+        return [mask(each) for each in flist] if isinstance(flist, list | tuple) else flist
+    masked: dict[Any, Any] = {}
+    for name, value in flist.items():
+        if name in SENSITIVE:
+            shown = _masked(name, value)
+        elif type(value) in _SCALARS:
+            continue
+        else:
+            shown = mask(value)
+        if shown is not value:
+            masked[name] = shown
+    if not masked:
+        return flist
+    whole = {**flist, **masked}
+    return Array(whole) if isinstance(flist, Array) else whole
 
 
 def conceal(text: str, flist: Mapping[str, Any]) -> str:

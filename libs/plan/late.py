@@ -1,11 +1,35 @@
-"""Calls drawn up when they are needed: a large order has thousands, and those that wait for others need not be there yet."""
+"""What is drawn up when it is needed: a large order has thousands of calls, and most of them need not be there at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from libs.brm.call import BrmCall
+
+T = TypeVar("T")
+
+
+class Late(Generic[T]):
+    """A value that is worked out when it is first read, from values that do not change. ``draw`` raises nothing."""
+
+    __slots__ = ("_draw", "_value")
+
+    def __init__(self, draw: Callable[[], T]) -> None:
+        self._draw: Callable[[], T] | None = draw
+        self._value: T
+
+    @property
+    def value(self) -> T:
+        if self._draw is not None:
+            self._value, self._draw = self._draw(), None
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return self.value == other.value if isinstance(other, Late) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.value)
 
 
 class LateCall(BrmCall):

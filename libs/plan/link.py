@@ -2,8 +2,8 @@
 
 Where one batch does not hold all claims, the ids that the first calls refer to are claimed first, so that BRM need not wait;
 those of later calls, then the others, while the first calls are made. Yielded ids are linked as soon as there are enough for a
-full batch, and what is left in two smaller ones while the last calls are made. That is four round trips more, at most, than if
-one waited for the end.
+full batch, and what is left in three smaller ones while the last calls are made. That is five round trips more, at most, than
+if one waited for the end.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Linker:
         self._all: asyncio.Task[dict[str, str]] | None = None
         self._waiting: list[XrefWrite] = []
         self._linking: list[asyncio.Task[None]] = []
+        self._turn = asyncio.Lock()
         self._ending: list[XrefDelete] = []
         self._places: set[tuple[str, str]] = set()
         """(table, value) of links to slots inside objects."""
@@ -89,6 +90,12 @@ class Linker:
         """All COMMON ids."""
         return await self._all if self._all is not None else {}
 
+    @property
+    def claimed_already(self) -> Mapping[str, str] | None:
+        """All COMMON ids, if they are there."""
+        known = self._all
+        return known.result() if known is not None and known.done() and known.exception() is None else None
+
     async def _after(self, earlier: asyncio.Task[dict[str, str]], claims: Sequence[Claim]) -> dict[str, str]:
         known = await earlier
         return {**known, **await self._claims(claims)}
@@ -107,9 +114,10 @@ class Linker:
                 found = outputs[output.name]
                 if output.link is not None:
                     self._waiting.append(self._write(output.link, str(found)))
+                # A place is the same in every revision of its object.
+                owner = str(replace(found, rev=0) if isinstance(found, Poid) else found) if output.inside else ""
                 for link in output.inside:
-                    # A place is the same in every revision of its object.
-                    place = f"{replace(found, rev=0) if isinstance(found, Poid) else found} {link.slot}"
+                    place = f"{owner} {link.slot}"
                     self._places.add((link.table, place))
                     self._waiting.append(self._write(link, place))
         while len(self._waiting) >= MAX_BATCH:
@@ -158,6 +166,8 @@ class Linker:
 
     async def _link(self, batch: list[XrefWrite]) -> None:
         await self.claimed()  # a link needs its row
+        async with self._turn:  # batches that waited together are written down one by one, with BRM's answers in between
+            await asyncio.sleep(0)
         try:
             await self._xref.populate(batch, self._origin)
         except O2CError as error:
@@ -189,6 +199,6 @@ class Linker:
     async def _claims(self, claims: Sequence[Claim]) -> dict[str, str]:
         if not claims:
             return {}
-        keys = {claim.name: XrefKey(claim.table, self._source_system, claim.crm_id) for claim in claims}
-        common = await self._xref.get_or_create(list(dict.fromkeys(keys.values())), origin=self._origin)
-        return {name: common[key] for name, key in keys.items()}
+        keys = [XrefKey(claim.table, self._source_system, claim.crm_id) for claim in claims]
+        common = await self._xref.get_or_create(list(dict.fromkeys(keys)), origin=self._origin)
+        return {claim.name: common[key] for claim, key in zip(claims, keys, strict=True)}

@@ -44,6 +44,11 @@ A_MOMENT: Final = 0.001
 """Seconds in which a remote call gets from its task to the wire, before something that takes long is computed."""
 MAX_TRIES: Final = 2
 """A call of unknown outcome that provably had no effect is made once more."""
+TOLD_AT_ONCE: Final = 2
+"""Of how many steps ``meanwhile`` is told when one has ended: those that ended before COMMON ids were there catch up."""
+
+Meanwhile = Callable[["StepResult", Mapping[str, Any]], None]
+"""What can be made of a step that has ended, and of every name that has a value by then, its own and COMMON ids among them."""
 
 
 async def run(
@@ -56,14 +61,16 @@ async def run(
     source_system: str = "SEBL_01",
     concurrency: int = 32,
     finish: Callable[[RunResult], Answer | None] | None = None,
+    meanwhile: Meanwhile | None = None,
     guard: Callable[[Transaction], Awaitable[None]] | None = None,
     origin: Origin | None = None,
 ) -> RunResult:
     """Make every call of ``plan`` that has not been made.
 
     ``run_key`` names the attempt's intent and must be the same when the request is tried again. ``finish`` may turn the
-    result into the request's answer, which is then stored in the commit of the last outcomes. A plan of *n* waves costs
-    *n* + 1 commits. ``guard`` takes part in each of them, see :mod:`libs.plan.leases`; what it raises ends the run before the
+    result into the request's answer, which is then stored in the commit of the last outcomes; ``meanwhile`` is told of most
+    steps that have ended, while BRM works on others, so that ``finish`` has less to do. A plan of *n* waves costs *n* + 1
+    commits. ``guard`` takes part in each of them, see :mod:`libs.plan.leases`; what it raises ends the run before the
     next call. ``origin`` is kept with every cross-reference that the run changes: in which flow, and for which order.
 
     Failing steps do not raise; they are in the result. Raises :class:`PlanError` for a plan that cannot be run (before
@@ -75,7 +82,7 @@ async def run(
     _check_bound(plan, needs)
     claims = frozenset(claim.name for claim in plan.claims)
     linker = Linker(xref, source_system, plan, origin)
-    runner = _Runner(plan, needs, graph, run_key, journal, gateway, linker, concurrency, guard, claims=claims)
+    runner = _Runner(plan, needs, graph, run_key, journal, gateway, linker, concurrency, guard, meanwhile, claims=claims)
     return await runner.run(rounds, finish)
 
 
@@ -132,14 +139,20 @@ class _Runner:
     linker: Linker
     concurrency: int
     guard: Callable[[Transaction], Awaitable[None]] | None = None
+    meanwhile: Meanwhile | None = None
     bindings: dict[str, Any] = field(default_factory=dict)
     results: dict[str, StepResult] = field(default_factory=dict)
     claims: frozenset[str] = frozenset()
     """Names that have a value before the first call is made."""
     unstarted: int = 0
     """Lanes of the running wave that have not begun."""
+    unended: int = 0
     begun: set[str] = field(default_factory=set)
     """Steps that BRM may have heard of in this run."""
+    untold: list[str] = field(default_factory=list)
+    """Steps that have ended, and that ``meanwhile`` has not been told of."""
+    telling: bool = False
+    """Whether ``bindings`` hold all COMMON ids."""
     calls: int = 0
 
     async def run(self, rounds: Sequence[Sequence[Step]], finish: Callable[[RunResult], Answer | None] | None) -> RunResult:
@@ -218,7 +231,7 @@ class _Runner:
         lanes: dict[str, list[_Ready]] = {}
         for item in fresh:
             lanes.setdefault(item.step.lane or f"\0{item.step.key}", []).append(item)
-        self.unstarted = len(lanes)
+        self.unstarted = self.unended = len(lanes)
         try:
             self.bindings.update(await self.linker.first_claimed())
             async with asyncio.TaskGroup() as group:
@@ -250,11 +263,31 @@ class _Runner:
             if self.results[item.step.key].state is StepState.DONE:
                 self.linker.end(item.step)
             item.take_mark()
+            self._tell_of(item.step.key)
+        self._end_lane()
+
+    def _tell_of(self, key: str) -> None:
+        """Have something made of steps that have ended, once all COMMON ids are there."""
+        self.untold.append(key)
+        claimed = self.linker.claimed_already
+        if self.meanwhile is None or claimed is None:
+            return
+        if not self.telling:
+            self.bindings.update(claimed)
+            self.telling = True
+        for _ in range(min(TOLD_AT_ONCE, len(self.untold))):
+            self.meanwhile(self.results[self.untold.pop()], self.bindings)
 
     def _begin_lane(self) -> None:
         """Two rounds of calls before the end, and one, what is there is linked: linking ends with them and not long after."""
         self.unstarted -= 1
         if self.unstarted in {self.concurrency, 0}:
+            self.linker.send_rest()
+
+    def _end_lane(self) -> None:
+        """Once more when a quarter of the last round is left."""
+        self.unended -= 1
+        if self.unended == self.concurrency // 4:
             self.linker.send_rest()
 
     async def _settle_then_make(self, step: Step, call: BrmCall) -> None:

@@ -206,12 +206,18 @@ def _raise_refusals(results: Sequence[pb.PopulateResult] | Sequence[pb.MarkForDe
 
 
 async def _in_chunks(items: Sequence[_In], one_call: Callable[[Sequence[_In]], Awaitable[Sequence[_Out]]]) -> list[_Out]:
-    """Results in the order of the items. The first failing call cancels the others and is raised as it is."""
+    """Results in the order of the items. The first failing call cancels the others and is raised as it is.
+
+    Calls are made side by side, and written down one by one, so that other work of this process need not wait for all.
+    """
     if len(items) <= MAX_BATCH:
         return list(await one_call(items)) if items else []
     chunks = [items[start : start + MAX_BATCH] for start in range(0, len(items), MAX_BATCH)]
-    tasks = [asyncio.ensure_future(one_call(chunk)) for chunk in chunks]
+    tasks: list[asyncio.Future[Sequence[_Out]]] = []
     try:
+        for chunk in chunks:
+            tasks.append(asyncio.ensure_future(one_call(chunk)))
+            await asyncio.sleep(0)
         answers = await asyncio.gather(*tasks)
     finally:
         for task in tasks:

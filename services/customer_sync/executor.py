@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from libs.brm.gateway import BrmGateway
 from libs.db import Transaction
@@ -17,8 +17,9 @@ from libs.plan.run import run
 from libs.xref.client import Origin, XrefPort
 from services.customer_sync.domain.collation import Collation, collate
 from services.customer_sync.domain.legal import owners_on
+from services.customer_sync.domain.marks import Sent
 from services.customer_sync.domain.model import Command, Entity, EntityKind, EntityOutcome, Policy, SyncPlan
-from services.customer_sync.domain.outcome import Outcome, StepFate, executed, planned
+from services.customer_sync.domain.outcome import Outcome, StepFate, entity_after, executed, planned
 from services.customer_sync.domain.planner import plan_sync_order_customers
 from services.customer_sync.lookup import Lookup
 from services.customer_sync.metrics import BRM_CALLS, REPLANS
@@ -45,9 +46,9 @@ class Executor:
     async def plan(self, command: Command, policy: Policy) -> Outcome:
         """What would be done. Reads; writes nothing anywhere."""
         command = await self.lookup.completed(command, policy)
-        collation, _ = collate(command, policy)
+        collation = collate(command, policy)
         facts = await self.lookup.gather(command, collation, policy)
-        return planned(plan_sync_order_customers(command, facts, policy))
+        return planned(plan_sync_order_customers(command, facts, policy, collation))
 
     async def execute(self, command: Command, policy: Policy, answer_of: AnswerOf) -> Outcome:
         """Do what is missing. ``answer_of`` makes the answer to store, once everything is done.
@@ -56,7 +57,7 @@ class Executor:
         order, LOCK_TIMEOUT, or a store or xref that cannot be reached. Failing BRM calls are in the outcome.
         """
         command = await self.lookup.completed(command, policy)
-        collation, _ = collate(command, policy)
+        collation = collate(command, policy)
         keys = {f"{command.system_id}:order:{command.order_id}"}
         named = (*collation.accounts, *owners_on(command, policy))
         keys |= {account_key(command.system_id, account_id) for account_id in named}
@@ -68,7 +69,7 @@ class Executor:
         before: dict[tuple[EntityKind, str], Entity] = {}
         for attempt in range(1, MAX_PLANS + 1):
             facts = await self.lookup.gather(command, collation, policy, thorough=attempt > 1)
-            sync = plan_sync_order_customers(command, facts, policy)
+            sync = plan_sync_order_customers(command, facts, policy, collation)
             last = attempt == MAX_PLANS
             closing = _Closing(sync, before, answer_of, lease, last)
             result = await self._run(sync, command, lease, closing)
@@ -79,7 +80,7 @@ class Executor:
             before |= {(each.kind, each.crm_id): each for each in news}
         raise AssertionError("unreachable")
 
-    async def _run(self, sync: SyncPlan, command: Command, lease: Lease, finish: Callable[[RunResult], Answer]) -> RunResult:
+    async def _run(self, sync: SyncPlan, command: Command, lease: Lease, closing: _Closing) -> RunResult:
         result = await run(
             sync.plan,
             run_key=f"{command.system_id}/{command.order_id}/{command.revision}",
@@ -88,7 +89,8 @@ class Executor:
             xref=self.xref,
             source_system=command.source_system,
             concurrency=self.concurrency,
-            finish=finish,
+            finish=closing,
+            meanwhile=closing.step_ended,
             guard=lease.guard,
             origin=Origin(flow="F1", message_id=command.order_id),
         )
@@ -114,6 +116,22 @@ class _Closing:
     """Whether no other plan will be made, whatever comes of this one."""
     reached: Outcome | None = None
     """What came of the plan, once it has run."""
+    ended: dict[int, Entity] = field(default_factory=dict)
+    """What came of objects whose step has ended, by their place in the plan."""
+    _objects: dict[str, list[int]] = field(default_factory=dict)
+    _marks: dict[str, list[Sent]] = field(default_factory=dict)
+
+    def step_ended(self, step: StepResult, bindings: Mapping[str, Any]) -> None:
+        """Draw up what has come of its objects, and the marks of what was sent, while BRM works on others."""
+        if not self._objects:
+            for at, entity in enumerate(self.sync.entities):
+                self._objects.setdefault(entity.step_key, []).append(at)
+            for sent in self.sync.sent:
+                self._marks.setdefault(sent.step_key, []).append(sent)
+        for at in self._objects.get(step.key, ()):
+            self.ended[at] = entity_after(self.sync.entities[at], fate_of(step), bindings)
+        for sent in self._marks.get(step.key, ()):
+            sent.draw()
 
     def __call__(self, result: RunResult) -> Answer:
         done = {key for key, step in result.steps.items() if step.state is StepState.DONE}
@@ -135,17 +153,16 @@ class _Closing:
 
     def outcome(self, result: RunResult) -> Outcome:
         if self.reached is None:
-            self.reached = _merged(_outcome(self.sync, result), self.before)
+            self.reached = _merged(self._outcome(result), self.before)
         return self.reached
+
+    def _outcome(self, result: RunResult) -> Outcome:
+        fates = {key: fate_of(step) for key, step in result.steps.items()}
+        unknown = {key for key, step in result.steps.items() if step.state is StepState.UNKNOWN}
+        return executed(self.sync, fates, result.bindings, dict(result.errors), unknown, self.ended)
 
 
 _NEWS: Final = frozenset((EntityOutcome.CREATED, EntityOutcome.LINKED, EntityOutcome.UPDATED))
-
-
-def _outcome(sync: SyncPlan, result: RunResult) -> Outcome:
-    fates = {key: fate_of(step) for key, step in result.steps.items()}
-    unknown = {key for key, step in result.steps.items() if step.state is StepState.UNKNOWN}
-    return executed(sync, fates, result.bindings, dict(result.errors), unknown)
 
 
 def fate_of(step: StepResult) -> StepFate:

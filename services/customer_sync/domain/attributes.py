@@ -20,9 +20,9 @@ from services.customer_sync.domain.rules import AUTO_DEBIT, BILL_ME, BUSINESS, C
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attribute(Generic[T]):
-    """One row: where it goes, the CRM value, and how a coded value is translated."""
+    """One row: where it goes, the CRM value, and how a coded value is translated. Rows are told apart by what they are."""
 
     target: str
     read: Callable[[T], str]
@@ -68,24 +68,34 @@ class Translator:
     policy: Policy
     source_system: str
     findings: Findings
+    _codes: dict[tuple[Attribute[Any], str], int | str] = field(init=False, default_factory=dict, repr=False)
+    """Codes found so far: a large order has few values, many times."""
 
     def fill(self, rows: Iterable[Attribute[T]], thing: T, path: str, entity: str, crm_id: str) -> dict[str, Any]:
         """The parameters that have a value. Untranslatable: DVM_UNMAPPED when mandatory, else left out with a notice (V19)."""
         filled: dict[str, Any] = {}
         for row in rows:
             value = row.read(thing)
-            if not value:
-                continue
-            if row.value_map:
-                found = self._translated(row, value)
-                if found is None or (row.number and as_number(found) is None):
-                    self._untranslated(row, value, found, f"{path}.{row.crm}", entity, crm_id)
-                    continue
-                value = found
-            if not is_sendable(value):
-                self._unsendable(f"{path}.{row.crm}", entity, crm_id)
-            filled[row.target] = int(value) if row.number else value
+            if value:
+                known = self._codes.get((row, value)) if row.value_map else None
+                code = self._code(row, value, (path, entity, crm_id)) if known is None else known
+                if code is not None:
+                    filled[row.target] = code
         return filled
+
+    def _code(self, row: Attribute[T], value: str, place: tuple[str, str, str]) -> int | str | None:
+        """What BRM is sent; ``None`` for nothing."""
+        path, entity, crm_id = place
+        found = self._translated(row, value) if row.value_map else value
+        if found is None or (row.value_map and row.number and as_number(found) is None):
+            self._untranslated(row, value, found, f"{path}.{row.crm}", entity, crm_id)
+            return None
+        code = int(found) if row.number else found
+        if not is_sendable(found):
+            self._unsendable(f"{path}.{row.crm}", entity, crm_id)
+        elif row.value_map:
+            self._codes[row, value] = code
+        return code
 
     def _translated(self, row: Attribute[T], value: str) -> str | None:
         maps, columns = self.policy.value_maps, (COMMON if row.common else self.source_system, self.policy.system_id)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from libs.brm import calls as brm
 from libs.brm.call import BrmCall
 from libs.brm.codes import PayType
-from libs.plan.late import LateCall
+from libs.plan.late import Late, LateCall
 from libs.plan.model import Ref, XrefLink, Yield
 from services.customer_sync.domain import attributes
 from services.customer_sync.domain.attributes import PAYMENT_METHODS, Translator
@@ -135,7 +135,7 @@ class Caller:
     """Effective date of what is created (customer-sync 12)."""
     program: str = PROGRAM_NAME
     """Who calls and for what, as BRM's audit trail has it."""
-    sent: dict[PartKey, str] = field(default_factory=dict)
+    sent: dict[PartKey, str | Late[str]] = field(default_factory=dict)
     """Marks of what the calls drawn up so far send."""
 
     def create_account(
@@ -147,7 +147,7 @@ class Caller:
         units = [self._paying(unit.profile, account, currency) for unit in paying]
         units += [self._nonpaying(unit, currency) for unit in nonpaying]
         name = attributes.name_info(account, self.translate)
-        self.sent[PartKind.ACCOUNT, account.account_id] = account_mark(coded, name)
+        self.sent[PartKind.ACCOUNT, account.account_id] = Late(partial(account_mark, coded, name))
         number = Ref(common_ref(ACCOUNTS, account.account_id))
         info = brm.AccountInfo(account_no=number, **coded)
         draw = partial(
@@ -249,7 +249,8 @@ class Caller:
         country = account.address.country if account.address else ""
         record = attributes.payment_record(profile, PAYMENT_METHODS[name], country, self.translate)
         schedule = self._schedule(profile)
-        self.sent[PartKind.PROFILE, profile.profile_id] = profile_mark(record, schedule, self.translate.policy.db)
+        mark = Late(partial(profile_mark, record, schedule, self.translate.policy.db))
+        self.sent[PartKind.PROFILE, profile.profile_id] = mark
         if secret := self.translate.policy.marker.mark(profile.profile_id, record):
             self.sent[PartKind.SECRET, profile.profile_id] = secret
         return brm.BillUnit(

@@ -37,6 +37,8 @@ class Collation:
     """Accounts whose place is that of the CRM's hierarchy, not below who pays for them (6)."""
     line_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Lines that name the account, profile or payer (by CRM id)."""
+    violations: tuple[Violation, ...] = ()
+    """Lines that do not name what they must (V20) or misuse a profile, and accounts that would be below each other."""
 
     _profiles_of: Mapping[str, tuple[str, ...]] = field(init=False, repr=False)
     _payers_of: Mapping[str, tuple[PayerKey, ...]] = field(init=False, repr=False)
@@ -71,8 +73,8 @@ class Collation:
         return frozenset(key.billing_account_id for key in self.payers)
 
 
-def collate(command: Command, policy: Policy) -> tuple[Collation, list[Violation]]:
-    """The collation set, and every line that does not name what it must (V20) or misuses a profile."""
+def collate(command: Command, policy: Policy) -> Collation:
+    """The collation set, with what can be said against it."""
     violations: list[Violation] = []
     accounts: dict[str, None] = {}
     profiles: dict[str, str] = {}
@@ -98,18 +100,20 @@ def collate(command: Command, policy: Policy) -> tuple[Collation, list[Violation
     corporate = frozenset(corporation.accounts)
     payers = _payers(lines)
     two_level = {child: parent for child, parent in _parents(payers).items() if child not in corporate}
-    collation = Collation(
+    parents = {**two_level, **corporation.parents}
+    line_ids = {**corporation.line_ids, **_line_ids(command.lines, policy)}
+    return Collation(
         accounts=tuple(dict.fromkeys((*accounts, *corporation.accounts))),
         profiles=profiles,
         payers=payers,
         changed_payers=frozenset(_changed(lines)),
-        parents={**two_level, **corporation.parents},
+        parents=parents,
         repaid={child: payer for child, payer in _repaid(lines).items() if child not in corporate},
         replaced=_replaced(lines),
         corporate=corporate,
-        line_ids={**corporation.line_ids, **_line_ids(command.lines, policy)},
+        line_ids=line_ids,
+        violations=(*violations, *corporation.violations, *_cycles(parents, line_ids)),
     )
-    return collation, [*violations, *corporation.violations, *_cycles(collation)]
 
 
 def _missing(line: Line, part: Contribution) -> Iterable[Violation]:
@@ -216,20 +220,20 @@ def _line_ids(lines: Iterable[Line], policy: Policy) -> dict[str, tuple[str, ...
     return {crm_id: tuple(ids) for crm_id, ids in found.items()}
 
 
-def _cycles(collation: Collation) -> list[Violation]:
+def _cycles(parents: Mapping[str, str], line_ids: Mapping[str, tuple[str, ...]]) -> list[Violation]:
     """Accounts that would end up below themselves."""
     violations: list[Violation] = []
     reported: set[str] = set()
-    for start in collation.parents:
+    for start in parents:
         trail: list[str] = []
         at: str | None = start
         while at is not None and at not in trail:
             trail.append(at)
-            at = collation.parents.get(at)
+            at = parents.get(at)
         if at == start and start not in reported:
             reported.update(trail)
             message = f"accounts would be below each other: {' under '.join([*trail, start])}"
-            lines = {line_id: None for account in trail for line_id in collation.line_ids.get(account, ())}
+            lines = {line_id: None for account in trail for line_id in line_ids.get(account, ())}
             metadata = {"account_ids": ",".join(trail), "line_ids": ",".join(lines)}
             violations.append(Violation(Reason.HIERARCHY_CYCLE, message, "order.lines", metadata))
     return violations

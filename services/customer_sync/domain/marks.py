@@ -16,6 +16,7 @@ import orjson
 
 from libs.brm import calls as brm
 from libs.brm.text import mask
+from libs.plan.late import Late
 
 
 class PartKind(StrEnum):
@@ -46,7 +47,16 @@ class Sent:
 
     step_key: str
     part: PartKey
-    mark: str
+    hashed: str | Late[str]
+    """Its mark, perhaps not worked out yet."""
+
+    @property
+    def mark(self) -> str:
+        return self.hashed.value if isinstance(self.hashed, Late) else self.hashed
+
+    def draw(self) -> None:
+        """Work the mark out now."""
+        _ = self.mark
 
 
 def account_mark(coded: Mapping[str, Any], name: brm.NameInfo) -> str:

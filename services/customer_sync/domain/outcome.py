@@ -65,10 +65,16 @@ def executed(
     bindings: Mapping[str, Any],
     errors: Mapping[str, O2CError],
     unknown: Set[str] = frozenset(),
+    known: Mapping[int, Entity] | None = None,
 ) -> Outcome:
     """The outcome of execution: names become ids, objects of failed steps are skipped. ``errors`` go by step; ``unknown`` are
-    the steps that may have happened all the same."""
-    entities = tuple(_entity(entity, fates, bindings) for entity in sync.entities)
+    the steps that may have happened all the same; ``known`` has, by
+    place in the plan, objects of which it is known already what came of them."""
+    known = known or {}
+    entities = tuple(
+        known.get(at) or entity_after(entity, fates.get(entity.step_key, StepFate.MADE), bindings)
+        for at, entity in enumerate(sync.entities)
+    )
     payments = {payment.step_key: payment for payment in sync.payments}
     told = tuple(_error(error, payments.get(key), is_unknown=key in unknown) for key, error in errors.items())
     return Outcome(sync.plan.system_id, entities, sync.warnings, told)
@@ -92,8 +98,8 @@ def _of_payment(violation: Violation, reason: Reason, metadata: Mapping[str, str
     return replace(violation, reason=reason, message=message, metadata={**violation.metadata, **metadata})
 
 
-def _entity(entity: Entity, fates: Mapping[str, StepFate], bindings: Mapping[str, Any]) -> Entity:
-    fate = fates.get(entity.step_key, StepFate.MADE)
+def entity_after(entity: Entity, fate: StepFate, bindings: Mapping[str, Any]) -> Entity:
+    """What has come of an object, its step having ended like that."""
     outcome = entity.outcome
     if fate is StepFate.NOT_MADE:
         outcome = EntityOutcome.SKIPPED

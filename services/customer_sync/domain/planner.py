@@ -21,7 +21,7 @@ from services.customer_sync.domain.changes import (
     payer_violations,
     split_notices,
 )
-from services.customer_sync.domain.collation import collate
+from services.customer_sync.domain.collation import Collation, collate
 from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.frequencies import frequency_violations
 from services.customer_sync.domain.hierarchy import draw_hierarchy
@@ -33,15 +33,16 @@ from services.customer_sync.domain.payments import draw_payments
 from services.customer_sync.domain.rules import account_violations, profile_violations
 
 
-def plan_sync_order_customers(command: Command, facts: Facts, policy: Policy) -> SyncPlan:
-    """The plan for one BRM instance, the objects the order needs there, and warnings.
+def plan_sync_order_customers(command: Command, facts: Facts, policy: Policy, collation: Collation | None = None) -> SyncPlan:
+    """The plan for one BRM instance, the objects the order needs there, and warnings. ``collation`` is what the order names,
+    where somebody has drawn it up already.
 
     Raises ``O2CError`` with every violation of the order (V1-V20, payments, profile on another instance); then nothing may be
     written.
     """
-    collation, violations = collate(command, policy)
+    collation = collate(command, policy) if collation is None else collation
     legal = decide_legal(command, facts, policy)
-    findings = Findings([*violations, *legal.violations], legal.notices)
+    findings = Findings([*collation.violations, *legal.violations], legal.notices)
     draft = Draft(command, facts, policy, with_owners(collation, legal), findings)
     _validate(draft)
     draw_accounts(draft)

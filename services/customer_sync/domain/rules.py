@@ -150,6 +150,7 @@ METHOD_REQUIREMENTS: Final[Mapping[str, tuple[Requirement[Profile], ...]]] = {
 """V10-V15 by payment method. The card's verification value is optional (V13), so are the bank account's type and name."""
 
 
+_PAY_TYPES: Final = frozenset(PayType)
 _NUMBERS: Final = frozenset({"card.number", "debit.account_number", "debit.routing_number"})
 """Those of these fields that a CRM may show masked."""
 
@@ -198,7 +199,7 @@ def pay_type_of(method: str, policy: Policy, violations: list[Violation]) -> Pay
     """BRM's code of a payment method that the suite knows; ``None``, and DVM_UNMAPPED, where the value map has none for it."""
     found = policy.value_maps.find(PAYMENT_METHOD_MAP, method, COMMON, policy.system_id)
     number = as_number(found)
-    if number not in set(PayType):
+    if number not in _PAY_TYPES:
         violations.append(unmapped(PAYMENT_METHOD_MAP, method, policy.system_id, found=found))
         return None
     return PayType(number)

@@ -23,12 +23,14 @@ class Sheet:
     common_ids: Mapping[tuple[str, str], str] = field(init=False, default_factory=dict)
     """(table, CRM id) to COMMON id, of every row that exists."""
 
-    def claim(self, table: str, crm_id: str) -> None:
-        """Have a COMMON id for an object of the CRM."""
-        if crm_id:
-            name = common_ref(table, crm_id)
-            if name not in self.claims:
-                self.claims[name] = Claim(table, crm_id, name)
+    def claim(self, table: str, crm_id: str) -> str:
+        """Have a COMMON id for an object of the CRM. Its name; empty for no object."""
+        if not crm_id:
+            return ""
+        name = common_ref(table, crm_id)
+        if name not in self.claims:
+            self.claims[name] = Claim(table, crm_id, name)
+        return name
 
     def add(self, step: Step) -> None:
         """One more call, with COMMON ids for what has its place inside the objects it makes or changes; the first counts."""
@@ -42,7 +44,7 @@ class Sheet:
                 self.placed.add((link.table, link.crm_id))
                 self.claim(link.table, link.crm_id)
                 new.append(link)
-        return output if len(new) == len(output.inside) else replace(output, inside=tuple(new))
+        return output if len(new) == len(output.inside) else output._replace(inside=tuple(new))
 
     def claim_party(self, contact: Contact | None, address: Address | None) -> None:
         """COMMON ids of a contact and an address that BRM receives."""
@@ -51,8 +53,7 @@ class Sheet:
 
     def created(self, kind: EntityKind, table: str, crm_id: str, ref: str, bill_day: int | Ref = 0) -> None:
         """An object the latest step makes."""
-        self.claim(table, crm_id)
-        common = Ref(common_ref(table, crm_id))
+        common = Ref(self.claim(table, crm_id))
         self.entities.append(Entity(crm_id, kind, common, Ref(ref), EntityOutcome.CREATED, self.steps[-1].key, bill_day))
 
     def existed(self, kind: EntityKind, table: str, crm_id: str, known: Mapping[str, str]) -> None:

@@ -75,8 +75,8 @@ class AwaitedParents:
         """Makes, inside a transaction, the accounts due that wait for any of these."""
         if not account_ids:
             return None
-        now = time.time_ns() // 1000
-        rows = [(system_id, account_id, new_id(), now) for account_id in sorted(account_ids)]
+        now, generation = time.time_ns() // 1000, new_id()
+        rows = [(system_id, account_id, generation, now) for account_id in sorted(account_ids)]
 
         async def make_due(tx: Transaction) -> None:
             await tx.run(_MAKE_DUE, rows=rows)

@@ -36,7 +36,7 @@ def case(number: int) -> str:
     assert len(asked.subject_id) <= 256
     try:
         command = mappers.to_domain_command(request, policy.system_id)
-        collation, _ = collate(command, policy)
+        collation = collate(command, policy)
         sync = plan_sync_order_customers(command, order_fuzz.facts_of(random, collation), policy)
     except O2CError as error:
         assert {violation.code for violation in error.violations} <= REFUSALS, error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from libs.brm import calls
 from libs.brm.attempts import AttemptFailed, output_of
 from libs.brm.codec import Dialect, EBuf, encode_client_fault, encode_fault
+from libs.brm.flist import Array
 from libs.brm.poid import Poid
 from libs.brm.text import mask
 from libs.brm.transport import Reply
@@ -40,6 +43,15 @@ def test_flists_in_a_list_are_masked_like_any_other() -> None:
     assert "****1111" in masked and "text" in masked
     for secret in ("4111111111111111", "0130", "987"):
         assert secret not in masked
+
+
+def test_masking_leaves_what_it_is_given_as_it_was() -> None:
+    flist = {"NAME": "Ann", "PAYINFO": Array.of({"CC_INFO": Array.of({"SECURITY_ID": "987"})}, {"NAME": "plain"})}
+    before = deepcopy(flist)
+    masked = mask(flist)
+    assert flist == before
+    assert masked == {"NAME": "Ann", "PAYINFO": Array.of({"CC_INFO": Array.of({"SECURITY_ID": "****"})}, {"NAME": "plain"})}
+    assert list(masked) == list(flist) and type(masked["PAYINFO"]) is Array
 
 
 def test_a_card_shows_none_of_its_numbers() -> None:

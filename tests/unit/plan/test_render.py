@@ -60,6 +60,7 @@ def test_a_text_that_is_made_of_an_id_shows_its_name_and_is_whole_once_the_id_is
     assert [ref.name for ref in refs_in(flist)] == ["common(A)"]
     assert bind(flist, {}) == flist
     assert bind(flist, {"common(A)": "0f1c"}) == {"NAME": "LEGAL-0f1c"}
+    assert flist == {"NAME": Ref("common(A)", "LEGAL-")}
 
 
 def test_nothing_to_do_says_so() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,9 @@ from libs.brm.call import BrmCall
 from libs.db import Database
 from libs.errors import O2CError, Reason
 from libs.plan.journal import Answer, Journal
-from libs.plan.late import LateCall
+from libs.plan.late import Late, LateCall
 from libs.plan.model import Claim, Plan, PlanError, Ref, Step, XrefGone, XrefLink, Yield, waves
-from libs.plan.result import RunResult, StepState
+from libs.plan.result import RunResult, StepResult, StepState
 from libs.xref.model import XrefKey
 
 
@@ -102,8 +102,8 @@ async def test_a_large_plan_claims_and_links_in_full_batches_while_it_calls(worl
     result = await world.run(MANY)
     assert result.complete
     assert sizes[:2] == [1_000, 1_000]
-    assert sum(sizes) == 2_300 and len(sizes) == 5, (
-        "the last three: what was there when the last calls were near, had begun, ended"
+    assert sum(sizes) == 2_300 and len(sizes) == 6, (
+        "the last four: what was there when the last calls were near, had begun, were nearly there, had ended"
     )
     assert {f"common(s{number})" for number in range(2_300)} <= result.bindings.keys()
 
@@ -150,6 +150,28 @@ async def test_common_ids_that_cannot_be_had_end_the_run_by_name_and_nothing_is_
     assert caught.value.violations[0].reason is Reason.XREF_UNAVAILABLE
     assert (await world.run(NUMBERED)).complete
     assert sorted(world.billing.called) == sorted(each.key for each in NUMBERED.steps)
+
+
+async def test_most_steps_are_told_of_while_others_are_on_their_way_each_once_with_all_its_ids(world: World) -> None:
+    told: dict[str, int] = {}
+
+    def meanwhile(ended: StepResult, known: Mapping[str, Any]) -> None:
+        assert ended.key not in told
+        assert known[f"common({ended.key})"] and known[f"thing({ended.key})"] == world.billing.objects[ended.key]
+        told[ended.key] = len(world.billing.called)
+
+    assert (await world.run(NUMBERED, meanwhile=meanwhile)).complete
+    assert len(told) > 1_400
+    assert sum(called < len(NUMBERED.steps) for called in told.values()) > 1_300
+
+
+async def test_a_value_that_is_worked_out_late_is_worked_out_once() -> None:
+    drawn: list[str] = []
+    late = Late(lambda: drawn.append("now") or "value")
+    assert not drawn
+    assert (late.value, late.value, drawn) == ("value", "value", ["now"])
+    assert late == Late(lambda: "value") and hash(late) == hash(Late(lambda: "value"))
+    assert late != Late(lambda: "other") and late != "value"
 
 
 async def test_a_call_that_is_drawn_up_late_is_like_any_other() -> None:
