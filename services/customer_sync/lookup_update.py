@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from libs.brm import calls as brm
 from libs.brm.call import BrmCall
@@ -232,10 +233,13 @@ def _wanted(account_id: str, family: Mapping[str, CrmCustomer]) -> Iterator[tupl
                 yield calls.NONPAYING_UNITS, PayerKey(account_id, relative_id, profile.profile_id).crm_id
 
 
+_OF_PROFILE: Final = (PartKind.PROFILE, PartKind.SECRET, PartKind.FREQUENCY)
+
+
 def _parts(account_id: str, family: Mapping[str, CrmCustomer]) -> list[PartKey]:
     own = [(kind, account_id) for kind in (PartKind.ACCOUNT, PartKind.STATUS, PartKind.SEEN)]
     profiles = family[account_id].profiles
-    return own + [(kind, each.profile_id) for kind in (PartKind.PROFILE, PartKind.SECRET) for each in profiles]
+    return own + [(kind, each.profile_id) for kind in _OF_PROFILE for each in profiles]
 
 
 def _column(found: Mapping[tuple[str, str], XrefRow], table: str, column: str) -> dict[str, str]:

@@ -28,6 +28,9 @@ class PartKind(StrEnum):
     """A billing profile: bill unit and payment record. Earlier versions kept ``PROFILE``, with all numbers in the hash."""
     SECRET = "SECRET"
     """Card or bank details of a billing profile, marked under a key."""
+    FREQUENCY = "BILL_FREQUENCY"
+    """How many months one bill is for, by the change of a billing profile that was sent last. BRM shows it from the next bill
+    on; until then nothing tells that it waits."""
     STATUS = "STATUS"
     SEEN = "SEEN"
     """Of an account: when the CRM had last changed it, in epoch microseconds, by the state that was applied last."""

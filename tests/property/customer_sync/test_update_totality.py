@@ -133,8 +133,11 @@ def settled(edit: Edit, number: int) -> str:
     assert again.plan.is_empty, [step.title for step in again.plan.steps]
     assert not again.relinks
     doubt = replace(lost, known=replace(lost.known, sent={**known.sent, **result.meanwhile}))
-    parts = {name for step in plan_of(doubt).plan.steps for name in step.call.input}
-    assert parts <= {"POID", "PROGRAM_NAME", "PAYINFO"}, "cut short, at most card and bank details go out again"
+    calls = [step.call.input for step in plan_of(doubt).plan.steps]
+    parts = {name for call in calls for name in call}
+    parts |= {name for call in calls for unit in call.get("BILLINFO", {}).values() for name in unit}
+    allowed = {"POID", "PROGRAM_NAME", "PAYINFO", "BILLINFO", "BILL_WHEN"}
+    assert parts <= allowed, "cut short, at most card and bank details and frequencies, which BRM does not show, go out again"
     return "plan" if result.plan.steps else "nothing to do"
 
 

@@ -9,6 +9,7 @@ from libs.errors import O2CError
 from libs.plan.model import Plan, Step, Yield
 from services.customer_sync.domain.attributes import Findings, Translator
 from services.customer_sync.domain.calls import Caller
+from services.customer_sync.domain.marks import PartKey
 from services.customer_sync.domain.model import Parenting, Policy, Supersession
 from services.customer_sync.domain.sheet import Sheet
 from services.customer_sync.domain.update.model import CustomerUpdate, Known, Relink, State, Survey, UpdatePlan
@@ -24,6 +25,8 @@ class UpdateDraft(Sheet):
     state: State
     policy: Policy
     findings: Findings = field(default_factory=Findings)
+    marks: dict[PartKey, str] = field(default_factory=dict)
+    """Of what the calls send, beside those of the parts that differ."""
     relinks: list[Relink] = field(default_factory=list)
     superseded: list[Supersession] = field(default_factory=list)
     caller: Caller = field(init=False)
@@ -41,7 +44,7 @@ class UpdateDraft(Sheet):
             plan=Plan(self.policy.system_id, tuple(self.steps), tuple(self.claims.values())),
             entities=tuple(self.entities),
             warnings=(*self.survey.notices, *self.findings.notices),
-            marks=self.survey.marks,
+            marks={**self.survey.marks, **self.marks},
             arranged=self._arranged(),
             relinks=tuple(self.relinks),
             awaits=self.survey.awaits or (None if self.survey.parent_id is None else ""),

@@ -17,6 +17,7 @@ from libs.errors import Reason, Violation
 from libs.plan.model import XrefLink, Yield
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.calls import PROGRAM_NAME
+from services.customer_sync.domain.marks import PartKind
 from services.customer_sync.domain.model import Account, EntityKind, Policy
 from services.customer_sync.domain.rules import FREQUENCY_MAP, masked_violations
 from services.customer_sync.domain.update.compare import contact_change, record_change
@@ -105,10 +106,11 @@ def _profile_change(draft: UpdateDraft, part: ProfilePart) -> Change | None:
         return None
     wanted = brm.BillUnit(
         poid=draft.known.links.bill_units[profile_id],
-        bill_when=None if part.is_scheduled or part.months == unit.get("BILL_WHEN") else part.months,
+        bill_when=None if part.is_scheduled or _is_billed_so(draft, part, unit) else part.months,
         bill_day=None if part.is_scheduled or part.bill_day == _day_of(unit) else part.bill_day,
     )
     if wanted.bill_when is not None:
+        draft.marks[PartKind.FREQUENCY, profile_id] = str(part.months)
         draft.findings.violations.extend(_frequency_of_payment(draft, part))
     record = None
     if unit.get("PAY_TYPE") != part.pay_type:
@@ -118,6 +120,12 @@ def _profile_change(draft: UpdateDraft, part: ProfilePart) -> Change | None:
         record = _record_change(draft, part, unit)
     changed = (wanted.bill_when, wanted.bill_day, wanted.payinfo) != (None, None, None)
     return (part, wanted if changed else None, record) if changed or record is not None else None
+
+
+def _is_billed_so(draft: UpdateDraft, part: ProfilePart, unit: Flist) -> bool:
+    """Whether the unit has the profile's frequency, and no change that was sent earlier gives it another with its next bill."""
+    sent = draft.known.sent.get((PartKind.FREQUENCY, part.profile.profile_id), str(part.months))
+    return (unit.get("BILL_WHEN"), sent) == (part.months, str(part.months))
 
 
 def _day_of(unit: Flist) -> int | None:

@@ -1,0 +1,48 @@
+"""BRM changes a bill frequency with the next bill and does not show before that it will."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+from customer_edits import Customers, open_customers
+from customers import bundle
+
+from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
+
+OK = pb.SYNC_OUTCOME_OK
+
+
+@pytest.fixture
+async def customers() -> AsyncIterator[Customers]:
+    async with open_customers() as opened:
+        await opened.ordered([bundle(1, "ANN", "ANN", "BP")])
+        yield opened
+
+
+async def billed(customers: Customers) -> None:
+    """Two months later, bills were made."""
+    admin = customers.suite.sandbox.admin("BRM_01")
+    now = datetime.fromisoformat((await admin.clock())["at"])
+    await admin.set_clock((now + timedelta(days=62)).isoformat())
+    await admin.run_job("bill")
+
+
+async def test_an_edit_back_is_sent_although_billing_shows_the_old_frequency_until_the_next_bill(customers: Customers) -> None:
+    since = await customers.calls()
+    for frequency in ("Quarterly", "Monthly"):
+        assert (await customers.edit_profile("BP", bill_frequency=frequency)).outcome == OK
+    assert await customers.writes(since) == ["CUST_UPDATE_CUSTOMER"] * 2
+    await billed(customers)
+    assert (await customers.unit("BP"))["BILL_WHEN"] == 1
+
+
+async def test_a_frequency_comes_with_the_next_bill_whatever_else_is_edited_meanwhile(customers: Customers) -> None:
+    await customers.edit_profile("BP", bill_frequency="Quarterly")
+    since = await customers.calls()
+    assert (await customers.edit_profile("BP", email_bill_to="ann@example.com")).outcome == OK
+    assert await customers.writes(since) == ["CUST_UPDATE_CUSTOMER"]
+    assert (await customers.unit("BP"))["BILL_WHEN"] == 1
+    await billed(customers)
+    assert (await customers.unit("BP"))["BILL_WHEN"] == 3
