@@ -8,9 +8,9 @@ from typing import Final
 
 from libs.brm import calls as brm
 from libs.brm.errors import BrmError
-from libs.brm.flist import Flist
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
+from libs.brm.rating_lists import entries_of
 from libs.plan.journal import Entry, EntryState, Journal
 from libs.plan.model import Ref
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
@@ -101,7 +101,7 @@ class Lookup:
                 continue
             if isinstance(read, BaseException):
                 raise read
-            found[asset] = _entries(read)
+            found[asset] = entries_of(read)
         return found
 
     def _elsewhere(self, command: Command, assets: Iterable[str], found: Mapping[tuple[str, str], XrefRow]) -> dict[str, str]:
@@ -162,12 +162,6 @@ def _wanted(command: Command) -> list[tuple[str, str]]:
 def _want(wanted: dict[tuple[str, str], None], table: str, crm_id: str | None) -> None:
     if crm_id:
         wanted[table, crm_id] = None
-
-
-def _entries(profile: Flist) -> dict[int, str]:
-    """Values of a list by element; one that has ended counts as another one, so that it goes."""
-    held = profile.get("DATA_ARRAY") or {}
-    return {int(at): "" if not entry or entry.get("VALID_TO") else str(entry.get("VALUE")) for at, entry in held.items()}
 
 
 def _attempt(entry: Entry) -> Attempt:

@@ -17,6 +17,7 @@ from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.wire import enum_violations
 from libs.pb.bill_fulfillment.v1 import bill_fulfillment_pb2 as pb
 from libs.pb.order.v1 import order_pb2 as orders
+from libs.texts import is_sendable, unfit_ids, unfit_text
 from services.bill_fulfillment.domain.model import (
     Action,
     BillingType,
@@ -59,7 +60,7 @@ def to_command(request: pb.ProcessFulfillmentOrderBillingRequest, now: datetime,
     """The order as the planner reads it.
 
     Raises O2CError with every violation: FIELD_MISSING, ORDER_EMPTY, ORDER_TOO_LARGE, LINE_ID_DUPLICATE, ENUM_UNKNOWN,
-    RANGE_INVALID, PRICING_INVALID.
+    RANGE_INVALID, PRICING_INVALID, XREF_VALUE_INVALID for an id that nothing can be kept under.
     """
     order = request.order
     if len(order.lines) > max_lines:
@@ -67,6 +68,7 @@ def to_command(request: pb.ProcessFulfillmentOrderBillingRequest, now: datetime,
         metadata = {"lines": str(len(order.lines)), "max_lines": str(max_lines)}
         raise O2CError(Violation(Reason.ORDER_TOO_LARGE, message, "order.lines", metadata))
     violations = [*_header_violations(request), *enum_violations(order, "order."), *_date_violations(order, "order")]
+    violations += unfit_ids(_ids(order))
     lines = []
     for position, line in enumerate(order.lines):
         violations += _line_violations(line, f"order.lines[{position}]")
@@ -115,6 +117,43 @@ def _header_violations(request: pb.ProcessFulfillmentOrderBillingRequest) -> Ite
             yield Violation(Reason.LINE_ID_DUPLICATE, f"line id {line.line_id} occurs twice", path, {"line_ids": line.line_id})
 
 
+_LINE_IDS: Final = (
+    "line_id", "base_line_id", "parent_line_id", "related_line_id", "asset_integration_id", "move_from_asset_integration_id",
+    "promotion_asset_integration_id", "promotion_line_id",
+)  # fmt: skip
+_ACCOUNTS: Final = ("service_account", "billing_account")
+
+
+def _ids(order: orders.Order) -> Iterator[tuple[str, str, str]]:
+    """Every id that something is looked up or kept under, with the path of what it is a field of."""
+    for name in ("order_id", "order_number", "source_system"):
+        yield getattr(order, name), "order", name
+    holders = [(order, "order")] + [(line, f"order.lines[{at}]") for at, line in enumerate(order.lines)]
+    for holder, path in holders:
+        for name in _ACCOUNTS:
+            yield getattr(holder, name).account_id, path, f"{name}.account_id"
+        yield holder.billing_profile.billing_profile_id, path, "billing_profile.billing_profile_id"
+    for at, line in enumerate(order.lines):
+        path = f"order.lines[{at}]"
+        for name in _LINE_IDS:
+            yield getattr(line, name), path, name
+        yield line.product.product_id, path, "product.product_id"
+
+
+def _text_violations(line: orders.OrderLine, path: str) -> Iterator[Violation]:
+    """Texts that BRM is sent as they are."""
+    texts = [
+        (line.product.name, "product.name"),
+        (line.service_id, "service_id"),
+        (line.billing_service_type, "billing_service_type"),
+        (line.special_rating_list_ref, "special_rating_list_ref"),
+    ]
+    texts += [(entry, f"special_rating_list_entries[{at}]") for at, entry in enumerate(line.special_rating_list_entries)]
+    for text, name in texts:
+        if not is_sendable(text):
+            yield unfit_text(f"{path}.{name}", line_ids=line.line_id)
+
+
 def _line_violations(line: orders.OrderLine, path: str) -> Iterator[Violation]:
     if not line.line_id:
         yield Violation(Reason.FIELD_MISSING, "a line without id", f"{path}.line_id", {"field": "line_id"})
@@ -136,6 +175,7 @@ def _line_violations(line: orders.OrderLine, path: str) -> Iterator[Violation]:
         if not entry.strip():
             field = f"{path}.special_rating_list_entries[{at}]"
             yield Violation(Reason.FIELD_MISSING, f"an empty entry of the list of line {line.line_id}", field, {"field": field})
+    yield from _text_violations(line, path)
     yield from _date_violations(line.dates, f"{path}.dates")
     yield from _date_violations(line.prior.dates, f"{path}.prior.dates")
 

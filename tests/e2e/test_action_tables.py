@@ -10,6 +10,7 @@ from typing import Any
 
 import orders
 import pytest
+from billing import short
 from suite import SECONDS, RunningSuite, planned_calls, running_suite
 
 from cli.documents import parse_order
@@ -188,11 +189,7 @@ def alone(row: Row, action: Action) -> Order:
 
 def billing_calls(answer: oo.SubmitOrderResponse) -> list[str]:
     plans = [plan for plan in answer.plans if plan.service == "bill_fulfillment"]
-    return [_short(call.opcode) for call in planned_calls(plans)]
-
-
-def _short(opcode: str) -> str:
-    return opcode.removeprefix("PCM_OP_").removeprefix("SUBSCRIPTION_").removeprefix("CUST_")
+    return [short(call.opcode) for call in planned_calls(plans)]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +223,7 @@ def family(action: Action, number: str) -> Order:
 
 
 def made(suite: RunningSuite, marks: dict[str, int]) -> list[str]:
-    return [_short(call["opcode"]) for calls in suite.writes_since(marks).values() for call in calls]
+    return [short(call["opcode"]) for calls in suite.writes_since(marks).values() for call in calls]
 
 
 @pytest.mark.spec("order-orchestration:OO-MA-09")

@@ -206,7 +206,12 @@ def _object(name: str) -> Poid:
 
 def calls(plan: Plan) -> list[str]:
     """The opcodes of a plan in order, without their prefixes: ``SET_BUNDLE``."""
-    return [step.call.opcode.removeprefix("PCM_OP_").removeprefix("SUBSCRIPTION_").removeprefix("CUST_") for step in plan.steps]
+    return [short(step.call.opcode) for step in plan.steps]
+
+
+def short(opcode: str) -> str:
+    """An opcode of fulfillment without its prefixes."""
+    return opcode.removeprefix("PCM_OP_").removeprefix("SUBSCRIPTION_").removeprefix("CUST_")
 
 
 def outcomes(result: Result) -> list[Outcome]:

@@ -191,15 +191,7 @@ def _take_path(draft: Draft, situation: Situation) -> None:
         message = f"asset {line.asset} is in {there}, not in {situation.command.system_id}"
         draft.refuse(Reason.ROUTE_ASSET_CONFLICT, message, "asset_integration_id", candidates=there, evidence=line.asset)
     elif draft.path is Path.ABSENT:
-        message = f"asset {line.asset} is not in {situation.command.system_id}"
-        draft.refuse(
-            Reason.ASSET_NOT_IN_BILLING,
-            message,
-            "asset_integration_id",
-            kind=INSTANCE_OF[draft.kind],
-            id=line.asset,
-            system=situation.command.system_id,
-        )
+        draft.refuse_absent(f"asset {line.asset}", INSTANCE_OF[draft.kind], situation.command.system_id)
     elif draft.path is Path.GONE:
         message = f"asset {line.asset} was cancelled in billing, and what is cancelled cannot be revived"
         draft.refuse(Reason.CANNOT_COMPENSATE, message, "action", product_kind=draft.kind, action=line.action)

@@ -134,6 +134,13 @@ class Draft:
         self.violations.append(Violation(reason, message, path, {"line_ids": self.line_id, **metadata}))
         self.outcome = Outcome.FAILED
 
+    def refuse_absent(
+        self, what: str, kind: str, system_id: str, asset: str = "", field_name: str = "asset_integration_id"
+    ) -> None:
+        """Billing does not have ``what``, an object of the asset, by default the line's own."""
+        message = f"{what} is not in {system_id}"
+        self.refuse(Reason.ASSET_NOT_IN_BILLING, message, field_name, kind=kind, id=asset or self.line.asset, system=system_id)
+
     def settle(self, outcome: Outcome, reached: State = State.NONE) -> None:
         """Nothing more to do for the line."""
         self.outcome = outcome

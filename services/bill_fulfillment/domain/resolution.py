@@ -117,9 +117,8 @@ def _require_owner(draft: Draft, situation: Situation, drafts: Mapping[str, Draf
     installed = owner.state is not State.CANCELLED and instance(owner, situation.facts) is not None
     if installed or owner.path is Path.CREATE or owner.violations:  # a service that fails takes its components along later
         return
-    system_id = situation.command.system_id
-    message = f"the service of line {draft.line_id}, asset {owner.line.asset}, is not in {system_id}"
-    draft.refuse(Reason.ASSET_NOT_IN_BILLING, message, "parent_line_id", kind="SERVICE", id=owner.line.asset, system=system_id)
+    what, asset = f"the service of line {draft.line_id}, asset {owner.line.asset},", owner.line.asset
+    draft.refuse_absent(what, ObjectKind.SERVICE, situation.command.system_id, asset, "parent_line_id")
 
 
 def _bill_unit(draft: Draft, situation: Situation) -> Handle | None:

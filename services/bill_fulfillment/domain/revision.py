@@ -82,10 +82,7 @@ def _changes(draft: Draft) -> bool:
 
 
 def _refuse_without_offer(draft: Draft, situation: Situation) -> None:
-    asset, system_id = draft.line.asset, situation.command.system_id
-    message = f"the product of asset {asset} is not in {system_id}"
-    path = "asset_integration_id"
-    draft.refuse(Reason.ASSET_NOT_IN_BILLING, message, path, kind=ObjectKind.PRODUCT, id=asset, system=system_id)
+    draft.refuse_absent(f"the product of asset {draft.line.asset}", ObjectKind.PRODUCT, situation.command.system_id)
 
 
 def _apply_changes(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]) -> None:

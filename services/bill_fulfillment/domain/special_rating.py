@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from libs.brm import calls
+from libs.brm.rating_lists import replaced_entries
 from libs.errors import Reason
 from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, owner_targets, service_of
 from services.bill_fulfillment.domain.classification import base_kind
@@ -69,18 +70,15 @@ def choose_entries(draft: Draft, situation: Situation) -> None:
         return
     stored = situation.facts.lists.get(line.asset)
     if stored is None:
-        system_id = situation.command.system_id
-        message = f"the special rating list of asset {line.asset} is not in {system_id}"
-        path = "asset_integration_id"
-        draft.refuse(Reason.ASSET_NOT_IN_BILLING, message, path, kind=ObjectKind.PROFILE, id=line.asset, system=system_id)
+        draft.refuse_absent(f"the special rating list of asset {line.asset}", ObjectKind.PROFILE, situation.command.system_id)
     elif _is_other_list(line) or Counter(stored.values()) != Counter(line.special_rating_entries):
-        draft.entries = _replaced(stored, line.special_rating_entries)
+        draft.entries = replaced_entries(stored, line.special_rating_entries)
 
 
 def create_lists(drafts: Iterable[Draft], assembly: Assembly) -> None:
     """One call per new list (R-9.4); after the end of one that has its name, which BRM would take for the same."""
     for draft in drafts:
-        entries = _replaced({}, draft.line.special_rating_entries)
+        entries = replaced_entries((), draft.line.special_rating_entries)
         profile = calls.Profile(
             name=draft.line.product_name,
             label=draft.line.special_rating_list,
@@ -142,12 +140,6 @@ def _is_other_list(line: Line) -> bool:
 
 def _has_subscription(owner: Draft, drafts: Iterable[Draft]) -> bool:
     return any(each.kind is Kind.SERVICE_SUBSCRIPTION and each.at.owner_id == owner.line_id for each in drafts)
-
-
-def _replaced(stored: Mapping[int, str], entries: Iterable[str]) -> dict[int, calls.ProfileEntry | None]:
-    """What BRM has goes, element by element; the new entries take the first places."""
-    new: dict[int, calls.ProfileEntry | None] = dict.fromkeys(stored)
-    return new | {at: calls.ProfileEntry(calls.NUMBER, entry) for at, entry in enumerate(entries)}
 
 
 def _counted(line: Line) -> str:

@@ -6,7 +6,6 @@ not sent.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from libs.brm import calls as brm
 from libs.dvm import COMMON, as_number, unmapped
 from libs.errors import Notice, Reason, Violation
+from libs.texts import is_sendable, unfit_text
 from services.customer_sync.domain.model import Account, Address, Card, Contact, Debit, Phone, Policy, Profile
 from services.customer_sync.domain.rules import AUTO_DEBIT, BILL_ME, BUSINESS, CREDIT_CARD, FREQUENCY_MAP, LONGEST_FREQUENCY
 
@@ -40,17 +40,6 @@ class Attribute(Generic[T]):
 
 
 SUBDIVISIONS: Final = "ADDRESS_COUNTRYSUBDIVID"
-LONGEST_TEXT: Final = 255
-"""Bytes that a text field of BRM holds."""
-_UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
-"""Characters that no web service carries, and controls that no CRM means."""
-
-
-def is_sendable(text: str) -> bool:
-    """Whether a text field of BRM holds it."""
-    if len(text) * 4 <= LONGEST_TEXT and text.isprintable():  # nearly every text; the rest needs a closer look
-        return True
-    return len(text.encode()) <= LONGEST_TEXT and not _UNSENDABLE.search(text)
 
 
 @dataclass(slots=True)
@@ -92,7 +81,9 @@ class Translator:
             return None
         code = int(found) if row.number else found
         if not is_sendable(found):
-            self._unsendable(f"{path}.{row.crm}", entity, crm_id)
+            field = f"{path}.{row.crm}"
+            told = unfit_text(field, f"{field} of {entity} {crm_id}", entity=entity, crm_id=crm_id)
+            self.findings.violations.append(told)
         elif row.value_map:
             self._codes[row, value] = code
         return code
@@ -106,11 +97,6 @@ class Translator:
                 if found is not None:
                     return found
         return maps.find(row.value_map, value, *columns)
-
-    def _unsendable(self, path: str, entity: str, crm_id: str) -> None:
-        message = f"{path} of {entity} {crm_id} has control characters, or more than {LONGEST_TEXT} bytes"
-        metadata = {"entity": entity, "crm_id": crm_id, "field": path}
-        self.findings.violations.append(Violation(Reason.RANGE_INVALID, message, path, metadata))
 
     def _untranslated(self, row: Attribute[T], value: str, found: str | None, path: str, entity: str, crm_id: str) -> None:
         violation = unmapped(row.value_map, value, self.policy.system_id, path, found)

@@ -16,6 +16,7 @@ from libs.brm.call import BrmCall
 from libs.dvm import COMMON, as_number
 from libs.errors import Notice, Reason, Violation, quoted
 from libs.plan.model import XrefLink, Yield
+from libs.texts import is_sendable, unfit_text
 from services.customer_sync.domain import attributes, calls
 from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.model import EntityKind, Payment, PostedPayment, Profile
@@ -125,9 +126,9 @@ def _violations(draft: Draft, payment: Payment) -> Iterator[Violation]:
         if not present:
             message = f"{name} has no {field.replace('_', ' ')}"
             yield _violation(Reason.PAYMENT_METHOD_DATA_MISSING, message, payment, field)
-    if not attributes.is_sendable(payment.reference):
-        message = f"the reference of {name} has control characters, or more than {attributes.LONGEST_TEXT} bytes"
-        yield _violation(Reason.RANGE_INVALID, message, payment, "reference")
+    if not is_sendable(payment.reference):
+        whose = {"payment_id": payment.payment_id, "billing_profile_id": payment.profile_id}
+        yield unfit_text(f"{payment.path}.reference", f"the reference of {name}", **whose)
     if payment.amount % FINEST:
         message = f"{name} is of {payment.amount.normalize()}, finer than {FINEST}"
         yield _violation(Reason.AMOUNT_PRECISION, message, payment, "amount")

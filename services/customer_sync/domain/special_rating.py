@@ -9,6 +9,7 @@ from typing import Final
 
 from libs.brm import calls as brm
 from libs.brm.flist import Flist
+from libs.brm.rating_lists import entries_of, replaced_entries
 from libs.errors import O2CError, Reason
 from libs.plan.model import Plan, Step
 from services.customer_sync.domain.calls import PROGRAM_NAME
@@ -81,7 +82,7 @@ def plan_special_rating(wanted: SpecialRatingList, stored: Sequence[StoredList],
         key = f"list:{each.asset_id}:{each.brm_id}"
         outcome = EntityOutcome.EXISTED
         if each.profile is not None:
-            if Counter(_numbers(each.profile)) != Counter(wanted.numbers):
+            if Counter(entries_of(each.profile).values()) != Counter(wanted.numbers):
                 outcome = EntityOutcome.UPDATED
                 steps.append(_replace(wanted, each, each.profile, key, db))
             sent.append(Sent(key if outcome is EntityOutcome.UPDATED else "", each.part, _mark(wanted, each)))
@@ -101,17 +102,8 @@ def not_in_billing(asset_id: str) -> ListOutcome:
 
 
 def _replace(wanted: SpecialRatingList, stored: StoredList, held: Flist, key: str, db: str) -> Step:
-    known = held.get("DATA_ARRAY") or {}
-    entries: dict[int, brm.ProfileEntry | None] = {int(element): None for element in known}
-    entries |= {at: brm.ProfileEntry(brm.NUMBER, number) for at, number in enumerate(wanted.numbers)}
     account = held["ACCOUNT_OBJ"]
-    profile = brm.Profile(poid=stored.brm_id, entries=entries)
+    profile = brm.Profile(poid=stored.brm_id, entries=replaced_entries(entries_of(held), wanted.numbers))
     call = brm.modify_profile(account, [profile], program_name=PROGRAM_NAME, db=db)
     title = f"have {len(wanted.numbers)} numbers on the list of asset {stored.asset_id}"
     return Step(key, title, call, lane=str(account))
-
-
-def _numbers(profile: Flist) -> list[str]:
-    """What the list holds; an entry with an end counts as another one, so that it goes."""
-    entries = [entry for entry in (profile.get("DATA_ARRAY") or {}).values() if entry]
-    return [f"{entry.get('VALUE')}{' until then' if entry.get('VALID_TO') else ''}" for entry in entries]

@@ -15,6 +15,7 @@ from libs.grpckit.walk import unknown_enums
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.pb.order.v1 import order_pb2
 from libs.routing import lines_split
+from libs.texts import unfit_ids
 from services.customer_sync.domain.model import (
     Account,
     Action,
@@ -41,8 +42,6 @@ _KINDS: Final = {
 }
 _ACCOUNT_LEVEL: Final = "/account"
 _PRIOR: Final = ("service_account_id", "billing_account_id", "billing_profile_id", "owner_account_id")
-LONGEST_ID: Final = 240
-"""Bytes of an id. Cross-references take 256 characters, BRM's names 255 bytes with a word in front of the id."""
 _NANO: Final = Decimal(1_000_000_000)
 
 
@@ -55,7 +54,7 @@ def to_domain_command(request: pb.SyncOrderCustomersRequest, system_id: str) -> 
     """
     order = request.order
     accounts, profiles = tuple(_account_references(order)), tuple(_profile_references(order))
-    violations = [*_missing(order), *_unusable_ids(order, accounts, profiles)]
+    violations = [*_missing(order), *unfit_ids(_ids(order, accounts, profiles), trimmed=True)]
     violations += [*unknown_enums(order, "order"), *_lines_astray(order, system_id)]
     if request.line_count:
         violations += lines_split(system_id, len(order.lines), request.line_count)
@@ -92,26 +91,10 @@ def _missing(order: order_pb2.Order) -> Iterator[Violation]:
             yield Violation(Reason.ENUM_UNKNOWN, f"line {line.line_id} has no action", path, metadata)
 
 
-def _unusable_ids(
-    order: order_pb2.Order, accounts: Named[order_pb2.AccountRef], profiles: Named[order_pb2.BillingProfileRef]
-) -> Iterator[Violation]:
-    """Ids that neither cross-references nor BRM can hold; also who uses, who pays and with what, which are one key together."""
-    ids = list(_ids(order, accounts, profiles))
-    values = [value for value, _, _ in ids]
-    together = "".join(values)
-    if together.isascii() and together.isprintable() and max(map(len, values)) <= LONGEST_ID:
-        return  # nearly always, and told by a glance at all of them
-    for value, path, field in ids:
-        if len(value.encode()) > LONGEST_ID or not value.strip().isprintable():
-            where = f"{path}.{field}"
-            message = f"{where} has control characters, or more than {LONGEST_ID} bytes"
-            yield Violation(Reason.XREF_VALUE_INVALID, message, where, {"field": where})
-
-
 def _ids(
     order: order_pb2.Order, accounts: Named[order_pb2.AccountRef], profiles: Named[order_pb2.BillingProfileRef]
 ) -> Iterator[tuple[str, str, str]]:
-    """Every id, with the path of what it is a field of."""
+    """Every id, with the path of what it is a field of; also who uses, who pays and with what, which are one key together."""
     for name in ("order_id", "source_system"):
         yield getattr(order, name), "order", name
     for account, path in accounts:

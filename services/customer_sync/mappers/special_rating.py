@@ -9,7 +9,7 @@ from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.status import to_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2, special_rating_pb2
 from libs.plan.wire import to_wire_plan
-from services.customer_sync.domain.attributes import LONGEST_TEXT, is_sendable
+from libs.texts import is_sendable, unfit_text
 from services.customer_sync.domain.special_rating import ListOutcome, SpecialRatingList
 from services.customer_sync.mappers.answer import SERVICE, to_wire_entity
 
@@ -43,9 +43,7 @@ def _violations(request: special_rating_pb2.SyncSpecialRatingListRequest) -> Ite
             yield Violation(Reason.FIELD_MISSING, f"{path} is missing", path, {"field": path})
     for at, item in enumerate(request.items):
         if not is_sendable(item.value):
-            path = f"items[{at}].value"
-            message = f"{path} has control characters, or more than {LONGEST_TEXT} bytes"
-            yield Violation(Reason.RANGE_INVALID, message, path, {"field": path})
+            yield unfit_text(f"items[{at}].value")
     if " ".join(request.type.lower().split()) != OFFERED:
         message = f"special rating lists of type {request.type[:64]!r} are not offered; of phone numbers they are"
         yield Violation(Reason.SPECIAL_RATING_TYPE_UNSUPPORTED, message, "type", {"kind": request.type[:64], "field": "type"})

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from libs.errors import Reason, Violation
+from libs.texts import is_sendable, unfit_ids, unfit_text
 from services.order_orchestration.domain.model import Action, Line, Mode, Order, Policy
 from services.order_orchestration.domain.tree import Tree, is_service_bundle
 
@@ -32,8 +33,42 @@ def check_shape(order: Order) -> list[Violation]:
         found += _identity(line, counts)
         found += _links(line, tree)
         found += _depth(line, tree)
+        found += _texts(line)
     found += _moves(order)
+    found += unfit_ids(_ids(order))
     return found
+
+
+_LINE_IDS = {
+    "line_id": "line_id", "parent_id": "parent_line_id", "asset_id": "asset_integration_id",
+    "move_from_asset_id": "move_from_asset_integration_id", "promotion_asset_id": "promotion_asset_integration_id",
+    "related_line_id": "related_line_id", "promotion_line_id": "promotion_line_id", "product_id": "product.product_id",
+}  # fmt: skip
+"""Ids of a line, with their names in the request."""
+
+
+def _ids(order: Order) -> Iterator[tuple[str, str, str]]:
+    """Every id that the order, its lines or their objects go by in all systems."""
+    for name in ("order_id", "order_number", "source_system"):
+        yield getattr(order, name), "order", name
+    yield order.customer_account, "order", "customer_account.account_id"
+    for line in order.lines:
+        path = f"order.lines[{line.position}]"
+        for name, field in _LINE_IDS.items():
+            yield getattr(line, name), path, field
+    for account in order.accounts:
+        yield account.account_id, account.path, "account_id"
+    for profile in order.profiles:
+        yield profile.profile_id, profile.path, "billing_profile_id"
+    for at, payment in enumerate(order.payments):
+        yield payment.payment_id, f"order.payments[{at}]", "payment_id"
+
+
+def _texts(line: Line) -> Iterator[Violation]:
+    """What billing is sent as it is."""
+    for name, text in (("product.name", line.product_name), ("service_id", line.service_id)):
+        if not is_sendable(text):
+            yield unfit_text(line.field(name), line_ids=line.line_id)
 
 
 def _missing(field: str, what: str, **meta: str) -> Violation:

@@ -127,6 +127,25 @@ def test_required_header_fields_are_named(name: str) -> None:
     assert (Reason.FIELD_MISSING, f"order.{name}") in refusals(changed(**{name: ""}))
 
 
+@pytest.mark.parametrize(
+    ("order", "reason", "field"),
+    [
+        (changed(order_id="a\x00b"), Reason.XREF_VALUE_INVALID, "order.order_id"),
+        (with_child(asset_id="x" * 241), Reason.XREF_VALUE_INVALID, "order.lines[1].asset_integration_id"),
+        (
+            changed(payments=(Payment("P\n", "BP", "Cash", None, "New"),)),
+            Reason.XREF_VALUE_INVALID,
+            "order.payments[0].payment_id",
+        ),
+        (with_bundle(service_id="555\x1b"), Reason.RANGE_INVALID, "order.lines[0].service_id"),
+        (with_child(product_name="x" * 256), Reason.RANGE_INVALID, "order.lines[1].product.name"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_ids_and_texts_that_no_system_can_hold_are_refused_at_the_door(order: Order, reason: Reason, field: str) -> None:
+    assert (reason, field) in refusals(order)
+
+
 def test_revision_date_customer_line_id_product_and_action_are_required() -> None:
     broken = changed(revision=0, order_date=None, customer_account="", lines=(dataclasses.replace(BUNDLE, line_id=""),))
     found = refusals(broken)
