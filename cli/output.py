@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import grpc
 import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.type.money_pb2 import Money
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -66,17 +67,28 @@ def show(message: Message, as_json: bool, render: Callable[[], None], *, one_lin
 def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = (), flowing: Sequence[str] = ()
 ) -> Table:
-    """A table. Columns named in ``right`` are right-aligned; only those in ``flowing`` may wrap, between words."""
+    """A table. Columns named in ``right`` are right-aligned; only those in ``flowing`` may wrap, between words. Where the terminal
+    is too narrow even so, the widest columns fold: nothing is cut off."""
     result = Table(
         title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False, padding=(0, 1)
     )
+    fits = _width(columns, rows, flowing) <= out.width
     for column in columns:
-        result.add_column(
-            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column not in flowing
-        )
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        result.add_column(column, justify=justify, overflow="fold", no_wrap=fits and column not in flowing)
     for row in rows:
         result.add_row(*(str(cell) for cell in row))
     return result
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[Any]], flowing: Sequence[str]) -> int:
+    """Columns of the terminal that a table needs; those that may wrap need their longest word."""
+    total = 0
+    for at, column in enumerate(columns):
+        cells = [column, *(str(row[at]) for row in rows)]
+        lines = [part for cell in cells for part in (cell.split() if column in flowing else cell.splitlines())]
+        total += max(map(cell_len, lines), default=0) + 2
+    return total
 
 
 def short_poid(poid: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 
 import pytest
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 from rich.console import Console, RenderableType
 
-from cli.output import money, short_poid, table
+from cli.output import money, out, short_poid, table
 from cli.views import balance_table, invoice_table, plan_text, xref_rows
 from libs.pb.billing_care.v1 import billing_care_pb2 as care
 from libs.pb.common.v1 import common_pb2
@@ -117,3 +118,18 @@ def test_a_plan_is_told_route_by_route_and_call_by_call() -> None:
     assert "  1. create account 1-A" in text and "  2. join" in text
     assert "after a" in text
     assert "     POID  0.0.0.1 /plan -1 0" in text
+
+
+@pytest.mark.parametrize("width", [80, 50])
+def test_a_terminal_that_is_too_narrow_folds_cells_and_cuts_nothing_off(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out, "_width", width)
+    cells = (
+        "SO-1000012-ABCDEF-GHIJ",
+        "1-AB",
+        "a message that certainly does not fit beside what else is told",
+        "BRM_01_US_EAST",
+    )
+    lines = printed(table("T", ("Order", "Line", "What is wrong", "System"), [cells, ("1", "2", "x", "y")]), width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    shown, wanted = Counter("".join(lines)), Counter("".join(cells))
+    assert all(shown[sign] >= count for sign, count in wanted.items() if sign != " ")
