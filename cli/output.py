@@ -67,8 +67,10 @@ def show(message: Message, as_json: bool, render: Callable[[], None], *, one_lin
 def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = (), flowing: Sequence[str] = ()
 ) -> Table:
-    """A table. Columns named in ``right`` are right-aligned; only those in ``flowing`` may wrap, between words. Where the terminal
-    is too narrow even so, the widest columns fold: nothing is cut off."""
+    """A table. Columns named in ``right`` are right-aligned; only those in ``flowing`` may wrap, between words.
+
+    Where the terminal is too narrow even so, the widest columns fold: nothing is cut off.
+    """
     result = Table(
         title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False, padding=(0, 1)
     )

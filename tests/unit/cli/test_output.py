@@ -126,7 +126,7 @@ def test_a_terminal_that_is_too_narrow_folds_cells_and_cuts_nothing_off(width: i
     cells = (
         "SO-1000012-ABCDEF-GHIJ",
         "1-AB",
-        "a message that certainly does not fit beside what else is told",
+        "a message that does not fit beside what else is told",
         "BRM_01_US_EAST",
     )
     lines = printed(table("T", ("Order", "Line", "What is wrong", "System"), [cells, ("1", "2", "x", "y")]), width).splitlines()
