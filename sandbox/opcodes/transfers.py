@@ -58,11 +58,12 @@ def _makes_group(flist: Flist) -> bool:
     return wanted is not None and bool(wanted.is_new)
 
 
-def _target_group(tx: Tx, account: Flist, flist: Flist) -> Flist:
-    """The group to move to: the one named, a new one for ``/balance_group -1``, else the default of the bill unit."""
+def _target_group(tx: Tx, account: Flist, flist: Flist, service: Flist | None = None) -> Flist:
+    """The group to move to: the one named, a new one for ``/balance_group -1``, else the default of the bill unit. A new one
+    has the name of the group that ``service`` leaves."""
     unit, wanted = _target_unit(tx, account, flist), flist.get("TO_BAL_GRP_OBJ")
     if _makes_group(flist):
-        return create_group(tx, account, unit, None)
+        return create_group(tx, account, unit, tx.get(service["BAL_GRP_OBJ"])["NAME"] if service is not None else None)
     group = tx.get(wanted if wanted is not None else unit["BAL_GRP_OBJ"], "TO_BAL_GRP_OBJ")
     if group["ACCOUNT_OBJ"] != account["POID"]:
         raise BrmFault("BAD_VALUE", "TO_BAL_GRP_OBJ", f"{group['POID']} belongs to another account")
@@ -126,7 +127,7 @@ def service_balgrp_transfer(ctx: Context, flist: Flist) -> Flist:
             services[element] = {"SERVICE_OBJ": known["POID"], "BAL_GRP_OBJ": known["BAL_GRP_OBJ"]}
             continue
         service = _service(tx, poid, source)
-        group = group or _target_group(tx, target, flist)
+        group = group or _target_group(tx, target, flist, known)
         moved = _move(ctx, service, target, group, flist)
         events += moved.events
         services[element] = {"SERVICE_OBJ": service["POID"], "BAL_GRP_OBJ": group["POID"]}
@@ -165,7 +166,7 @@ def transfer_subscription(ctx: Context, flist: Flist) -> Flist:
     if (when := future(tx, flist)) is not None:
         _check_target(tx, target, flist)
         return deferred(flist["POID"], [defer(tx, TRANSFER_SUBSCRIPTION, first, flist, when)])
-    group = _target_group(tx, target, flist)
+    group = _target_group(tx, target, flist, first)
     events: list[Flist] = []
     for service in (first, *_members(tx, first)):
         events += _move(ctx, service, target, group, flist).events

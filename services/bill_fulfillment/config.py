@@ -26,6 +26,11 @@ class Settings(JournalSettings):
     allow_nested_payer: bool = Field(
         True, description="Whether a nested bundle may have another payer than its parent (needs balance groups per service)."
     )
+    reuse_balance_group_on_payer_change: bool = Field(
+        False,
+        description="Whether a service with a new payer keeps its balance group with what is left in it; by default it gets a"
+        " new one, and what is left stays behind (needs balance groups per service).",
+    )
     initiation_future_offset_days: int = Field(
         365, ge=1, description="How far ahead phase 1 of two-phase billing puts start dates, in days."
     )
@@ -45,6 +50,7 @@ class Settings(JournalSettings):
             service_level_balance_groups=system.service_level_balance_groups,
             allow_nested_payer=self.allow_nested_payer,
             account_level_payer_lock=self.account_level_payer_lock,
+            reuse_balance_group_on_payer_change=self.reuse_balance_group_on_payer_change,
             initiation_future_offset_days=self.initiation_future_offset_days,
             rate_plans=self.price_lists,
             program_name=self.program_name,

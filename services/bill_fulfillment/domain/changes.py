@@ -16,6 +16,7 @@ from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, instance
 from services.bill_fulfillment.domain.kinds import ACCOUNT_LEVEL
 from services.bill_fulfillment.domain.model import Action, Handle, Kind, ObjectKind, State
 from services.bill_fulfillment.domain.paths import Path
+from services.bill_fulfillment.domain.payers import change_payer
 from services.bill_fulfillment.domain.resolution import promotion_of
 from services.bill_fulfillment.domain.special_rating import change_list, delete_list
 
@@ -50,6 +51,8 @@ def _update(draft: Draft, assembly: Assembly) -> None:
             [draft],
             touches=[promotion_target(asset)],
         )
+    if draft.new_unit is not None:
+        change_payer(draft, target, assembly)
     if draft.login:
         assembly.add(
             Phase.SERVICE_CHANGES,

@@ -83,6 +83,8 @@ class Draft:
     """What to say about the line's offer."""
     login: str = ""
     """New service id of a service."""
+    new_unit: Handle | None = None
+    """Bill unit that a service is charged on from now on."""
     new_account: Handle | None = None
     """New billing account of a promotion."""
     valid_from: datetime | None = None

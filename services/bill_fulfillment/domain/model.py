@@ -307,6 +307,8 @@ class Policy:
     service_level_balance_groups: bool = True
     allow_nested_payer: bool = True
     account_level_payer_lock: bool = True
+    reuse_balance_group_on_payer_change: bool = False
+    """Whether a service keeps its balance group, and what is in it, when another bill unit of its account pays (R-6.20)."""
     initiation_future_offset_days: int = 365
     rate_plans: Mapping[str, str] = field(default_factory=dict)
     """Price list to name of the BRM rate plan (empty: the product's own). An empty map leaves price lists unread."""

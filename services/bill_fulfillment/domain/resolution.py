@@ -14,7 +14,7 @@ from libs.order_actions import SERVICES
 from services.bill_fulfillment.domain.draft import Draft, Situation, instance
 from services.bill_fulfillment.domain.events import event_violations
 from services.bill_fulfillment.domain.kinds import ACCOUNT_LEVEL, DISCOUNTS, OFFERS, PARTS
-from services.bill_fulfillment.domain.model import Action, Handle, Kind, ObjectKind, Outcome, State
+from services.bill_fulfillment.domain.model import Action, Facts, Handle, Kind, ObjectKind, Outcome, Payer, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.pricing import check_pricing, usage_notice
 from services.bill_fulfillment.domain.references import bundle_name
@@ -47,7 +47,7 @@ def _resolve_one(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]
     creates = draft.path is Path.CREATE
     draft.account = _account(draft, situation)
     if creates and (draft.kind in SERVICES or draft.kind in ACCOUNT_LEVEL):
-        _require_payer(draft)
+        require_payer(draft)
         if draft.is_open:
             draft.unit = _bill_unit(draft, situation)
     if creates and draft.kind in SERVICES:
@@ -96,7 +96,8 @@ def _known_account(draft: Draft, crm_id: str, path: str, situation: Situation) -
     return handle
 
 
-def _require_payer(draft: Draft) -> None:
+def require_payer(draft: Draft) -> None:
+    """Refuse a line that does not name who pays, and on which bill."""
     for name, reason, path in _PAYER_FIELDS[1:]:
         if not getattr(draft.payer, name):
             draft.refuse(reason, f"line {draft.line_id} names no {name.replace('_', ' ')}", path, field=path)
@@ -123,8 +124,8 @@ def _require_owner(draft: Draft, situation: Situation, drafts: Mapping[str, Draf
 
 def _bill_unit(draft: Draft, situation: Situation) -> Handle | None:
     """The unit of the profile, or the nonpaying unit of the service account that points to it (R-5.7)."""
-    payer, facts = draft.payer, situation.facts
-    handle = facts.bill_units.get(payer.billing_profile) if payer.pays_itself else facts.nonpaying_units.get(payer.key)
+    payer = draft.payer
+    handle = known_unit(payer, situation.facts)
     if handle is None:
         system_id = situation.command.system_id
         key = payer.billing_profile if payer.pays_itself else payer.key
@@ -138,6 +139,11 @@ def _bill_unit(draft: Draft, situation: Situation) -> Handle | None:
             system=system_id,
         )
     return handle
+
+
+def known_unit(payer: Payer, facts: Facts) -> Handle | None:
+    """The bill unit of a payer, if it is there (R-5.7)."""
+    return facts.bill_units.get(payer.billing_profile) if payer.pays_itself else facts.nonpaying_units.get(payer.key)
 
 
 def _product(draft: Draft, situation: Situation) -> Handle | None:

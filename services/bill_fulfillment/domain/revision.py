@@ -18,6 +18,7 @@ from services.bill_fulfillment.domain.events import changed_event_overrides
 from services.bill_fulfillment.domain.kinds import OFFERS
 from services.bill_fulfillment.domain.model import BillingDates, Dates, Kind, Line, ObjectKind, Outcome, Pricing, State
 from services.bill_fulfillment.domain.paths import Path
+from services.bill_fulfillment.domain.payers import take_new_payer
 from services.bill_fulfillment.domain.pricing import changed_overrides
 from services.bill_fulfillment.domain.resolution import promotion_of
 from services.bill_fulfillment.domain.special_rating import choose_entries
@@ -77,7 +78,7 @@ def _drop_all(draft: Draft, drafts: Mapping[str, Draft]) -> None:
 
 
 def _changes(draft: Draft) -> bool:
-    changed = draft.terms or draft.login or draft.new_account or draft.valid_from or draft.bought_again
+    changed = draft.terms or draft.login or draft.new_unit or draft.new_account or draft.valid_from or draft.bought_again
     return bool(changed) or draft.entries is not None
 
 
@@ -97,7 +98,7 @@ def _apply_changes(draft: Draft, situation: Situation, drafts: Mapping[str, Draf
         elif action is Handling.APPLY and attribute in _APPLY:
             _APPLY[attribute](draft, situation)
         elif action not in (Handling.APPLY, Handling.INHERIT, Handling.UNCHECKED):
-            _refuse_accounts(draft, attribute, action, changed, situation)
+            _change_accounts(draft, attribute, action, changed, situation)
     if draft.line.events and handling(Attribute.PRICING, draft.kind, supplemental=supplemental) is Handling.APPLY:
         draft.terms.override(changed_event_overrides(draft.line))
     if handling(Attribute.PRICE_LIST, draft.kind, supplemental=supplemental) is Handling.OVERRIDDEN:
@@ -219,10 +220,11 @@ _APPLY: Final[Mapping[Attribute, Callable[[Draft, Situation], None]]] = {
 """Attributes a cell says to apply, but for the list reference: what it takes is chosen together with the entries."""
 
 
-def _refuse_accounts(
+def _change_accounts(
     draft: Draft, attribute: Attribute, action: Handling, changed: Iterable[Attribute], situation: Situation
 ) -> None:
-    """New accounts of something installed: refused by rule, or because no sequence of calls stands behind it yet."""
+    """New accounts of something installed: a new payer of a service; the others are refused by rule, or because no sequence of
+    calls stands behind them yet."""
     if action is Handling.REJECT:
         message = f"line {draft.line_id}: account-level products cannot be transferred to another account"
         draft.refuse(Reason.ACCOUNT_PRODUCT_TRANSFER, message, "service_account.account_id")
@@ -232,10 +234,10 @@ def _refuse_accounts(
     elif action is Handling.ACCOUNT_PAYER:
         _refuse_move(draft, situation)
     elif draft.kind in SERVICES:
-        _refuse_service_accounts(draft, attribute, frozenset(changed), situation)
+        _change_service_accounts(draft, attribute, frozenset(changed), situation)
 
 
-def _refuse_service_accounts(draft: Draft, attribute: Attribute, changed: frozenset[Attribute], situation: Situation) -> None:
+def _change_service_accounts(draft: Draft, attribute: Attribute, changed: frozenset[Attribute], situation: Situation) -> None:
     per_service = situation.policy.service_level_balance_groups
     payer = {Attribute.BILLING_ACCOUNT, Attribute.BILLING_PROFILE}
     if attribute is Attribute.SERVICE_ACCOUNT and not per_service:
@@ -248,8 +250,11 @@ def _refuse_service_accounts(draft: Draft, attribute: Attribute, changed: frozen
     elif not per_service and not payer <= changed:
         message = f"line {draft.line_id}: billing account and profile change together while balance groups are per account"
         draft.refuse(Reason.PAYING_PARENT_CHANGE_INCOMPLETE, message, "billing_profile.billing_profile_id")
-    elif draft.is_open:
-        _not_offered(draft, f"line {draft.line_id}: a new payer of a service is not offered by this version", attribute)
+    elif not per_service and draft.is_open:
+        message = f"line {draft.line_id}: a new payer of all services of an account is not offered by this version"
+        _not_offered(draft, message, attribute)
+    elif draft.new_unit is None:
+        take_new_payer(draft, situation)
 
 
 def _not_offered(draft: Draft, message: str, attribute: str) -> None:
