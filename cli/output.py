@@ -22,11 +22,14 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.status import from_rpc_error
 
 _INDEX = re.compile(r"\[\d+\]")
+_BETWEEN = 2
+"""Blanks between columns of a table."""
 PIPE_WIDTH = 120
 """Columns of tables that nobody sees on a terminal; ``COLUMNS`` in the environment says otherwise."""
 
@@ -85,11 +88,11 @@ def table(
 
 def _width(columns: Sequence[str], rows: Sequence[Sequence[Any]], flowing: Sequence[str]) -> int:
     """Columns of the terminal that a table needs; those that may wrap need their longest word."""
-    total = 0
+    total = -_BETWEEN
     for at, column in enumerate(columns):
-        cells = [column, *(str(row[at]) for row in rows)]
+        cells = [column, *(Text.from_markup(str(row[at])).plain for row in rows)]
         lines = [part for cell in cells for part in (cell.split() if column in flowing else cell.splitlines())]
-        total += max(map(cell_len, lines), default=0) + 2
+        total += max(map(cell_len, lines), default=0) + _BETWEEN
     return total
 
 

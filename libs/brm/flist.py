@@ -8,6 +8,7 @@ reference to something an earlier step will create.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -32,12 +33,17 @@ class Array(dict[int | str, Any]):
 
 
 def get(flist: Mapping[str, Any], path: str, default: Any = None) -> Any:
-    """The value at ``path``, such as ``ACCTINFO[0].POID``; ``default`` where any part is absent."""
+    """The value at ``path``, such as ``ACCTINFO[0].POID``; ``default`` where any part is absent.
+
+    An element may also be told by what is in it, see :func:`where`: ``PRODUCTS[DESCR='L-1'].OFFERING_OBJ``.
+    """
     value: Any = flist
     for name, element in _parts(path):
         if not isinstance(value, dict) or name not in value:
             return default
         value = value[name]
+        if isinstance(element, tuple):
+            element = _first(value, element)
         if element is not None:
             if not isinstance(value, dict) or element not in value:
                 return default
@@ -45,13 +51,38 @@ def get(flist: Mapping[str, Any], path: str, default: Any = None) -> Any:
     return value
 
 
+def where(**fields: object) -> str:
+    """What to write between the brackets of a path for the first element that has all these values, compared as texts:
+    ``DESCR='L-1';STATUS='1'``."""
+    return ";".join(f"{name}='{_escaped(str(value))}'" for name, value in fields.items())
+
+
+_Condition = tuple[str, str]
+_PART: Final = re.compile(r"(\w+)(?:\[((?:'[^']*'|[^\]'])*)\])?(?:\.|$)")
+_CONDITION: Final = re.compile(r"(\w+)='([^']*)'")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("'", "%27")
+
+
+def _first(array: Any, conditions: tuple[_Condition, ...]) -> int | str:
+    """Id of the first element that fits; of none, one that is nowhere."""
+    elements: Mapping[int | str, Any] = array if isinstance(array, dict) else {}
+    for element, fields in elements.items():
+        if fields and all(_escaped(str(fields.get(name))) == text for name, text in conditions):
+            return element
+    return ""
+
+
 @lru_cache(4096)
-def _parts(path: str) -> tuple[tuple[str, int | str | None], ...]:
-    parts: list[tuple[str, int | str | None]] = []
-    for part in path.split("."):
-        if part.endswith("]"):
-            name, _, element = part[:-1].partition("[")
-            parts.append((name, int(element) if element.lstrip("-").isdigit() else element))
-        else:
-            parts.append((part, None))
-    return tuple(parts)
+def _parts(path: str) -> tuple[tuple[str, int | str | tuple[_Condition, ...] | None], ...]:
+    return tuple((name, _element(element)) for name, element in _PART.findall(path))
+
+
+def _element(text: str) -> int | str | tuple[_Condition, ...] | None:
+    if not text:
+        return None
+    if "=" in text:
+        return tuple(_CONDITION.findall(text))
+    return int(text) if text.lstrip("-").isdigit() else text

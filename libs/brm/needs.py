@@ -43,6 +43,7 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "bill_fulfillment": _opcodes(
             "CUST_MODIFY_CUSTOMER",
             "CUST_UPDATE_SERVICES",
+            "CUST_SET_BAL_GRP",
             "CUST_CREATE_PROFILE",
             "CUST_MODIFY_PROFILE",
             "CUST_DELETE_PROFILE",
@@ -54,6 +55,8 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             "SUBSCRIPTION_SET_PRODUCT_STATUS",
             "SUBSCRIPTION_SET_DISCOUNT_STATUS",
             "SUBSCRIPTION_SET_BUNDLE",
+            "SUBSCRIPTION_SERVICE_BALGRP_TRANSFER",
+            "SUBSCRIPTION_GET_PURCHASED_OFFERINGS",
         ),
         "xref": _opcodes("READ_FLDS"),
         "billing_care": _opcodes(

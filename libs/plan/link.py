@@ -100,10 +100,11 @@ class Linker:
         known = await earlier
         return {**known, **await self._claims(claims)}
 
-    def end(self, step: Step) -> None:
-        """Delete what a step that is done has made an end of, when the others are linked."""
-        for each in step.gone:
-            self._ending.append(XrefDelete(each.table, self._plan.system_id, each.value))
+    def end(self, step: Step, outputs: Mapping[str, Any]) -> None:
+        """Delete what a step that is done has made an end of, when the others are linked; what it yielded again stays."""
+        stays = {str(value) for value in outputs.values()}
+        for each in (each for each in step.gone if each.value not in stays):
+            self._ending.append(XrefDelete(each.table, self._plan.system_id, each.value, each.one_of_many))
             if each.whole:
                 self._ending.append(XrefDelete(each.table, self._source_system, each.crm_id))
 

@@ -62,6 +62,8 @@ class XrefGone:
     value: str
     whole: bool = False
     """Whether the row goes with it, because no other instance has the object."""
+    one_of_many: bool = False
+    """Whether the column may hold others, which stay."""
 
 
 @dataclass(frozen=True, slots=True)

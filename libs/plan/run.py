@@ -261,7 +261,7 @@ class _Runner:
                     await self._make(item.step, item.call)
             self.linker.add(item.step, self.results[item.step.key].outputs)
             if self.results[item.step.key].state is StepState.DONE:
-                self.linker.end(item.step)
+                self.linker.end(item.step, self.results[item.step.key].outputs)
             item.take_mark()
             self._tell_of(item.step.key)
         self._end_lane()
@@ -350,7 +350,7 @@ class _Runner:
         be written with the next commit."""
         for item in unlinked:
             self.linker.add(item.step, self.results[item.step.key].outputs)
-            self.linker.end(item.step)
+            self.linker.end(item.step, self.results[item.step.key].outputs)
         changed = [*fresh, *unlinked]
         try:
             await self.linker.settle()

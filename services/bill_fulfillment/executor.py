@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -154,6 +154,8 @@ def outcomes(result: Result, outcome: RunResult) -> tuple[Decision, ...]:
 def _after(decision: Decision, steps: list[StepResult], bindings: Mapping[str, object]) -> Decision:
     objects = {kind: _bound(handle, bindings) for kind, handle in decision.objects.items()}
     known = {kind: handle for kind, handle in objects.items() if isinstance(handle, Poid)}
+    renewed = {key: poid for key, handle in decision.renewed.items() if isinstance(poid := _bound(handle, bindings), Poid)}
+    decision = replace(decision, renewed=renewed)
     failed = next((step for step in steps if step.error is not None), None)
     if failed is not None and failed.error is not None:
         violations = tuple(_of_line(violation, decision) for violation in failed.error.violations)
@@ -197,6 +199,7 @@ def _lock_keys(command: Command) -> set[str]:
     """The order itself, and every account whose services it touches: one writer per service account (rule R22)."""
     system_id = command.system_id
     accounts = {line.payer.service_account for line in command.lines} - {""}
+    accounts |= {line.prior.service_account for line in command.lines if line.prior.service_account}
     return {f"{system_id}:order:{command.ledger_order}", *(f"{system_id}:account:{account}" for account in accounts)}
 
 
@@ -214,7 +217,7 @@ def _writing(command: Command, facts: Facts, result: Result, decisions: tuple[De
         at=command.now,
         body=to_wire_response(command, decisions).SerializeToString(),
         lines=[_line_entry(command, decision) for decision in settled],
-        assets=[entry for decision in settled if (entry := _asset_entry(command, facts, decision)) is not None],
+        assets=_asset_entries(command, facts, settled),
         renamed_assets=[(each.old, each.new) for each in result.moved],
         closed_services=[
             decision.line.asset
@@ -230,6 +233,18 @@ def _line_entry(command: Command, decision: Decision) -> LineEntry:
     reason = decision.violations[0].reason.value if decision.violations else ""
     entry = LedgerLine(decision.state, line.mode, command.revision, line.action, payload_hash(line), refs, decision.dates)
     return LineEntry(line.ledger_key, entry, reason)
+
+
+def _asset_entries(command: Command, facts: Facts, settled: Sequence[Decision]) -> list[AssetEntry]:
+    """States of the assets on the lines, and of offers that BRM made anew although their lines say nothing."""
+    entries = {entry.asset: entry for decision in settled if (entry := _asset_entry(command, facts, decision)) is not None}
+    for decision in settled:
+        known = {part.asset: part.record for part in facts.parts.get(decision.line.asset, ())}
+        for (asset, kind), poid in decision.renewed.items():
+            if asset not in entries and asset in known and isinstance(poid, Poid):
+                record = known[asset]
+                entries[asset] = AssetEntry(asset, replace(record, refs={**record.refs, kind: poid}), decision.line.asset)
+    return list(entries.values())
 
 
 def _asset_entry(command: Command, facts: Facts, decision: Decision) -> AssetEntry | None:

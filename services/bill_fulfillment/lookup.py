@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from libs.brm import calls as brm
@@ -15,8 +16,9 @@ from libs.plan.journal import Entry, EntryState, Journal
 from libs.plan.model import Ref
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.bill_fulfillment.domain.admission import payers
-from services.bill_fulfillment.domain.model import Action, Attempt, Command, Facts, Handle, ObjectKind
+from services.bill_fulfillment.domain.model import Action, AssetRecord, Attempt, Command, Facts, Handle, ObjectKind, Part
 from services.bill_fulfillment.domain.special_rating import asks_for_entries
+from services.bill_fulfillment.domain.transfers import goes_elsewhere
 from services.bill_fulfillment.persistence import LedgerStore
 
 ACCOUNTS: Final = "CUSTOMERPARTY_ACCOUNTID"
@@ -84,6 +86,7 @@ class Lookup:
             lines=ledger.lines,
             assets=ledger.assets,
             lists=await self._lists(command, installed),
+            parts=await self._parts(command, ledger.assets),
             latest_revision=ledger.latest_revision,
             attempted={key: _attempt(entry) for key, entry in earlier.items() if entry.state is not EntryState.FAILED},
         )
@@ -103,6 +106,25 @@ class Lookup:
                 raise read
             found[asset] = entries_of(read)
         return found
+
+    async def _parts(self, command: Command, assets: Mapping[str, AssetRecord]) -> dict[str, tuple[Part, ...]]:
+        """What hangs on services that go to another account; one read of BRM for each offer."""
+        services = {line.move_from or line.asset: line.asset for line in command.lines if goes_elsewhere(line)}
+        found: dict[str, tuple[Part, ...]] = {}
+        for known_as, hanging in (await self._store.parts(command.system_id, services)).items():
+            asset = services[known_as]
+            own = {asset: assets[known_as]} if known_as in assets else {}
+            parts = (self._part(command.system_id, each, record) for each, record in {**own, **hanging}.items())
+            found[asset] = tuple(await asyncio.gather(*parts))
+        return found
+
+    async def _part(self, system_id: str, asset: str, record: AssetRecord) -> Part:
+        part = Part(asset, record)
+        for kind, poid in part.offers().items():
+            offer = await self._gateway.call(system_id, brm.read_obj(poid))
+            bought = offer["PRODUCT_OBJ" if kind is ObjectKind.PRODUCT else "DISCOUNT_OBJ"]
+            part = replace(part, bought_for=str(offer.get("DESCR") or ""), product=str(bought))
+        return part
 
     def _elsewhere(self, command: Command, assets: Iterable[str], found: Mapping[tuple[str, str], XrefRow]) -> dict[str, str]:
         """Assets that only another BRM instance has."""
@@ -144,7 +166,8 @@ def _wanted(command: Command) -> list[tuple[str, str]]:
     """The rows an order's lines speak of, each once."""
     wanted: dict[tuple[str, str], None] = {}
     for line in command.lines:
-        for account in (line.payer.service_account, line.payer.billing_account, line.prior.billing_account):
+        prior = line.prior
+        for account in (line.payer.service_account, line.payer.billing_account, prior.service_account, prior.billing_account):
             _want(wanted, ACCOUNTS, account)
         buys = line.action is Action.ADD or line.prior.quantity not in (None, line.quantity)
         _want(wanted, PRODUCTS, line.product_id if buys else "")

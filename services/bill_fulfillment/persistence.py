@@ -89,6 +89,11 @@ _LOAD_ASSETS: Final = Statement(
     " JOIN bfo_asset AS a ON a.asset = k.asset AND a.system_id = k.system_id",
     columns={"asset": "text", "system_id": "text"},
 )
+_LOAD_PARTS: Final = Statement(
+    batch="SELECT a.owner_asset, a.asset, a.state, a.refs, a.dates, a.price_list FROM {rows} AS k"
+    " JOIN bfo_asset AS a ON a.owner_asset = k.asset AND a.system_id = k.system_id",
+    columns={"asset": "text", "system_id": "text"},
+)
 _LATEST: Final = Statement(
     select(func.coalesce(func.max(_ORDERS.c.revision), 0)).where(
         _ORDERS.c.order_key == bindparam("order_key"), _ORDERS.c.system_id == bindparam("system_id")
@@ -227,6 +232,14 @@ class LedgerStore:
             },
             latest_revision=latest[0] if latest else 0,
         )
+
+    async def parts(self, system_id: str, services: Iterable[str]) -> dict[str, dict[str, AssetRecord]]:
+        """What hangs on services: by the service's asset, then by its own. Raises STORE_UNAVAILABLE."""
+        found: dict[str, dict[str, AssetRecord]] = {asset: {} for asset in services}
+        rows = await self._db.all(_LOAD_PARTS, rows=[(asset, system_id) for asset in sorted(found)]) if found else []
+        for owner, asset, state, refs, dates, price_list in rows:
+            found[owner][asset] = AssetRecord(State(state), _refs(refs), _dates(dates), price_list)
+        return found
 
     async def answer(self, order_id: str, system_id: str) -> bytes | None:
         """The last answer to an order document, ``None`` when there is none."""

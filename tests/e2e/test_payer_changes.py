@@ -12,11 +12,11 @@ import pytest
 from suite import RunningSuite, running_suite
 
 from libs.brm.poid import Poid
-from libs.pb.order.v1.order_pb2 import LINE_ACTION_NONE, LINE_ACTION_UPDATE, Order
+from libs.pb.order.v1.order_pb2 import LINE_ACTION_NONE, LINE_ACTION_UPDATE, Order, OrderLine
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
 from libs.pb.xref.v1 import xref_pb2
 
-BROADBAND, WIRELESS = "AST-SCOTT-BROADBAND", "AST-SCOTT-WIRELESS"
+BROADBAND, WIRELESS, ACCESS = "AST-SCOTT-BROADBAND", "AST-SCOTT-WIRELESS", "AST-SCOTT-ACCESS"
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +85,26 @@ def test_one_service_goes_to_another_payer_and_then_all_do_and_the_account_with_
     assert (paid_by(suite, BROADBAND), paid_by(suite, WIRELESS)) == (cathy[1], cathy[1])
     assert parent_of(suite, "1-SCOTT") == Poid.parse(row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-CATHY"))
     assert suite.broken_invariants() == [], json.dumps(suite.broken_invariants())
+
+
+@pytest.mark.spec("bill-fulfillment:T8")
+def test_a_service_goes_to_the_account_that_pays_for_it_and_can_be_ended_there(suite: RunningSuite) -> None:
+    billing = suite.clients.sandbox("BRM_01")
+    order = changed(3, {WIRELESS: ("1-CATHY", "BP-CATHY-SCOTT")}, ("1-CATHY", "BP-CATHY-SCOTT"))
+    for line in order.lines:
+        if WIRELESS in (line.asset_integration_id, root_of(order, line)):
+            line.prior.service_account_id = "1-SCOTT"
+            line.service_account.account_id = "1-CATHY"
+    before = row(suite, "INSTALLEDPRODUCT_ID", ACCESS)
+    suite.complete(order)
+    cathy = Poid.parse(row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-CATHY"))
+    for asset in (WIRELESS, ACCESS):
+        assert Poid.parse(billing.object(row(suite, "INSTALLEDPRODUCT_ID", asset))["ACCOUNT_OBJ"]) == cathy
+    assert row(suite, "INSTALLEDPRODUCT_ID", ACCESS) != before
+    assert unit_of(suite, WIRELESS)["BILLINFO_ID"] == "BP-CATHY-SCOTT"
+    assert suite.broken_invariants() == []
+
+
+def root_of(order: Order, line: OrderLine) -> str:
+    """Asset of the line's top line."""
+    return next(top.asset_integration_id for top in order.lines if top.line_id == (line.parent_line_id or line.line_id))

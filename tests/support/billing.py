@@ -169,6 +169,10 @@ def applied(facts: Facts, order: Command, result: Result) -> Facts:
             before = assets.get(one.asset, AssetRecord(State.NONE))
             assets[one.asset] = AssetRecord(decision.state, {**before.refs, **refs}, decision.dates, one.price_list)
             installed |= {(one.asset, kind): value for kind, value in refs.items() if kind is not ObjectKind.BALANCE_GROUP}
+        for (asset, kind), handle in decision.renewed.items():
+            new = ids[handle.name] if isinstance(handle, Ref) else handle
+            installed[asset, kind] = new
+            assets[asset] = replace(assets[asset], refs={**assets[asset].refs, kind: new})
     for move in result.moved:
         installed = {key: value for key, value in installed.items() if key[0] != move.old}
         assets.pop(move.old, None)

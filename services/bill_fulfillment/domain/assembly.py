@@ -13,7 +13,7 @@ from enum import IntEnum
 
 from libs.brm import calls
 from libs.brm.call import BrmCall
-from libs.plan.model import Claim, Plan, Step, XrefLink, Yield
+from libs.plan.model import Claim, Plan, Step, XrefGone, XrefLink, Yield
 from services.bill_fulfillment.domain.draft import INSTANCE_OF, Draft, Situation, instance
 from services.bill_fulfillment.domain.model import Handle, ObjectKind
 from services.bill_fulfillment.domain.references import (
@@ -72,6 +72,7 @@ class Assembly:
         touches: Iterable[str] = (),
         closes: str = "",
         leaves: str = "",
+        gone: Iterable[XrefGone] = (),
     ) -> None:
         """One more call, serving ``drafts``, on the BRM account of the first of them.
 
@@ -80,7 +81,7 @@ class Assembly:
         """
         lane = f"account({drafts[0].payer.service_account or drafts[0].payer.billing_account})"
         served = [line_id for draft in drafts for line_id in (draft.line_id, *(event.line_id for event in draft.line.events))]
-        step = Step(key, title, call, tuple(yields), lane, tuple(after), tuple(served))
+        step = Step(key, title, call, tuple(yields), lane, tuple(after), tuple(served), tuple(gone))
         self._steps.append((phase, step))
         for target in touches:
             self._touching[target].append((phase, key))
@@ -107,7 +108,7 @@ class Assembly:
             name = item_name(draft.line_id)
             draft.objects[wanted] = name
             return Yield(name.name, path)
-        name = _NAMES[wanted](asset)
+        name = NAMES[wanted](asset)
         draft.objects[wanted] = name
         if asset not in self.situation.facts.known_assets:
             self._claims[asset] = Claim(INSTALLED, asset, f"common(asset:{asset})")
@@ -127,7 +128,7 @@ class Assembly:
         return Plan(self.situation.command.system_id, steps, tuple(self._claims.values()))
 
 
-_NAMES = {
+NAMES = {
     ObjectKind.BUNDLE: bundle_name,
     ObjectKind.SERVICE: service_name,
     ObjectKind.PRODUCT: product_name,

@@ -19,6 +19,7 @@ from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.payers import change_payer
 from services.bill_fulfillment.domain.resolution import promotion_of
 from services.bill_fulfillment.domain.special_rating import change_list, delete_list
+from services.bill_fulfillment.domain.transfers import transfer
 
 _REVISES: Final = (Path.REVISE, Path.REVISE_AND_RESET, Path.CHANGE, Path.MOVE, Path.RESET_DATES)
 
@@ -51,7 +52,9 @@ def _update(draft: Draft, assembly: Assembly) -> None:
             [draft],
             touches=[promotion_target(asset)],
         )
-    if draft.new_unit is not None:
+    if draft.from_account is not None:
+        transfer(draft, target, assembly)
+    elif draft.new_unit is not None:
         change_payer(draft, target, assembly)
     if draft.login:
         assembly.add(
@@ -181,10 +184,12 @@ def _service_status(draft: Draft, target: Handle, status: Status, at: datetime |
 
 def _existing(draft: Draft, assembly: Assembly, kind: ObjectKind | None = None) -> Handle:
     """The instance a change speaks of; remembered as the line's object."""
-    found = instance(draft, assembly.situation.facts, kind)
+    wanted, owner = kind or INSTANCE_OF[draft.kind], assembly.drafts.get(draft.at.owner_id, draft)
+    renewed = {**draft.renewed, **owner.renewed}
+    found = renewed.get((draft.line.asset, wanted)) or instance(draft, assembly.situation.facts, kind)
     if found is None:
-        raise LookupError(f"line {draft.line_id} has no {kind or INSTANCE_OF[draft.kind]} although its state says so")
-    draft.objects[kind or INSTANCE_OF[draft.kind]] = found
+        raise LookupError(f"line {draft.line_id} has no {wanted} although its state says so")
+    draft.objects[wanted] = found
     return found
 
 

@@ -85,12 +85,16 @@ class Draft:
     """New service id of a service."""
     new_unit: Handle | None = None
     """Bill unit that a service is charged on from now on."""
+    from_account: Handle | None = None
+    """Account that a service leaves for the line's."""
     new_account: Handle | None = None
     """New billing account of a promotion."""
     valid_from: datetime | None = None
     """New start of a promotion."""
     bought_again: int = 0
     """Revision by which an item is cancelled and bought again, with another quantity; 0: it is not."""
+    renewed: dict[tuple[str, ObjectKind], Handle] = field(default_factory=dict)
+    """Offers of a service that goes to another account, as they will be: by asset and kind."""
     entries: Mapping[int, ProfileEntry | None] | None = None
     """What a special rating list is to hold, by element; ``None``: what it holds."""
 
@@ -169,6 +173,7 @@ class Draft:
             objects=dict(self.objects),
             dates=self.dates,
             owner_asset=self.owner_asset,
+            renewed=dict(self.renewed),
         )
 
 

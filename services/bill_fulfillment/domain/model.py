@@ -257,6 +257,22 @@ class AssetRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """An asset that hangs on a service, as the ledger knows it: a nested service, an offer."""
+
+    asset: str
+    record: AssetRecord
+    bought_for: str = ""
+    """Of an offer: the line it was bought for, as BRM keeps it."""
+    product: str = ""
+    """Of an offer: POID of what was bought."""
+
+    def offers(self) -> dict[ObjectKind, Poid]:
+        """The offers among its objects."""
+        return {kind: poid for kind, poid in self.record.refs.items() if kind in (ObjectKind.PRODUCT, ObjectKind.DISCOUNT)}
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """What the journal knows of a step."""
 
@@ -292,6 +308,8 @@ class Facts:
     lists: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     """Entries of special rating lists as BRM has them, element id to value (empty for one that has ended), by asset; of those
     that the order may replace."""
+    parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+    """What hangs on services that go to another account, by the service's asset; of a simple bundle itself, too."""
     latest_revision: int = 0
     """Highest revision of this order processed in this instance; 0 when there is none."""
     attempted: Mapping[str, Attempt] = field(default_factory=dict)
@@ -333,6 +351,8 @@ class Decision:
     dates: BillingDates = BillingDates()
     owner_asset: str = ""
     """Asset of the owning service; it takes its components with it when it is closed."""
+    renewed: Mapping[tuple[str, ObjectKind], Handle] = field(default_factory=dict)
+    """Offers that BRM made anew because their service went to another account, by asset and kind."""
 
     @property
     def acts(self) -> bool:

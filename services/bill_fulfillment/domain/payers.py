@@ -42,7 +42,7 @@ def take_new_payer(draft: Draft, situation: Situation) -> None:
 
 def change_payer(draft: Draft, service: Handle, assembly: Assembly) -> None:
     """Charge a service on the unit of its new payer."""
-    group, own = _new_group(draft, assembly), _own_group(draft, assembly)
+    group, own = new_group(draft, assembly), _own_group(draft, assembly)
     yields = []
     if group == own:
         call = calls.set_bal_grp(group, account=draft.known_account, billinfo=draft.new_unit, program_name=assembly.program)
@@ -70,13 +70,13 @@ def change_payer(draft: Draft, service: Handle, assembly: Assembly) -> None:
     )
 
 
-def _new_group(draft: Draft, assembly: Assembly) -> Handle:
+def new_group(draft: Draft, assembly: Assembly) -> Handle:
     """The balance group on the new unit: that of the bundle the service is nested in when the two have one payer (R16), else
     one of its own."""
     parent = assembly.drafts.get(draft.at.owner_id)
     if parent is not None and parent.payer == draft.payer:
         moves = parent.new_unit is not None
-        shared = _new_group(parent, assembly) if moves else _recorded_group(parent, assembly)
+        shared = new_group(parent, assembly) if moves else _recorded_group(parent, assembly)
         if shared is not None:
             return shared
     own = _own_group(draft, assembly)
@@ -85,7 +85,7 @@ def _new_group(draft: Draft, assembly: Assembly) -> Handle:
 
 def _own_group(draft: Draft, assembly: Assembly) -> Handle | None:
     """The group that goes along to another unit: where the site has it so, one that is not the parent's."""
-    if not assembly.situation.policy.reuse_balance_group_on_payer_change:
+    if not assembly.situation.policy.reuse_balance_group_on_payer_change or draft.from_account is not None:
         return None
     parent, own = assembly.drafts.get(draft.at.owner_id), _recorded_group(draft, assembly)
     return None if parent is not None and own == _recorded_group(parent, assembly) else own

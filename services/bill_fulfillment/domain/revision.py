@@ -15,13 +15,14 @@ from services.bill_fulfillment.domain.attributes import Attribute, Handling, han
 from services.bill_fulfillment.domain.dates import fulfilled_dates, merged, reset
 from services.bill_fulfillment.domain.draft import Draft, Situation, installed_as, instance, record
 from services.bill_fulfillment.domain.events import changed_event_overrides
-from services.bill_fulfillment.domain.kinds import OFFERS
+from services.bill_fulfillment.domain.kinds import ACCOUNT_LEVEL, OFFERS
 from services.bill_fulfillment.domain.model import BillingDates, Dates, Kind, Line, ObjectKind, Outcome, Pricing, State
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.payers import take_new_payer
 from services.bill_fulfillment.domain.pricing import changed_overrides
 from services.bill_fulfillment.domain.resolution import promotion_of
 from services.bill_fulfillment.domain.special_rating import choose_entries
+from services.bill_fulfillment.domain.transfers import take_new_account
 
 _REACHES: Final[Mapping[Path, State]] = {
     Path.REVISE: State.INITIATED,
@@ -30,6 +31,7 @@ _REACHES: Final[Mapping[Path, State]] = {
     Path.RESET_DATES: State.FULFILLED,
 }
 
+_PAYER: Final = frozenset({Attribute.BILLING_ACCOUNT, Attribute.BILLING_PROFILE})
 _LEFT: Final = (Handling.DROP, Handling.UNCHECKED)
 """What a revision of a special rating says in vain."""
 
@@ -78,8 +80,9 @@ def _drop_all(draft: Draft, drafts: Mapping[str, Draft]) -> None:
 
 
 def _changes(draft: Draft) -> bool:
-    changed = draft.terms or draft.login or draft.new_unit or draft.new_account or draft.valid_from or draft.bought_again
-    return bool(changed) or draft.entries is not None
+    at_service = draft.login or draft.from_account or draft.new_unit
+    of_promotion = draft.new_account or draft.valid_from
+    return bool(draft.terms or at_service or of_promotion or draft.bought_again) or draft.entries is not None
 
 
 def _refuse_without_offer(draft: Draft, situation: Situation) -> None:
@@ -90,6 +93,8 @@ def _apply_changes(draft: Draft, situation: Situation, drafts: Mapping[str, Draf
     supplemental = draft.path not in (Path.CHANGE, Path.MOVE)
     changed = changed_attributes(draft, drafts)
     for attribute in changed:
+        if attribute in _PAYER and Attribute.SERVICE_ACCOUNT in changed and draft.kind in ACCOUNT_LEVEL:
+            continue  # it cannot go to another account, whoever pays there
         action = handling(attribute, draft.kind, supplemental=supplemental)
         if action is Handling.DROP:
             draft.drop(attribute)
@@ -98,7 +103,7 @@ def _apply_changes(draft: Draft, situation: Situation, drafts: Mapping[str, Draf
         elif action is Handling.APPLY and attribute in _APPLY:
             _APPLY[attribute](draft, situation)
         elif action not in (Handling.APPLY, Handling.INHERIT, Handling.UNCHECKED):
-            _change_accounts(draft, attribute, action, changed, situation)
+            _change_accounts(draft, attribute, action, changed, situation, drafts)
     if draft.line.events and handling(Attribute.PRICING, draft.kind, supplemental=supplemental) is Handling.APPLY:
         draft.terms.override(changed_event_overrides(draft.line))
     if handling(Attribute.PRICE_LIST, draft.kind, supplemental=supplemental) is Handling.OVERRIDDEN:
@@ -221,10 +226,15 @@ _APPLY: Final[Mapping[Attribute, Callable[[Draft, Situation], None]]] = {
 
 
 def _change_accounts(
-    draft: Draft, attribute: Attribute, action: Handling, changed: Iterable[Attribute], situation: Situation
+    draft: Draft,
+    attribute: Attribute,
+    action: Handling,
+    changed: Iterable[Attribute],
+    situation: Situation,
+    drafts: Mapping[str, Draft],
 ) -> None:
-    """New accounts of something installed: a new payer of a service; the others are refused by rule, or because no sequence of
-    calls stands behind them yet."""
+    """New accounts of something installed: another user or payer of a service; the others are refused by rule, or because no
+    sequence of calls stands behind them yet."""
     if action is Handling.REJECT:
         message = f"line {draft.line_id}: account-level products cannot be transferred to another account"
         draft.refuse(Reason.ACCOUNT_PRODUCT_TRANSFER, message, "service_account.account_id")
@@ -234,20 +244,25 @@ def _change_accounts(
     elif action is Handling.ACCOUNT_PAYER:
         _refuse_move(draft, situation)
     elif draft.kind in SERVICES:
-        _change_service_accounts(draft, attribute, frozenset(changed), situation)
+        _change_service_accounts(draft, attribute, frozenset(changed), situation, drafts)
 
 
-def _change_service_accounts(draft: Draft, attribute: Attribute, changed: frozenset[Attribute], situation: Situation) -> None:
+def _change_service_accounts(
+    draft: Draft,
+    attribute: Attribute,
+    changed: frozenset[Attribute],
+    situation: Situation,
+    drafts: Mapping[str, Draft],
+) -> None:
     per_service = situation.policy.service_level_balance_groups
-    payer = {Attribute.BILLING_ACCOUNT, Attribute.BILLING_PROFILE}
     if attribute is Attribute.SERVICE_ACCOUNT and not per_service:
         message = f"line {draft.line_id}: a service cannot change its account while balance groups are per account"
         draft.refuse(Reason.SERVICE_ACCOUNT_CHANGE_NOT_ALLOWED, message, "service_account.account_id")
     elif attribute is Attribute.SERVICE_ACCOUNT:
-        _not_offered(draft, f"line {draft.line_id}: service transfer is not offered by this version", attribute)
+        take_new_account(draft, situation, drafts)
     elif Attribute.SERVICE_ACCOUNT in changed:
         return  # the change of service account speaks for all
-    elif not per_service and not payer <= changed:
+    elif not per_service and not changed >= _PAYER:
         message = f"line {draft.line_id}: billing account and profile change together while balance groups are per account"
         draft.refuse(Reason.PAYING_PARENT_CHANGE_INCOMPLETE, message, "billing_profile.billing_profile_id")
     elif not per_service and draft.is_open:

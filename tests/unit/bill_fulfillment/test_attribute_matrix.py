@@ -283,15 +283,6 @@ def test_without_groups_per_service_a_service_stays_on_its_account():
     assert reasons(world.bill(command(moved, order="ORD-2"))) == ["SERVICE_ACCOUNT_CHANGE_NOT_ALLOWED"]
 
 
-@pytest.mark.parametrize("prior", [Prior("Ann", "Ann", "AnnBP"), Prior(service_account="Ann")])
-def test_transfers_to_another_account_are_refused_not_ignored(prior):
-    world = World()
-    world.bill(command(bundle("1")))
-    result = world.bill(command(bundle("1", Action.UPDATE, payer=BOB, prior=prior), order="ORD-2"))
-    assert reasons(result) == ["LINE_ACTION_NOT_SUPPORTED"]
-    assert result.plan.is_empty
-
-
 @pytest.mark.spec("bill-fulfillment:PT-09", "bill-fulfillment:T20-3")
 def test_a_modify_order_moves_the_end_date_and_never_a_start_date():
     world = world_with(Kind.SERVICE_SUBSCRIPTION)
