@@ -18,6 +18,7 @@ from services.customer_sync.domain import calls
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.frequencies import gaining, surveyed
 from services.customer_sync.domain.model import Command, Facts, Policy
+from services.customer_sync.domain.update.compare import changes_frequency
 from services.customer_sync.domain.update.model import Known, Survey
 from services.customer_sync.lookup_services import services_of
 
@@ -62,8 +63,8 @@ async def related_by_payment(
     """Accounts that pay for an edited one in the instance, and that it pays for with the profiles whose frequency changes, by
     CRM id; not those right above and below it in the CRM. No frequency changes, no call."""
     stored = {unit["POID"]: unit for unit in units}
-    wanted = {Poid.parse(known.links.bill_units[each.profile.profile_id]): each.months for each in survey.profiles}
-    changing = [poid for poid, months in wanted.items() if stored.get(poid, {}).get("BILL_WHEN") != months]
+    parts = {Poid.parse(known.links.bill_units[each.profile.profile_id]): each for each in survey.profiles}
+    changing = [poid for poid, part in parts.items() if changes_frequency(part, stored.get(poid, {}), known)]
     if not changing:
         return set()
     reads, account_id = _Reads(gateway, policy.system_id, policy.db), survey.account.account_id

@@ -99,15 +99,7 @@ def _draw(draft: Draft, change: GroupChange, changes: tuple[GroupChange, ...]) -
         yields = ()  # an earlier change of the same group cross-references it
     after = _earlier(change, changes)
     draft.step(change.key, titles[change.action], (call, yields), change.parent_id, named or [change.parent_id], after)
-    if change.action is GroupAction.CREATE:
-        ref = calls.group_ref(change.parent_id)
-        draft.created(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, change.parent_id, ref)
-    elif change.parent_id in draft.facts.account_groups and not change.part:
-        if change.parent_id in draft.facts.unlinked_groups:
-            draft.claim(calls.ACCOUNT_GROUPS, change.parent_id)
-        draft.updated(
-            EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, change.parent_id, draft.facts.account_groups[change.parent_id]
-        )
+    draft.group_changed(change, draft.facts.account_groups, draft.facts.unlinked_groups)
     if named:
         parent_id = "" if change.action is GroupAction.LEAVE else change.parent_id
         corporate = named[0] in draft.collation.corporate

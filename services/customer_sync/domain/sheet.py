@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from libs.plan.model import Claim, Ref, Step, Yield
-from services.customer_sync.domain.calls import common_ref
+from services.customer_sync.domain.calls import ACCOUNT_GROUPS, common_ref, group_ref
+from services.customer_sync.domain.groups import GroupAction, GroupChange
 from services.customer_sync.domain.model import Address, Contact, Entity, EntityKind, EntityOutcome
 from services.customer_sync.domain.places import ADDRESSES, CONTACTS
 
@@ -67,3 +68,14 @@ class Sheet:
         """An object that is there already and that the latest step changes."""
         common = self.common_ids.get((table, crm_id), "")
         self.entities.append(Entity(crm_id, kind, common, brm_id, EntityOutcome.UPDATED, self.steps[-1].key))
+
+    def group_changed(self, change: GroupChange, known: Mapping[str, str], unlinked: Container[str]) -> None:
+        """The hierarchy group of a parent, which the latest step makes or changes. ``known`` are groups that BRM has, by owner;
+        ``unlinked`` those among them that are not cross-referenced yet."""
+        owner_id = change.parent_id
+        if change.action is GroupAction.CREATE:
+            self.created(EntityKind.ACCOUNT_GROUP, ACCOUNT_GROUPS, owner_id, group_ref(owner_id))
+        elif owner_id in known and not change.part:
+            if owner_id in unlinked:
+                self.claim(ACCOUNT_GROUPS, owner_id)
+            self.updated(EntityKind.ACCOUNT_GROUP, ACCOUNT_GROUPS, owner_id, known[owner_id])

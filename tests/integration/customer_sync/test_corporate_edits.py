@@ -11,6 +11,7 @@ import pytest
 from customer_edits import Customers, account_event, another_aggregator, fields, open_customers, reasons, warnings
 from customers import account, bundle, profile
 
+from libs.brm import calls as brm
 from libs.brm.poid import Poid
 from libs.clock import SystemClock
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
@@ -277,3 +278,12 @@ async def test_below_another_billing_account_the_services_get_that_payer_and_the
         "CUST_CREATE_BILLINFO",
         "CUST_SET_BAL_GRP",
     ]
+
+
+async def test_a_group_that_only_billing_knows_is_joined_and_cross_referenced(customers: Customers) -> None:
+    await in_billing(customers, "ACME", "JENNIFER")
+    owner = await customers.id_of("CUSTOMERPARTY_ACCOUNTID", "ACME")
+    made = await customers.gateway.call("BRM_01", brm.bill_group_create(owner, [], name="made by hand"))
+    assert await put_below(customers, JENNIFER="ACME") == OK
+    assert await customers.id_of("ACCOUNTGROUP_ID", "ACME") == str(made["POID"])
+    assert await tree(customers, "JENNIFER") == {"JENNIFER": ("ACME", set())}

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
-from customer_edits import Customers, open_customers
+from customer_edits import Customers, open_customers, profile_event, reasons
 from customers import bundle
 
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
@@ -46,3 +46,17 @@ async def test_a_frequency_comes_with_the_next_bill_whatever_else_is_edited_mean
     assert (await customers.unit("BP"))["BILL_WHEN"] == 1
     await billed(customers)
     assert (await customers.unit("BP"))["BILL_WHEN"] == 3
+
+
+async def test_an_edit_back_is_refused_while_who_pays_for_the_account_stays_with_the_new_one(
+    customers: Customers,
+) -> None:
+    """They are billed alike from the next bill on (V16), although billing still shows the old frequency of both."""
+    await customers.ordered([bundle(2, "KID", "PA", "BP-PA"), bundle(3, "KID", "KID", "BP-KID")])
+    for profile_id in ("BP-PA", "BP-KID"):
+        customers.crm.edit_billing_profile(profile_id, {"bill_frequency": "Quarterly"})
+    both = await customers.tell(profile_event("PA", "BP-PA"), profile_event("KID", "BP-KID"))
+    assert both.outcome == OK
+    since = await customers.calls()
+    assert reasons(await customers.edit_profile("BP-KID", bill_frequency="Monthly")) == {"BILL_FREQUENCY_MISMATCH"}
+    assert await customers.writes(since) == []

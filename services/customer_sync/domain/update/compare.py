@@ -10,8 +10,9 @@ from typing import Any, Final
 from libs.brm import calls as brm
 from libs.brm.flist import Array, Flist
 from libs.brm.text import SENSITIVE
+from services.customer_sync.domain.marks import PartKind
 from services.customer_sync.domain.secret_marks import without_masked
-from services.customer_sync.domain.update.model import ProfilePart
+from services.customer_sync.domain.update.model import Known, ProfilePart
 
 CONTACT_FIELDS: Final = (
     "SALUTATION", "FIRST_NAME", "LAST_NAME", "TITLE", "COMPANY", "ADDRESS", "CITY", "STATE", "ZIP", "COUNTRY", "EMAIL_ADDR",
@@ -22,6 +23,13 @@ RECORD_FIELDS: Final = ("NAME", "ADDRESS", "CITY", "STATE", "ZIP", "COUNTRY", "E
 UNSEEN: Final = "SECURITY_ID"
 """Never stored, so there is nothing to compare."""
 _HIDDEN: Final = frozenset("Xx*#")
+
+
+def changes_frequency(part: ProfilePart, unit: Flist, known: Known) -> bool:
+    """Whether the bill frequency has to be sent: BRM shows another one, or an earlier change waits for the next bill."""
+    shown = str(unit.get("BILL_WHEN"))
+    sent = known.sent.get((PartKind.FREQUENCY, part.profile.profile_id), shown)
+    return not part.is_scheduled and not shown == sent == str(part.months)
 
 
 def contact_change(stored: Flist, wanted: brm.NameInfo) -> brm.NameInfo | None:

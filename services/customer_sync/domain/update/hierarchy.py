@@ -96,10 +96,7 @@ def _draw_group(draft: UpdateDraft, change: GroupChange) -> None:
         GroupAction.LEAVE: f"take account {account_id} from below account {owner_id}",
     }
     draft.step(change.key, titles[change.action], draft.caller.change_group(change), owner_id)
-    if change.action is GroupAction.CREATE:
-        draft.created(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, owner_id, calls.group_ref(owner_id))
-    elif owner_id in draft.state.groups:
-        draft.updated(EntityKind.ACCOUNT_GROUP, calls.ACCOUNT_GROUPS, owner_id, draft.state.groups[owner_id])
+    draft.group_changed(change, draft.state.groups, draft.state.unlinked_groups)
 
 
 def _draw_payer(draft: UpdateDraft) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from libs.errors import O2CError, Reason
-from services.customer_sync.domain.model import Entity, EntityOutcome
-from services.customer_sync.domain.outcome import StepFate, bound
+from services.customer_sync.domain.outcome import StepFate, entity_after
 from services.customer_sync.domain.update.model import UpdateOutcome, UpdatePlan
 
 PASSING_CODES: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"})
@@ -54,18 +52,8 @@ def executed(
     return UpdateOutcome(
         account_id=account_id,
         system_id=update.plan.system_id,
-        entities=tuple(_entity(entity, fates, bindings) for entity in update.entities),
+        entities=tuple(entity_after(each, fates.get(each.step_key, StepFate.MADE), bindings) for each in update.entities),
         warnings=update.warnings,
         errors=tuple(error for _, error in errors),
         waiting=bool(errors) and all(may_pass(error) or in_another_order(key, error) for key, error in errors),
-    )
-
-
-def _entity(entity: Entity, fates: Mapping[str, StepFate], bindings: Mapping[str, Any]) -> Entity:
-    skipped = fates.get(entity.step_key) is StepFate.NOT_MADE
-    return replace(
-        entity,
-        common_id=bound(entity.common_id, bindings),
-        brm_id=bound(entity.brm_id, bindings),
-        outcome=EntityOutcome.SKIPPED if skipped else entity.outcome,
     )

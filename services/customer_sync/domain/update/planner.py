@@ -20,7 +20,7 @@ from services.customer_sync.domain.calls import PROGRAM_NAME
 from services.customer_sync.domain.marks import PartKind
 from services.customer_sync.domain.model import Account, EntityKind, Policy
 from services.customer_sync.domain.rules import FREQUENCY_MAP, masked_violations
-from services.customer_sync.domain.update.compare import contact_change, record_change
+from services.customer_sync.domain.update.compare import changes_frequency, contact_change, record_change
 from services.customer_sync.domain.update.draft import UpdateDraft
 from services.customer_sync.domain.update.hierarchy import draw_hierarchy
 from services.customer_sync.domain.update.model import (
@@ -106,7 +106,7 @@ def _profile_change(draft: UpdateDraft, part: ProfilePart) -> Change | None:
         return None
     wanted = brm.BillUnit(
         poid=draft.known.links.bill_units[profile_id],
-        bill_when=None if part.is_scheduled or _is_billed_so(draft, part, unit) else part.months,
+        bill_when=part.months if changes_frequency(part, unit, draft.known) else None,
         bill_day=None if part.is_scheduled or part.bill_day == _day_of(unit) else part.bill_day,
     )
     if wanted.bill_when is not None:
@@ -120,12 +120,6 @@ def _profile_change(draft: UpdateDraft, part: ProfilePart) -> Change | None:
         record = _record_change(draft, part, unit)
     changed = (wanted.bill_when, wanted.bill_day, wanted.payinfo) != (None, None, None)
     return (part, wanted if changed else None, record) if changed or record is not None else None
-
-
-def _is_billed_so(draft: UpdateDraft, part: ProfilePart, unit: Flist) -> bool:
-    """Whether the unit has the profile's frequency, and no change that was sent earlier gives it another with its next bill."""
-    sent = draft.known.sent.get((PartKind.FREQUENCY, part.profile.profile_id), str(part.months))
-    return (unit.get("BILL_WHEN"), sent) == (part.months, str(part.months))
 
 
 def _day_of(unit: Flist) -> int | None:
