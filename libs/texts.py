@@ -1,4 +1,4 @@
-"""Texts from outside, as far as BRM and the cross-references can hold them. Told before anything is done with them."""
+"""Texts from outside, as far as BRM and the cross-references can hold them: what is unfit is refused before any call."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def unfit_text(field: str, what: str = "", **metadata: str) -> Violation:
 
 
 def unfit_ids(named: Iterable[tuple[str, str, str]], *, trimmed: bool = False) -> Iterator[Violation]:
-    """XREF_VALUE_INVALID of ids that nothing can be kept under: (id, path of what it is a field of, its name there).
+    """XREF_VALUE_INVALID of ids that nothing can be kept under: (id, path of what it is a field of, its name there, or
+    its own path and nothing).
 
     An empty one is none. ``trimmed`` tells that blanks around them are taken off before they are used.
     """
@@ -41,6 +42,6 @@ def unfit_ids(named: Iterable[tuple[str, str, str]], *, trimmed: bool = False) -
         return  # nearly always, and told by a glance at all of them
     for value, path, name in ids:
         if len(value.encode()) > LONGEST_ID or not (value.strip() if trimmed else value).isprintable():
-            field = f"{path}.{name}"
-            message = f"{field} has control characters, or more than {LONGEST_ID} bytes"
+            field = f"{path}.{name}" if name else path
+            message = f"{field} has signs that cannot be printed, or more than {LONGEST_ID} bytes"
             yield Violation(Reason.XREF_VALUE_INVALID, message, field, {"field": field})

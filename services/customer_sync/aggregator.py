@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from libs.clock import Clock, to_micros
@@ -21,7 +21,7 @@ from libs.plan.journal import Answer, Journal
 from services.customer_sync.domain.model import CrmCustomer
 from services.customer_sync.domain.update.hierarchy import chain_of
 from services.customer_sync.domain.update.model import Change, CustomerUpdate, Pending, UpdateOutcome
-from services.customer_sync.domain.update.outcome import pause, refused
+from services.customer_sync.domain.update.outcome import may_pass, pause, refused
 from services.customer_sync.executor_update import Family, UpdateExecutor
 from services.customer_sync.metrics import FALLOUT, UPDATES
 from services.customer_sync.persistence import PendingUpdates
@@ -53,13 +53,17 @@ class Aggregator:
     """How long events of an account are gathered; also the pause between two looks, and the first one after a failure."""
     attempts: int = 10
     """Tries before an update is given up."""
+    _sources: set[str] = field(default_factory=set)
+    """CRM instances that the cross-references are known to know."""
 
     async def accept(self, updates: Sequence[CustomerUpdate], answer: Answer) -> None:
         """Store events; their accounts are due when they have been gathered for a while. One commit, with ``answer``."""
+        await self._check_source(updates)
         await self._store(updates, answer, self._now() + _us(self.poll_seconds))
 
     async def run_now(self, updates: Sequence[CustomerUpdate]) -> list[UpdateOutcome]:
         """Store events and make their updates at once, with whatever else the accounts have waiting."""
+        await self._check_source(updates)
         rows = await self._store(updates, Answer("", "", "", b""), self._now() + _us(CLAIM_SECONDS))
         return await self._work_on(rows)
 
@@ -129,7 +133,12 @@ class Aggregator:
     async def _read(self, source_system: str, rows: Sequence[Pending]) -> _Work:
         """Where the accounts live, and how the CRM has them now: one look-up, one call."""
         lookup = self.executor.lookup
-        instances = await lookup.instances(source_system, [row.account_id for row in rows])
+        try:
+            instances = await lookup.instances(source_system, [row.account_id for row in rows])
+        except O2CError as error:
+            if may_pass(error):
+                raise
+            return await self._read_one_by_one(source_system, rows, error)
         targets = {
             row: tuple(each for each in instances[row.account_id] if row.system_id in (EVERYWHERE, each)) for row in rows
         }
@@ -142,6 +151,29 @@ class Aggregator:
         families = {each: family_of(each, found.accounts) for each in wanted if each in found.accounts}
         refusals = {row: (refused(row.account_id, row.system_id, _unknown(row.account_id)),) for row in gone}
         return _Work(rows, families, {row: each for row, each in targets.items() if row not in gone}, refusals)
+
+    async def _read_one_by_one(self, source_system: str, rows: Sequence[Pending], error: O2CError) -> _Work:
+        """Rows that cannot be looked up together: what is wrong with one must not hold those that are due with it."""
+        if len(rows) == 1:
+            return _Work(rows, {}, {}, {rows[0]: (refused(rows[0].account_id, rows[0].system_id, error),)})
+        works = [await self._read(source_system, [row]) for row in rows]
+        families = {account_id: family for each in works for account_id, family in each.families.items()}
+        targets = {row: found for each in works for row, found in each.targets.items()}
+        refusals = {row: found for each in works for row, found in each.refusals.items()}
+        return _Work(rows, families, targets, refusals)
+
+    async def _check_source(self, updates: Sequence[CustomerUpdate]) -> None:
+        """Refuse events of a system that the cross-references do not know, before they are stored; while these cannot be asked,
+        events are taken. Asked once per system and process."""
+        for update in updates[:1]:
+            if update.source_system not in self._sources:
+                try:
+                    await self.executor.lookup.instances(update.source_system, [update.account_id])
+                except O2CError as error:
+                    if not may_pass(error):
+                        raise
+                else:
+                    self._sources.add(update.source_system)
 
     async def _update(self, row: Pending, work: _Work, events: Events, slots: asyncio.Semaphore) -> list[UpdateOutcome]:
         """The account in every instance the row is for. One that fails does not hold the others."""

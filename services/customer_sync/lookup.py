@@ -58,7 +58,7 @@ class Lookup:
         tables = {(calls.ACCOUNTS, each) for each in named}
         tables |= {(calls.BILL_UNITS, profile_id) for profiles in named.values() for profile_id in profiles}
         keys = {item: XrefKey(item[0], command.source_system, item[1]) for item in sorted(tables)}
-        rows = await self._xref.lookup(list(keys.values()))
+        rows = await lookup_of_source(self._xref, list(keys.values()), command.source_system, "order.source_system")
         here = {item for item, key in keys.items() if rows[key].value(command.system_id)}
         new = [
             account_id

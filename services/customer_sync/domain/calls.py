@@ -258,14 +258,16 @@ class Caller:
         )
 
     def _nonpaying(self, unit: NonpayingUnit, currency: int | None) -> brm.BillUnit:
-        """Frequency and day are the payer's: a paying hierarchy shares them."""
+        """Frequency and day are the payer's: a paying hierarchy shares them. Those of a payer that is in billing may be others
+        than the CRM has, until its next bill; BRM gives the unit the ones that count."""
         payer_id = unit.key.billing_profile_id
+        schedule = self._schedule(unit.payer) if unit.payer and payer_id not in self.facts.bill_units else {}
         return brm.BillUnit(
             billinfo_id=unit.key.crm_id,
             currency=currency,
             parent=self.unit(payer_id),
             pay_type=self._pay_type(SUBORDINATE),
-            **(self._schedule(unit.payer) if unit.payer else {}),
+            **schedule,
         )
 
     def _pay_type(self, method: str) -> PayType | None:

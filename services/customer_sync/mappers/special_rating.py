@@ -9,7 +9,7 @@ from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.status import to_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2, special_rating_pb2
 from libs.plan.wire import to_wire_plan
-from libs.texts import is_sendable, unfit_text
+from libs.texts import is_sendable, unfit_ids, unfit_text
 from services.customer_sync.domain.special_rating import ListOutcome, SpecialRatingList
 from services.customer_sync.mappers.answer import SERVICE, to_wire_entity
 
@@ -21,7 +21,7 @@ def to_domain_list(request: special_rating_pb2.SyncSpecialRatingListRequest) -> 
     """The active numbers, each once, and the assets.
 
     Raises ``O2CError`` with all of: FIELD_MISSING, RANGE_INVALID for a number that billing cannot hold,
-    SPECIAL_RATING_TYPE_UNSUPPORTED.
+    XREF_VALUE_INVALID for an id that nothing can be kept under, SPECIAL_RATING_TYPE_UNSUPPORTED.
     """
     O2CError.raise_all(_violations(request))
     active = (item.value.strip() for item in request.items if not item.HasField("end_time"))
@@ -44,6 +44,8 @@ def _violations(request: special_rating_pb2.SyncSpecialRatingListRequest) -> Ite
     for at, item in enumerate(request.items):
         if not is_sendable(item.value):
             yield unfit_text(f"items[{at}].value")
+    assets = [(each, f"asset_integration_ids[{at}]", "") for at, each in enumerate(request.asset_integration_ids)]
+    yield from unfit_ids([(request.list_id, "list_id", ""), *assets], trimmed=True)
     if " ".join(request.type.lower().split()) != OFFERED:
         message = f"special rating lists of type {request.type[:64]!r} are not offered; of phone numbers they are"
         yield Violation(Reason.SPECIAL_RATING_TYPE_UNSUPPORTED, message, "type", {"kind": request.type[:64], "field": "type"})

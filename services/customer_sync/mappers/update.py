@@ -12,6 +12,7 @@ from libs.errors import O2CError, Reason, Violation
 from libs.grpckit.status import to_status
 from libs.pb.customer_sync.v1 import customer_sync_pb2, customer_update_pb2
 from libs.plan.wire import to_wire_plan
+from libs.texts import unfit_ids
 from services.customer_sync.domain.update.model import Change, ChangeKind, CustomerUpdate, Pending, UpdateOutcome
 from services.customer_sync.mappers.answer import SERVICE, to_wire_entity, to_wire_notice
 
@@ -30,7 +31,8 @@ _MERGED: Final = "accounts_merged"
 def to_domain_updates(request: customer_update_pb2.SyncCustomerUpdateRequest) -> list[CustomerUpdate]:
     """One update per account, with all its events.
 
-    Raises ``O2CError`` with all of: FIELD_MISSING, RANGE_INVALID for too many events, ACCOUNT_MERGE_UNSUPPORTED (Q25).
+    Raises ``O2CError`` with all of: FIELD_MISSING, RANGE_INVALID for too many events, XREF_VALUE_INVALID for an id that nothing
+    can be kept under, ACCOUNT_MERGE_UNSUPPORTED (Q25).
     """
     O2CError.raise_all(_violations(request))
     source_system = request.source_system.strip()
@@ -49,6 +51,7 @@ def _violations(request: customer_update_pb2.SyncCustomerUpdateRequest) -> Itera
     if len(request.events) > MAX_EVENTS:
         message = f"{len(request.events)} events, where {MAX_EVENTS} are the limit"
         yield Violation(Reason.RANGE_INVALID, message, "events", {"field": "events"})
+    yield from unfit_ids(_ids(request), trimmed=True)
     for at, event in enumerate(request.events):
         path = f"events[{at}]"
         changed = event.WhichOneof("changed")
@@ -62,6 +65,15 @@ def _violations(request: customer_update_pb2.SyncCustomerUpdateRequest) -> Itera
             yield Violation(Reason.ACCOUNT_MERGE_UNSUPPORTED, message, f"{path}.{_MERGED}", metadata)
         elif changed == "billing_profile" and not event.billing_profile.billing_profile_id.strip():
             yield _missing(f"{path}.billing_profile.billing_profile_id")
+
+
+def _ids(request: customer_update_pb2.SyncCustomerUpdateRequest) -> Iterator[tuple[str, str, str]]:
+    """Every id, with the path of what it is a field of."""
+    for at, event in enumerate(request.events):
+        yield event.account_id, f"events[{at}]", "account_id"
+        changed = event.WhichOneof("changed")
+        if changed in _POINTERS:
+            yield getattr(getattr(event, changed), f"{changed}_id", ""), f"events[{at}].{changed}", f"{changed}_id"
 
 
 def _missing(path: str) -> Violation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +24,7 @@ from customers import account, bundle
 
 from libs import retry
 from libs.clock import FrozenClock
+from libs.db import Transaction
 from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as sync
 from libs.pb.customer_sync.v1 import customer_update_pb2 as pb
@@ -327,3 +328,48 @@ async def test_pending_updates_come_in_pages(world: World) -> None:
             break
     assert found == names
     assert reasons(await customers.tell(account_event("ANN"))) == set()
+
+
+@pytest.mark.parametrize(
+    ("source_system", "account_id"),
+    [("SEBL_99", "ANN"), ("SEBL_01", "x\ty"), ("SEBL_01", "x" * 400)],
+    ids=["source", "tab", "long"],
+)
+async def test_a_row_that_cannot_be_looked_up_goes_to_fallout_and_holds_nobody(
+    world: World, source_system: str, account_id: str
+) -> None:
+    """Such events are refused at the door; rows of them may be there from before."""
+    customers = world.customers
+    await world.aggregator.journal.keep(Answer("", "", "", b"", also=_adding(world, source_system, account_id)))
+    customers.crm.edit_account("ANN", {"primary_contact": {"last_name": "Reed"}})
+    await world.accept(account_event("ANN"))
+    await world.after(5)
+    assert (await customers.contact("ANN"))["LAST_NAME"] == "Reed"
+    assert [(each.source_system, each.account_id) for each in await world.pending(in_fallout=True)] == [
+        (source_system, account_id)
+    ]
+
+
+def _adding(world: World, source_system: str, account_id: str) -> Callable[[Transaction], Awaitable[None]]:
+    async def add(tx: Transaction) -> None:
+        await world.aggregator.pending.add(tx, [CustomerUpdate(source_system, account_id, ())], 0)
+
+    return add
+
+
+@pytest.mark.parametrize("wait", [False, True])
+async def test_events_that_nothing_can_follow_from_are_refused_at_the_door(world: World, wait: bool) -> None:
+    updates = world.customers.suite.updates
+    for request, wanted in (
+        (told(account_event("x" * 400), wait=wait), [("XREF_VALUE_INVALID", "events[0].account_id")]),
+        (told(contact_event("ANN", "a\x1bb"), wait=wait), [("XREF_VALUE_INVALID", "events[0].contact.contact_id")]),
+        (
+            pb.SyncCustomerUpdateRequest(source_system="SEBL_99", events=[account_event("ANN")], wait=wait),
+            [("XREF_COLUMN_UNKNOWN", "source_system")],
+        ),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await updates.SyncCustomerUpdate(request)
+        error = from_rpc_error(caught.value)
+        assert [(each.reason, each.field) for each in error.violations] == wanted
+    assert await world.pending() == []

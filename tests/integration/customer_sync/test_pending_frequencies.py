@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from customer_edits import Customers, open_customers, profile_event, reasons
-from customers import bundle
+from customers import bundle, profile
 
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 
@@ -60,3 +61,21 @@ async def test_an_edit_back_is_refused_while_who_pays_for_the_account_stays_with
     since = await customers.calls()
     assert reasons(await customers.edit_profile("BP-KID", bill_frequency="Monthly")) == {"BILL_FREQUENCY_MISMATCH"}
     assert await customers.writes(since) == []
+
+
+@pytest.mark.parametrize("values", [{"billing_day": 15}, {"bill_frequency": "Quarterly"}], ids=["day", "frequency"])
+@pytest.mark.parametrize("edited", [True, False], ids=["billing has heard of it", "billing has not"])
+@pytest.mark.parametrize("child", ["NEW", "OLD"])
+async def test_a_payer_that_is_billed_otherwise_from_the_next_bill_on_can_pay_for_others_now(
+    customers: Customers, values: dict[str, Any], edited: bool, child: str
+) -> None:
+    await customers.ordered([bundle(1, "OLD", "OLD", "BP-OLD")])
+    if edited:
+        assert (await customers.edit_profile("BP", **values)).outcome == OK
+    await customers.ordered([bundle(1, child, "ANN", "BP")], profiles=[profile("BP", "ANN", **values)])
+    (unit,) = [each for each in await customers.suite.brm.objects("/billinfo") if each["BILLINFO_ID"] == f"{child}|ANN|BP"]
+    payer = await customers.unit("BP")
+    assert [unit[name] for name in ("BILL_WHEN", "ACTG_CYCLE_DOM")] == [payer[name] for name in ("BILL_WHEN", "ACTG_CYCLE_DOM")]
+    await billed(customers)
+    unit, payer = [await customers.suite.brm.object(each["POID"]) for each in (unit, payer)]
+    assert [unit[name] for name in ("BILL_WHEN", "ACTG_CYCLE_DOM")] == [payer[name] for name in ("BILL_WHEN", "ACTG_CYCLE_DOM")]
