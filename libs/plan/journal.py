@@ -16,7 +16,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -39,6 +39,9 @@ class EntryState(StrEnum):
     DONE = "DONE"
     FAILED = "FAILED"
     """Refused, or proven to have had no effect."""
+    CLOSED = "CLOSED"
+    """Done, in a run that has ended with everything done. Whoever asks for the same again later goes by what is there then: it
+    may have been changed back since."""
 
 
 class PlanStep(SQLModel, table=True):
@@ -98,9 +101,11 @@ _STEPS: Final = PlanStep.__table__  # type: ignore[attr-defined]
 _ANSWERS: Final = RequestAnswer.__table__  # type: ignore[attr-defined]
 _LOAD: Final = Statement(
     select(_STEPS.c.step_key, _STEPS.c.state, _STEPS.c.fingerprint, _STEPS.c.outputs, _STEPS.c.linked, _STEPS.c.reason).where(
-        col(_STEPS.c.run_key) == bindparam("run_key")
+        col(_STEPS.c.run_key) == bindparam("run_key"), col(_STEPS.c.state) != EntryState.CLOSED.value
     )
 )
+_CLOSE_TEXT: Final = "UPDATE plan_step SET state = 'CLOSED' WHERE run_key = :run_key AND state = 'DONE'"
+_CLOSE: Final = Statement(sqlite=_CLOSE_TEXT, postgresql=_CLOSE_TEXT)
 _RECORD: Final = Statement(
     batch="INSERT INTO plan_step (run_key, step_key, state, fingerprint, outputs, linked, reason, updated_at)"
     " SELECT run_key, step_key, state, fingerprint, outputs, linked, reason, updated_at FROM {rows} AS r WHERE true"
@@ -148,7 +153,7 @@ class Journal:
         return cls(db)
 
     async def load(self, run_key: str) -> dict[str, Entry]:
-        """The steps of earlier attempts, by step key."""
+        """The steps of earlier attempts that have not come to their end, by step key."""
         rows = await self._db.all(_LOAD, run_key=run_key)
         return {
             key: Entry(key, EntryState(state), fingerprint, _outputs(outputs), bool(linked), reason)
@@ -162,10 +167,12 @@ class Journal:
         answer: Answer | None = None,
         *,
         guard: Callable[[Transaction], Awaitable[None]] | None = None,
+        closes: bool = False,
     ) -> None:
         """Write outcomes, intentions and perhaps the answer in one commit; nothing to write, no commit.
 
-        ``guard`` goes first in the transaction; what it raises keeps everything from being written.
+        ``guard`` goes first in the transaction; what it raises keeps everything from being written. ``closes`` tells that the
+        run has ended and everything is done.
         """
         if not entries and answer is None:
             return
@@ -173,6 +180,9 @@ class Journal:
         async with self._db.begin() as tx:
             if guard is not None:
                 await guard(tx)
+            if closes:
+                await tx.run(_CLOSE, run_key=run_key)
+                entries = [replace(each, state=EntryState.CLOSED) for each in entries]
             if entries:
                 rows = [_row(run_key, entry, now) for entry in sorted(entries, key=lambda entry: entry.step_key)]
                 await tx.run(_RECORD, rows=rows)

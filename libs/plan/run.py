@@ -11,6 +11,7 @@ before the commit               nothing happened; the step is made
 after it, before or in a call   the step is *intended*: settled in BRM, adopted or made
 after the call or the links     the same: settled, adopted, linked again (linking is idempotent)
 after the outcome's commit      the step is *done*: its outputs are used again, no call
+after the end of the run        the steps are *closed*: what is asked for again is made again if it is gone
 ==============================  ==================================================================
 
 A cancelled run (the caller went away) is better off than a crashed one: before it ends it journals what it knows, so that
@@ -169,7 +170,7 @@ class _Runner:
             except BaseException:
                 linking.cancel()
                 raise
-        await self._record(outcomes, answer)
+        await self._record(outcomes, answer, closes=answer is not None and result.complete)
         return result
 
     async def _rounds(self, rounds: Sequence[Sequence[Step]]) -> _Made:
@@ -197,8 +198,8 @@ class _Runner:
     def _needed(self, steps: Iterable[Step]) -> frozenset[str]:
         return frozenset().union(*(self.needs[step.key] for step in steps))
 
-    async def _record(self, entries: Sequence[Entry], answer: Answer | None = None) -> None:
-        await self.journal.record(self.run_key, entries, answer, guard=self.guard)
+    async def _record(self, entries: Sequence[Entry], answer: Answer | None = None, *, closes: bool = False) -> None:
+        await self.journal.record(self.run_key, entries, answer, guard=self.guard, closes=closes)
 
     def _ready(self, wave: Sequence[Step]) -> list[_Ready]:
         """The steps of a wave that can be made; the others are skipped."""

@@ -197,6 +197,7 @@ def forget(database: Path, *, outcomes_too: bool) -> None:
     with sqlite3.connect(database) as db:
         for table in ("bfo_line_ledger", "bfo_asset", "bfo_order", "request_answer"):
             db.execute(f"DELETE FROM {table}")
+        db.execute("UPDATE plan_step SET state = 'DONE' WHERE state = 'CLOSED'")  # that, too, comes with the commit
         if outcomes_too:
             db.execute("UPDATE plan_step SET state = 'INTENDED', outputs = '{}' WHERE step_key LIKE 'service:%'")
 

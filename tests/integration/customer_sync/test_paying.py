@@ -203,3 +203,20 @@ async def test_more_children_than_one_call_can_name_come_below_their_payer(suite
     assert groups == [pb.ENTITY_OUTCOME_CREATED]
     (group,) = await suite.brm.objects("/group/billing")
     assert len(group["MEMBERS"]) == many
+
+
+async def test_an_order_that_comes_again_after_another_one_took_it_back_is_carried_out_again(suite: Suite) -> None:
+    """Under the same order id and revision, and as a new order: both times the account stands where the order says."""
+    first = [line(1, "SA1", "BA2", "BP2", ("BA1", "BP1"))]
+    back = [line(1, "SA1", "BA1", "BP1", ("BA2", "BP2"))]
+
+    async def sent(lines: list[dict[str, Any]], order_id: str, request_id: str) -> str:
+        answer = await suite.sync(request(order(lines, order_id=order_id), request_id))
+        assert answer.outcome == pb.SYNC_OUTCOME_OK
+        return (await brm_view.look(suite)).parents["SA1"]
+
+    assert await sent([line(1, "SA1", "BA1", "BP1")], "O0", "R0") == "BA1"
+    assert await sent(first, "O1", "R1") == "BA2"
+    assert await sent(back, "O2", "R2") == "BA1"
+    assert await sent(first, "O1", "R3") == "BA2"
+    assert await sent(back, "O3", "R4") == "BA1"

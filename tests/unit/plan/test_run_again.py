@@ -11,9 +11,9 @@ from plan_runs import CHAIN, Crash, World, plan, step
 from libs.brm.call import BrmCall
 from libs.brm.poid import Poid
 from libs.errors import Reason
-from libs.plan.journal import Journal
+from libs.plan.journal import Answer, Journal
 from libs.plan.model import Plan, Ref, Step, Yield
-from libs.plan.result import How, StepState
+from libs.plan.result import How, RunResult, StepState
 from libs.plan.run import run
 
 
@@ -137,3 +137,16 @@ async def test_a_cancelled_run_leaves_only_the_call_in_flight_to_be_settled(worl
     assert world.billing.settled == ["b"]
     assert {key: world.billing.called.count(key) for key in "abcd"} == {"a": 1, "b": 2, "c": 1, "d": 1}
     assert all((await world.linked("a", "b", "c", "d")).values())
+
+
+async def test_a_run_that_has_ended_does_not_stand_in_for_what_is_gone_since(world: World) -> None:
+    """The same key may come again after somebody has changed things back."""
+
+    def finish(result: RunResult) -> Answer:
+        return Answer("M", "", "", b"")
+
+    assert (await world.run(finish=finish)).complete
+    world.billing.objects.clear()
+    called = len(world.billing.called)
+    assert (await world.run(finish=finish)).complete
+    assert world.billing.called[called:] == ["a", "b", "c", "d"]
