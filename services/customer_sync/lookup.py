@@ -130,7 +130,7 @@ class Lookup:
             assets=_assets(found, command.system_id),
         )
         if sound:
-            facts = await with_frequencies(facts, command, collation, policy, self._gateway)
+            facts = await with_frequencies(facts, command, collation, policy, self._gateway, self._memory.sent)
         legal_rows = {crm_id: row for (table, crm_id), row in found.items() if table == calls.LEGAL_GROUPS}
         return await with_legal(facts, legal, command, policy, legal_rows, self._gateway)
 

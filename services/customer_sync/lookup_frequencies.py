@@ -17,14 +17,18 @@ from libs.brm.poid import Poid
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.frequencies import gaining, surveyed
+from services.customer_sync.domain.marks import PartKind
 from services.customer_sync.domain.model import Command, Facts, Policy
 from services.customer_sync.domain.update.compare import changes_frequency
 from services.customer_sync.domain.update.model import Known, Survey
 from services.customer_sync.lookup_services import services_of
+from services.customer_sync.persistence import SentParts
 
 
-async def with_frequencies(facts: Facts, command: Command, collation: Collation, policy: Policy, gateway: BrmGateway) -> Facts:
-    """The facts with the bill frequencies that decide.
+async def with_frequencies(
+    facts: Facts, command: Command, collation: Collation, policy: Policy, gateway: BrmGateway, sent: SentParts
+) -> Facts:
+    """The facts with the bill frequencies that decide: those that count from the next bill on.
 
     One read for each account of the order that matters, and one for the parent of each that gets a further unit, unless the
     order's facts tell it; one more for a parent that is not on the order, and three for who pays for which service where others
@@ -33,7 +37,7 @@ async def with_frequencies(facts: Facts, command: Command, collation: Collation,
     on_order = surveyed(command, collation, facts, policy)
     if not on_order:
         return facts
-    reads = _Reads(gateway, policy.system_id, policy.db)
+    reads = _Reads(gateway, policy.system_id, policy.db, sent)
     growing = gaining(command, collation, facts, policy)
     units, parents = await asyncio.gather(
         reads.units({each: facts.accounts[each] for each in on_order}), reads.parents(growing, facts)
@@ -90,17 +94,29 @@ def _payers(units: Iterable[Flist]) -> list[tuple[str, int]]:
     ]
 
 
+def _profile_of(unit: Flist) -> str:
+    """The profile whose frequency a unit has: its own, or its payer's."""
+    return str(unit.get("BILLINFO_ID") or "").rpartition("|")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class _Reads:
     gateway: BrmGateway
     system_id: str
     db: str
+    sent: SentParts | None = None
 
     async def units(self, accounts: Mapping[str, str]) -> dict[str, list[Flist]]:
-        """Bill units by account."""
+        """Bill units by account, as they are from the next bill on."""
         answers = await self._all(brm.find_billinfos_of_account(poid, db=self.db) for poid in accounts.values())
-        found = ([unit for unit in (answer.get("RESULTS") or {}).values() if unit] for answer in answers)
-        return dict(zip(accounts, found, strict=True))
+        found = [[unit for unit in (answer.get("RESULTS") or {}).values() if unit] for answer in answers]
+        profiles = {_profile_of(unit) for units in found for unit in units}
+        kept = (
+            await self.sent.find(self.system_id, [(PartKind.FREQUENCY, each) for each in profiles if each]) if self.sent else {}
+        )
+        pending = {profile_id: int(months) for (_, profile_id), months in kept.items() if months}
+        due = ([{**unit, "BILL_WHEN": pending.get(_profile_of(unit), unit["BILL_WHEN"])} for unit in units] for units in found)
+        return dict(zip(accounts, due, strict=True))
 
     async def paid_by(self, units: Iterable[Poid]) -> set[str]:
         """Accounts of the bill units that these pay for, by CRM id."""

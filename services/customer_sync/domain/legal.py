@@ -91,12 +91,13 @@ def decide_legal(command: Command, facts: Facts, policy: Policy) -> LegalDecisio
     decision = LegalDecision()
     said = list(ownerships(command, policy))
     decision.violations += [*_mixed(said), *_split(said)]
+    changed = {each.line.billing_account_id: each.owner_id for each in said if each.changes}
     for each in said:
-        if _may_go_on(each, facts, policy, decision):
+        if _may_go_on(each, facts, policy, changed, decision):
             _join(each, command, facts, decision)
     for owner_id in decision.joins:
         _find_parent(owner_id, command, facts, policy, decision)
-    decision.notices += _left_behind(facts, decision)
+    decision.notices += _left_behind(facts, changed, decision)
     return decision
 
 
@@ -124,35 +125,38 @@ def _split(said: list[Ownership]) -> Iterator[Violation]:
             return
 
 
-def _may_go_on(each: Ownership, facts: Facts, policy: Policy, decision: LegalDecision) -> bool:
-    """Take the unit out of the group of a former owner; whether the new one is to be considered at all."""
+def _may_go_on(each: Ownership, facts: Facts, policy: Policy, changed: Mapping[str, str], decision: LegalDecision) -> bool:
+    """Take the unit out of the group of a former owner; whether the new one is to be considered at all. ``changed`` tells which
+    accounts get another owner by this order, and so for new lines, too."""
     line = each.line
-    recorded = facts.legal_owners.get(line.billing_profile_id, "")
-    stored = recorded or _owner_of_account(facts, line.billing_account_id)
-    moves = each.changes or (each.given and stored not in ("", each.owner_id) and not policy.strict_single_owner)
+    account_id, profile_id = line.billing_account_id, line.billing_profile_id
+    recorded = facts.legal_owners.get(profile_id, "")
+    stored = {recorded} if recorded else _owners_of_account(facts, account_id)
+    differs = bool(stored) and each.owner_id not in stored
+    moves = each.changes or (
+        each.given and differs and (changed.get(account_id) == each.owner_id or not policy.strict_single_owner)
+    )
     if moves:
         if recorded not in ("", each.owner_id):
-            decision.leaves.setdefault(recorded, {})[line.billing_profile_id] = line.billing_account_id
-            if line.prior.owner_account_id is None:
-                message = f"billing profile {line.billing_profile_id} leaves the group of {recorded}, whom no prior value names"
+            decision.leaves.setdefault(recorded, {})[profile_id] = account_id
+            if line.prior.owner_account_id is None and (each.changes or account_id not in changed):
+                message = f"billing profile {profile_id} leaves the group of {recorded}, whom no prior value names"
                 decision.notices.append(_notice(Reason.LEGAL_OWNER_CONFLICT, message, each, recorded))
         return True
-    if stored and stored != each.owner_id:
+    if differs:
         if each.given:
-            message = (
-                f"legal owner {each.owner_id} of account {line.billing_account_id} differs from {stored}, who is it already"
-            )
-            metadata = {"line_ids": line.line_id, "owner_ids": f"{stored},{each.owner_id}"}
+            known = " and ".join(sorted(stored))
+            message = f"legal owner {each.owner_id} of account {account_id} differs from {known}, who is it already"
+            metadata = {"line_ids": line.line_id, "owner_ids": ",".join([*sorted(stored), each.owner_id])}
             violation = Violation(Reason.LEGAL_OWNER_CONFLICT, message, f"{line.path}.owner_account", metadata)
             decision.violations.append(violation)
         return False
     return True
 
 
-def _owner_of_account(facts: Facts, account_id: str) -> str:
-    """Who answers for any bill unit of the account."""
-    owners = (facts.legal_owners[profile_id] for profile_id, of in facts.legal_accounts.items() if of == account_id)
-    return next((owner_id for owner_id in owners if owner_id), "")
+def _owners_of_account(facts: Facts, account_id: str) -> set[str]:
+    """Who answers for bill units of the account; several where lines changed their owners one by one."""
+    return {facts.legal_owners[profile_id] for profile_id, of in facts.legal_accounts.items() if of == account_id} - {""}
 
 
 def _join(each: Ownership, command: Command, facts: Facts, decision: LegalDecision) -> None:
@@ -193,14 +197,17 @@ def _find_parent(owner_id: str, command: Command, facts: Facts, policy: Policy, 
     decision.primary[owner_id] = primary
 
 
-def _left_behind(facts: Facts, decision: LegalDecision) -> Iterator[Notice]:
+def _left_behind(facts: Facts, changed: Mapping[str, str], decision: LegalDecision) -> Iterator[Notice]:
     """Other units of an account whose owner changes stay with the former one until their own lines change."""
-    for owner_id, profiles in decision.leaves.items():
-        for account_id in dict.fromkeys(profiles.values()):
+    leaving = {account_id: "" for profiles in decision.leaves.values() for account_id in profiles.values()}
+    for account_id, new in {**leaving, **changed}.items():
+        for owner_id in sorted(_owners_of_account(facts, account_id) - {new}):
             left = [
                 profile_id
                 for profile_id, of in facts.legal_accounts.items()
-                if of == account_id and facts.legal_owners[profile_id] == owner_id and profile_id not in profiles
+                if of == account_id
+                and facts.legal_owners[profile_id] == owner_id
+                and profile_id not in decision.leaves.get(owner_id, ())
             ]
             if left:
                 message = f"{owner_id} still answers for {', '.join(left)} of account {account_id}"

@@ -57,11 +57,13 @@ def _validate(draft: Draft) -> None:
     command, facts, policy, collation = draft.command, draft.facts, draft.policy, draft.collation
     found = draft.findings.violations
     missing = collation.corporate & command.unknown_accounts  # said already
+    strangers = {each for each in collation.accounts if _is_stranger(draft, each)} - missing
+    found.extend(_not_found(draft, each) for each in collation.accounts if each in strangers)
     for account_id in collation.accounts:
-        if account_id not in facts.accounts and account_id not in missing:
+        if account_id not in facts.accounts and account_id not in missing | strangers:
             found.extend(account_violations(draft.account(account_id), policy))
-    for profile_id in collation.profiles:
-        if profile_id not in facts.bill_units:
+    for profile_id, owner_id in collation.profiles.items():
+        if profile_id not in facts.bill_units and owner_id not in strangers:
             found.extend(profile_violations(draft.profile(profile_id), command.source_system, policy))
     found.extend(_profiles_elsewhere(draft))
     found.extend(frequency_violations(command, collation, facts, policy))
@@ -71,6 +73,23 @@ def _validate(draft: Draft) -> None:
     for line in account_level_lines(command, policy):
         if line.service_account_id not in facts.account_payers:
             draft.account_payers.setdefault(line.service_account_id, line.billing_account_id)
+
+
+def _is_stranger(draft: Draft, account_id: str) -> bool:
+    """Whether nobody knows an account that is new to billing: the order names it by id alone, and the CRM has none of it."""
+    account = draft.account(account_id)
+    described = account.type or account.contact or account.address or account.name
+    return account_id in draft.command.unknown_accounts and account_id not in draft.facts.accounts and not described
+
+
+def _not_found(draft: Draft, account_id: str) -> Violation:
+    message, path = (
+        f"the CRM knows no account {account_id}, of which the order gives the id alone",
+        draft.account(account_id).path,
+    )
+    lines = ",".join(draft.collation.line_ids.get(account_id, ()))
+    metadata = {"kind": "account", "id": account_id, "line_ids": lines}
+    return Violation(Reason.CRM_ACCOUNT_NOT_FOUND, message, path, metadata)
 
 
 def _profiles_elsewhere(draft: Draft) -> Iterator[Violation]:

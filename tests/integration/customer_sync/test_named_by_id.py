@@ -93,10 +93,9 @@ async def test_while_the_crm_does_not_answer_who_is_new_waits_and_nothing_is_mad
     assert (await suite.sync(request(named(anns()), "R1"))).outcome == OK
 
 
-async def test_whom_the_crm_does_not_know_either_is_refused_by_what_is_missing(suite: Suite) -> None:
+async def test_whom_the_crm_does_not_know_either_is_refused_as_unknown(suite: Suite) -> None:
     code, found = await refused(suite, request(named(bundle(1, "NOBODY", "NOBODY", "BP-X")), "R1"))
-    assert code in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT)
-    assert {"ACCOUNT_TYPE_INVALID", "PRIMARY_CONTACT_MISSING"} <= found
+    assert (code, found) == (grpc.StatusCode.NOT_FOUND, {"CRM_ACCOUNT_NOT_FOUND"})
     assert await suite.opcodes() == []
 
 

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import grpc
 import pytest
 from customer_edits import Customers, open_customers, profile_event, reasons
-from customers import bundle, profile
+from customers import bundle, order, profile, request
 
+from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 
 OK = pb.SYNC_OUTCOME_OK
@@ -63,9 +65,12 @@ async def test_an_edit_back_is_refused_while_who_pays_for_the_account_stays_with
     assert await customers.writes(since) == []
 
 
-@pytest.mark.parametrize("values", [{"billing_day": 15}, {"bill_frequency": "Quarterly"}], ids=["day", "frequency"])
+@pytest.mark.parametrize(
+    ("child", "values"),
+    [("NEW", {"billing_day": 15}), ("OLD", {"billing_day": 15}), ("NEW", {"bill_frequency": "Quarterly"})],
+    ids=["new, day", "old, day", "new, frequency"],
+)
 @pytest.mark.parametrize("edited", [True, False], ids=["billing has heard of it", "billing has not"])
-@pytest.mark.parametrize("child", ["NEW", "OLD"])
 async def test_a_payer_that_is_billed_otherwise_from_the_next_bill_on_can_pay_for_others_now(
     customers: Customers, values: dict[str, Any], edited: bool, child: str
 ) -> None:
@@ -79,3 +84,18 @@ async def test_a_payer_that_is_billed_otherwise_from_the_next_bill_on_can_pay_fo
     await billed(customers)
     unit, payer = [await customers.suite.brm.object(each["POID"]) for each in (unit, payer)]
     assert [unit[name] for name in ("BILL_WHEN", "ACTG_CYCLE_DOM")] == [payer[name] for name in ("BILL_WHEN", "ACTG_CYCLE_DOM")]
+
+
+async def test_a_further_profile_is_compared_with_the_frequency_that_waits(customers: Customers) -> None:
+    """And so is one of who is paid for; what is as the CRM has it is accepted, and what is as billing shows it still is not."""
+    assert (await customers.edit_profile("BP", bill_frequency="Quarterly")).outcome == OK
+    for frequency, wanted in (("Monthly", {"BILL_FREQUENCY_MISMATCH"}), ("Quarterly", set())):
+        further = profile("BP2", "ANN", bill_frequency=frequency)
+        document = order([bundle(2, "ANN", "ANN", "BP2")], profiles=[further], order_id=f"ORD-{frequency}")
+        found = set[str]()
+        try:
+            await customers.suite.sync(request(document, frequency))
+        except grpc.aio.AioRpcError as error:
+            found = {str(each.reason) for each in from_rpc_error(error).violations}
+        assert found == wanted
+    assert (await customers.edit_profile("BP", email_bill_to="ann@example.com")).outcome == OK
