@@ -2,8 +2,8 @@
 
 Where one batch does not hold all claims, the ids that the first calls refer to are claimed first, so that BRM need not wait;
 those of later calls, then the others, while the first calls are made. Yielded ids are linked as soon as there are enough for a
-full batch, and what is left in three smaller ones while the last calls are made. That is five round trips more, at most, than
-if one waited for the end.
+full batch, and what is left in three smaller ones while the last calls of the wave are made. That is two round trips more for
+the claims, and three for the links of each large wave, at most, than if one waited for the end.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class Linker:
 
     async def _link(self, batch: list[XrefWrite]) -> None:
         await self.claimed()  # a link needs its row
-        async with self._turn:  # batches that waited together are written down one by one, with BRM's answers in between
+        async with self._turn:  # one request is built per turn of the loop, so that BRM's answers get in between
             await asyncio.sleep(0)
         try:
             await self._xref.populate(batch, self._origin)

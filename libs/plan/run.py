@@ -1,7 +1,8 @@
 """Runs a plan: wave by wave, each effect once, every outcome known or named unknown.
 
 Order of a wave: intentions of the wave are journaled together with the outcomes of the wave before (one commit), the calls
-are made side by side within limits, the ids they yield are cross-referenced (one batch), and only then are the steps done.
+are made side by side within limits, the ids they yield are cross-referenced beside them (:mod:`libs.plan.link`), and only when
+all are, the steps are done.
 A crash between any two of these heals on the next run with the same ``run_key``:
 
 ==============================  ==================================================================
@@ -46,10 +47,12 @@ A_MOMENT: Final = 0.001
 MAX_TRIES: Final = 2
 """A call of unknown outcome that provably had no effect is made once more."""
 TOLD_AT_ONCE: Final = 2
-"""Of how many steps ``meanwhile`` is told when one has ended: those that ended before COMMON ids were there catch up."""
+"""Of how many steps ``meanwhile`` is told when one has ended, newest first: those that ended before COMMON ids were there catch
+up."""
 
 Meanwhile = Callable[["StepResult", Mapping[str, Any]], None]
-"""What can be made of a step that has ended, and of every name that has a value by then, its own and COMMON ids among them."""
+"""Makes what can be made of a step that has ended, and of every name that has a value by then, its own and COMMON ids among
+them. It raises nothing: that would cut the wave short."""
 
 
 async def run(
@@ -102,7 +105,7 @@ class _Ready:
     bindings: Mapping[str, Any]
     """Values of references; empty when its call has none, which most calls of a large order have not."""
     _call: BrmCall | None = None
-    _mark: str = ""
+    _fingerprint: str = ""
 
     @property
     def call(self) -> BrmCall:
@@ -112,14 +115,10 @@ class _Ready:
         return self._call
 
     @property
-    def mark(self) -> str:
-        """Fingerprint of the bound call."""
-        self.take_mark()
-        return self._mark
-
-    def take_mark(self) -> None:
-        """Work the fingerprint out now, for instance while other calls are on their way."""
-        self._mark = self._mark or fingerprint_of(self.call)
+    def fingerprint(self) -> str:
+        """Of the bound call; worked out when it is first read."""
+        self._fingerprint = self._fingerprint or fingerprint_of(self.call)
+        return self._fingerprint
 
 
 class _Made(NamedTuple):
@@ -152,7 +151,7 @@ class _Runner:
     """Steps that BRM may have heard of in this run."""
     untold: list[str] = field(default_factory=list)
     """Steps that have ended, and that ``meanwhile`` has not been told of."""
-    telling: bool = False
+    all_claimed: bool = False
     """Whether ``bindings`` hold all COMMON ids."""
     calls: int = 0
 
@@ -215,7 +214,7 @@ class _Runner:
 
     def _reuse(self, item: _Ready, entry: Entry | None) -> bool:
         """Whether an earlier attempt did exactly this; if so its outputs count."""
-        if entry is None or entry.state is not EntryState.DONE or entry.fingerprint != item.mark:
+        if entry is None or entry.state is not EntryState.DONE or entry.fingerprint != item.fingerprint:
             return False
         self._conclude(item.step, entry.outputs, How.REUSED)
         return True
@@ -253,7 +252,7 @@ class _Runner:
         for number, item in enumerate(items):
             async with slots:
                 if number == 0:
-                    self._begin_lane()
+                    self._lane_begun()
                 if not self.needs[item.step.key] <= self.bindings.keys():
                     self.bindings.update(await self.linker.called_claimed())
                 if item.step.key in unsettled:
@@ -263,9 +262,9 @@ class _Runner:
             self.linker.add(item.step, self.results[item.step.key].outputs)
             if self.results[item.step.key].state is StepState.DONE:
                 self.linker.end(item.step, self.results[item.step.key].outputs)
-            item.take_mark()
+            _ = item.fingerprint  # now, while others are on their way
             self._tell_of(item.step.key)
-        self._end_lane()
+        self._lane_ended()
 
     def _tell_of(self, key: str) -> None:
         """Have something made of steps that have ended, once all COMMON ids are there."""
@@ -273,19 +272,19 @@ class _Runner:
         claimed = self.linker.claimed_already
         if self.meanwhile is None or claimed is None:
             return
-        if not self.telling:
+        if not self.all_claimed:
             self.bindings.update(claimed)
-            self.telling = True
+            self.all_claimed = True
         for _ in range(min(TOLD_AT_ONCE, len(self.untold))):
             self.meanwhile(self.results[self.untold.pop()], self.bindings)
 
-    def _begin_lane(self) -> None:
-        """Two rounds of calls before the end, and one, what is there is linked: linking ends with them and not long after."""
+    def _lane_begun(self) -> None:
+        """Link what is there when two rounds of calls are left, and when one is, so that linking ends soon after the calls."""
         self.unstarted -= 1
         if self.unstarted in {self.concurrency, 0}:
             self.linker.send_rest()
 
-    def _end_lane(self) -> None:
+    def _lane_ended(self) -> None:
         """Once more when a quarter of the last round is left."""
         self.unended -= 1
         if self.unended == self.concurrency // 4:
@@ -362,17 +361,17 @@ class _Runner:
 
     def _entries(self, items: Sequence[_Ready], *, linked: bool) -> list[Entry]:
         """Outcomes for the journal. A step of unknown outcome has none: it stays intended."""
-        entries = (self._entry(item.step.key, item.mark, linked=linked) for item in items)
+        entries = (self._entry(item.step.key, item.fingerprint, linked=linked) for item in items)
         return [entry for entry in entries if entry is not None]
 
-    def _entry(self, key: str, mark: str, *, linked: bool) -> Entry | None:
+    def _entry(self, key: str, fingerprint: str, *, linked: bool) -> Entry | None:
         result = self.results[key]
         if result.state is StepState.UNKNOWN:
             return None
         if result.state is StepState.FAILED:
             reason = result.error.violations[0].reason.value if result.error else ""
-            return Entry(key, EntryState.FAILED, mark, reason=reason)
-        return Entry(key, EntryState.DONE, mark, result.outputs, linked)
+            return Entry(key, EntryState.FAILED, fingerprint, reason=reason)
+        return Entry(key, EntryState.DONE, fingerprint, result.outputs, linked)
 
 
 def _refusal_in(error: BaseException) -> BaseException:
