@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from libs.brm import calls as brm
@@ -14,11 +15,13 @@ from libs.crm.client import CrmPort, NoCrm
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from libs.xref.sources import lookup_of_source
 from services.customer_sync.domain import calls
-from services.customer_sync.domain.changes import account_level_lines, change_violations
+from services.customer_sync.domain.changes import account_level_lines
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.draft import primary_profiles
+from services.customer_sync.domain.frequencies import surveyed
 from services.customer_sync.domain.inquiry import Inquiry, answered, inquiry_of, named_only
 from services.customer_sync.domain.model import Command, CrmCustomer, Facts, Payee, Policy, Service
+from services.customer_sync.domain.planner import refusals_before_billing
 from services.customer_sync.lookup_frequencies import with_frequencies
 from services.customer_sync.lookup_legal import remembered, wanted_of, with_legal
 from services.customer_sync.lookup_services import services_of
@@ -95,42 +98,50 @@ class Lookup:
             self._memory.payments.of(command.system_id, [payment.payment_id for payment in command.payments]),
         )
         found = {item: rows[key] for item, key in keys.items() if rows[key]}
-        accounts = _column(found, calls.ACCOUNTS, command.system_id)
-        groups = _column(found, calls.ACCOUNT_GROUPS, command.system_id)
-        unlinked = await self._unlinked_groups(collation, accounts, groups, command.system_id) if thorough else {}
-        units = _column(found, calls.BILL_UNITS, command.system_id)
-        payments = _column(found, calls.PAYMENTS, command.system_id)
-        sound = not any(change_violations(command, policy))  # else it is refused whatever BRM holds, and BRM not asked (P8)
-        unsure = [account for account in collation.parents if sound and account in accounts and account not in parents]
-        parents |= await self._asked(unsure, accounts, command.system_id)
-        nonpaying = _column(found, calls.NONPAYING_UNITS, command.system_id)
-        following = _following(collation, accounts, parents)
-        superseded = await self._memory.superseded.of(command.system_id, [key.crm_id for key in collation.replaced])
-        leaving = [key.service_account_id for key in collation.replaced if key.crm_id in nonpaying.keys() - superseded]
-        services = await self._services([*following, *leaving] if sound else (), accounts, policy)
+        system_id = command.system_id
+        nonpaying = _column(found, calls.NONPAYING_UNITS, system_id)
         facts = Facts(
-            accounts=accounts,
-            balance_groups=_column(found, calls.BALANCE_GROUPS, command.system_id),
-            bill_units=units,
-            payment_records=_column(found, calls.PAYMENT_RECORDS, command.system_id),
+            accounts=_column(found, calls.ACCOUNTS, system_id),
+            balance_groups=_column(found, calls.BALANCE_GROUPS, system_id),
+            bill_units=_column(found, calls.BILL_UNITS, system_id),
+            payment_records=_column(found, calls.PAYMENT_RECORDS, system_id),
             nonpaying_units=nonpaying,
-            account_groups=groups | unlinked,
-            unlinked_groups=frozenset(unlinked),
+            account_groups=_column(found, calls.ACCOUNT_GROUPS, system_id),
             common_ids={item: row.value(COMMON) for item, row in found.items()},
-            units_elsewhere=self._elsewhere(found, command.system_id),
+            units_elsewhere=self._elsewhere(found, system_id),
             parents=above | parents,
-            payments=payments,
+            payments=_column(found, calls.PAYMENTS, system_id),
             posted=posted,
-            account_payers=await self._memory.payers.of(command.system_id, _account_level(command, collation, policy)),
-            payees=await self._payees(command, collation, units, payments),
+            account_payers=await self._memory.payers.of(system_id, _account_level(command, collation, policy)),
             corporate=corporate,
+            superseded=await self._memory.superseded.of(system_id, [key.crm_id for key in collation.replaced]),
+            assets=_assets(found, system_id),
+            legal_owners=legal.owners,
+            legal_accounts=legal.accounts,
+            legal_parents=legal.parents,
+        )
+        unsure = [each for each in collation.parents if each in facts.accounts and each not in parents]
+        leaving = [key.service_account_id for key in collation.replaced if key.crm_id in nonpaying.keys() - facts.superseded]
+        payees = _payees(command, collation, facts)
+        open_questions = unsure or leaving or collation.repaid or payees or legal.candidates or thorough
+        if not open_questions and not surveyed(command, collation, facts, policy):
+            return facts
+        if refusals_before_billing(command, facts, policy, collation):  # billing need not be asked (P8)
+            return facts
+        unlinked = await self._unlinked_groups(collation, facts.accounts, facts.account_groups, system_id) if thorough else {}
+        parents |= await self._asked(unsure, facts.accounts, system_id)
+        following = _following(collation, facts.accounts, parents)
+        services = await self._services([*following, *leaving], facts.accounts, policy)
+        facts = replace(
+            facts,
+            account_groups={**facts.account_groups, **unlinked},
+            unlinked_groups=frozenset(unlinked),
+            parents=above | parents,
+            payees=await self._payees(payees, facts.bill_units, system_id),
             services={each: services[each] for each in following if each in services},
             charged=_charged(services.values()),
-            superseded=superseded,
-            assets=_assets(found, command.system_id),
         )
-        if sound:
-            facts = await with_frequencies(facts, command, collation, policy, self._gateway, self._memory.sent)
+        facts = await with_frequencies(facts, command, collation, policy, self._gateway, self._memory.sent)
         legal_rows = {crm_id: row for (table, crm_id), row in found.items() if table == calls.LEGAL_GROUPS}
         return await with_legal(facts, legal, command, policy, legal_rows, self._gateway)
 
@@ -150,17 +161,13 @@ class Lookup:
         found = {each: answer.get("PARENT") for each, answer in zip(account_ids, answers, strict=True)}
         return {each: crm_ids.get(parent) or str(parent) if parent else "" for each, parent in found.items()}
 
-    async def _payees(
-        self, command: Command, collation: Collation, units: Mapping[str, str], posted: Mapping[str, str]
-    ) -> dict[str, Payee]:
+    async def _payees(self, profile_ids: Sequence[str], units: Mapping[str, str], system_id: str) -> dict[str, Payee]:
         """The bill units of payments for profiles that no line names: one read each."""
-        wanted = {each.profile_id for each in command.payments if each.payment_id not in posted}
-        known = sorted(each for each in wanted if each in units and each not in collation.profiles)
-        reads = (self._gateway.call(command.system_id, brm.read_flds(units[each], _OF_PAYEE)) for each in known)
+        reads = (self._gateway.call(system_id, brm.read_flds(units[each], _OF_PAYEE)) for each in profile_ids)
         answers = await asyncio.gather(*reads)
         return {
             each: Payee(str(answer["ACCOUNT_OBJ"]), int(answer["CURRENCY"]))
-            for each, answer in zip(known, answers, strict=True)
+            for each, answer in zip(profile_ids, answers, strict=True)
         }
 
     async def _services(
@@ -182,6 +189,12 @@ class Lookup:
         searches = [self._gateway.call(system_id, brm.find_group_by_owner(accounts[each])) for each in owners]
         found = [get(answer, "RESULTS[0].POID") for answer in await asyncio.gather(*searches)]
         return {owner: str(poid) for owner, poid in zip(owners, found, strict=True) if poid}
+
+
+def _payees(command: Command, collation: Collation, facts: Facts) -> list[str]:
+    """Profiles of payments to post that no line names, and that billing has."""
+    wanted = {each.profile_id for each in command.payments if each.payment_id not in facts.posted}
+    return sorted(each for each in wanted if each in facts.bill_units and each not in collation.profiles)
 
 
 def _following(collation: Collation, accounts: Mapping[str, str], parents: Mapping[str, str]) -> list[str]:

@@ -25,7 +25,7 @@ from services.customer_sync.domain.collation import Collation, collate
 from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.frequencies import frequency_violations
 from services.customer_sync.domain.hierarchy import draw_hierarchy
-from services.customer_sync.domain.legal import decide_legal, with_owners
+from services.customer_sync.domain.legal import LegalDecision, decide_legal, with_owners
 from services.customer_sync.domain.legal_groups import draw_legal
 from services.customer_sync.domain.model import Command, Facts, Policy, SyncPlan
 from services.customer_sync.domain.paying import draw_accounts
@@ -40,16 +40,36 @@ def plan_sync_order_customers(command: Command, facts: Facts, policy: Policy, co
     Raises ``O2CError`` with every violation of the order (V1-V20, payments, profile on another instance); then nothing may be
     written.
     """
-    collation = collate(command, policy) if collation is None else collation
-    legal = decide_legal(command, facts, policy)
-    findings = Findings([*collation.violations, *legal.violations], legal.notices)
-    draft = Draft(command, facts, policy, with_owners(collation, legal), findings)
-    _validate(draft)
+    draft, legal = _checked(command, facts, policy, collate(command, policy) if collation is None else collation)
     draw_accounts(draft)
     draw_hierarchy(draft)
     draw_legal(draft, legal)
     draw_payments(draft)
     return draft.finished()
+
+
+def refusals_before_billing(command: Command, facts: Facts, policy: Policy, collation: Collation) -> list[Violation]:
+    """What can be said against an order before billing is asked anything; ``facts`` hold none of its answers yet. An order that
+    is refused whatever billing has costs it no call (section 4, P8)."""
+    draft, _ = _checked(command, facts, policy, collation)
+    draw_accounts(draft)
+    draw_payments(draft)
+    return [each for each in draft.findings.violations if not _needs_billing(each, collation)]
+
+
+def _needs_billing(violation: Violation, collation: Collation) -> bool:
+    """The currency of an account whose profile no line names is what billing says it is."""
+    profile_id = violation.metadata.get("billing_profile_id", "")
+    return violation.reason is Reason.CURRENCY_MISMATCH and bool(profile_id) and profile_id not in collation.profiles
+
+
+def _checked(command: Command, facts: Facts, policy: Policy, collation: Collation) -> tuple[Draft, LegalDecision]:
+    """An empty plan with everything that is wrong with the order itself."""
+    legal = decide_legal(command, facts, policy)
+    findings = Findings([*collation.violations, *legal.violations], legal.notices)
+    draft = Draft(command, facts, policy, with_owners(collation, legal), findings)
+    _validate(draft)
+    return draft, legal
 
 
 def _validate(draft: Draft) -> None:
