@@ -97,9 +97,10 @@ def _validate(draft: Draft) -> None:
 
 def _is_stranger(draft: Draft, account_id: str) -> bool:
     """Whether nobody knows an account that is new to billing: the order names it by id alone, and the CRM has none of it."""
+    if account_id not in draft.command.unknown_accounts or account_id in draft.facts.accounts:
+        return False
     account = draft.account(account_id)
-    described = account.type or account.contact or account.address or account.name
-    return account_id in draft.command.unknown_accounts and account_id not in draft.facts.accounts and not described
+    return not (account.type or account.contact or account.address or account.name)
 
 
 def _not_found(draft: Draft, account_id: str) -> Violation:
