@@ -136,7 +136,7 @@ def finish_bill(tx: Tx, unit: Flist, bill: Flist, end: datetime) -> Flist:
         _open_item(item, bill["POID"], payer["POID"], owed_by, end)
     children = tx.by_key("/bill.PARENT", bill["POID"])
     carries = unit["ACTG_TYPE"] == ActgType.BALANCE_FORWARD and not is_nonpaying(unit)
-    previous = _unpaid_before(tx, unit, bill) if carries else ZERO
+    previous = _unpaid_before(tx, unit) if carries else ZERO
     current = sum((item["ITEM_TOTAL"] for item in items), ZERO)
     subordinate = sum((child["CURRENT_TOTAL"] + child["SUBORDS_TOTAL"] for child in children), ZERO)
     receivable = [] if is_nonpaying(unit) else tx.by_key("/item.AR_BILL_OBJ", bill["POID"])
@@ -193,11 +193,15 @@ def _open_item(item: Flist, bill: Poid, payer: Poid, owed_by: Poid, end: datetim
         item["CLOSED_T"] = end
 
 
-def _unpaid_before(tx: Tx, unit: Flist, bill: Flist) -> Decimal:
-    """What balance-forward accounting carries over: the dues of everything billed earlier."""
-    unpaid = tx.by_key("/item.unclosed_of_payer", unit["POID"])
-    earlier = [item for item in unpaid if item.get("AR_BILL_OBJ") not in (None, bill["POID"])]
-    return sum((item["DUE"] for item in earlier if item["STATUS"] == ItemStatus.OPEN), ZERO)
+def _unpaid_before(tx: Tx, unit: Flist) -> Decimal:
+    """What balance-forward accounting carries over: the dues of finished bills.
+
+    A bill in progress may owe items already, those of children whose cycle ended before their payer's; it keeps them, and a
+    bill made outside the cycle meanwhile does not owe them as well.
+    """
+    unpaid = [item for item in tx.by_key("/item.unclosed_of_payer", unit["POID"]) if item["STATUS"] == ItemStatus.OPEN]
+    billed = [item for item in unpaid if item.get("AR_BILL_OBJ") is not None]
+    return sum((item["DUE"] for item in billed if tx.get(item["AR_BILL_OBJ"])["STATUS"] != ItemStatus.PENDING), ZERO)
 
 
 def _payment_term(tx: Tx, payer: Flist) -> int:

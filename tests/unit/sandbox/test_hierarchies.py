@@ -187,6 +187,25 @@ def test_balance_forward_carries_what_is_unpaid(brm: Any) -> None:
     assert brm.broken() == set()
 
 
+def test_an_on_demand_bill_carries_nothing_of_the_bill_in_progress(brm: Any) -> None:
+    child = brm.account("CHILD")
+    brm.service(child, "1", 20011)
+    brm.clock("2027-01-25T00:00:00Z")  # so late that the payer's first cycle ends a month after the child's
+    payer = brm.account("PAYER", "BP", ACTG_TYPE=2)
+    unit = payer["BILLINFO"][0]["POID"]
+    change = {"POID": child["BILLINFO"][0]["POID"], "PAY_TYPE": 10007, "PARENT_BILLINFO_OBJ": unit}
+    brm.call("CUST_SET_BILLINFO", {"POID": child["POID"], "BILLINFO": Array.of(change)})
+    brm.bill_at("2027-02-01T00:00:00Z")
+    brm.buy(payer, 20041)
+    brm.call("BILL_MAKE_BILL_NOW", {"POID": unit})
+    (on_demand,) = brm.bills(unit)
+    assert (on_demand["PREVIOUS_TOTAL"], on_demand["DUE"]) == (D(0), D(2)), "the child's 55 wait for the bill in progress"
+    brm.bill_at("2027-03-01T00:00:00Z")
+    newest = brm.bills(unit)[0]
+    assert (newest["PREVIOUS_TOTAL"], newest["SUBORDS_TOTAL"], newest["DUE"]) == (D(2), D(85), D(87))
+    assert brm.broken() == set()
+
+
 def members(*accounts: Any) -> Array:
     return Array.of(*({"ACCOUNT_OBJ": each["POID"]} for each in accounts))
 
