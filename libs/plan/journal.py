@@ -16,7 +16,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -82,6 +82,8 @@ class Entry:
     """Yielded name to :class:`Poid` or text."""
     linked: bool = True
     reason: str = ""
+    text: str = ""
+    """:func:`stored_outputs`, where somebody has worked them out already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +184,8 @@ class Journal:
                 await guard(tx)
             if closes:
                 await tx.run(_CLOSE, run_key=run_key)
-                entries = [replace(each, state=EntryState.CLOSED) for each in entries]
             if entries:
-                rows = [_row(run_key, entry, now) for entry in sorted(entries, key=lambda entry: entry.step_key)]
+                rows = [_row(run_key, entry, now, closes=closes) for entry in sorted(entries, key=lambda entry: entry.step_key)]
                 await tx.run(_RECORD, rows=rows)
             if answer is not None and answer.also is not None:
                 await answer.also(tx)
@@ -235,13 +236,15 @@ def _plain(value: Any) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _row(run_key: str, entry: Entry, now: int) -> tuple[str, str, str, str, str, bool, str, int]:
-    text = (
-        orjson.dumps(entry.outputs, default=_stored, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
-        if entry.outputs
-        else "{}"
-    )
-    return (run_key, entry.step_key, entry.state.value, entry.fingerprint, text, entry.linked, entry.reason, now)
+def _row(run_key: str, entry: Entry, now: int, *, closes: bool) -> tuple[str, str, str, str, str, bool, str, int]:
+    text = entry.text or (stored_outputs(entry.outputs) if entry.outputs else "{}")
+    state = EntryState.CLOSED if closes else entry.state
+    return (run_key, entry.step_key, state.value, entry.fingerprint, text, entry.linked, entry.reason, now)
+
+
+def stored_outputs(outputs: Mapping[str, Any]) -> str:
+    """Yielded names and ids as they are stored."""
+    return orjson.dumps(outputs, default=_stored, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
 
 
 def _stored(value: Any) -> Any:

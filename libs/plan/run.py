@@ -32,7 +32,7 @@ from libs.brm.errors import BrmError, BrmOutcomeUnknown
 from libs.brm.flist import Flist, get
 from libs.brm.gateway import BrmGateway
 from libs.errors import O2CError, Reason
-from libs.plan.journal import Answer, Entry, EntryState, Journal, fingerprint_of
+from libs.plan.journal import Answer, Entry, EntryState, Journal, fingerprint_of, stored_outputs
 from libs.plan.link import Linker
 from libs.plan.model import Plan, PlanError, Step, Yield, bind, dependencies, references, waves
 from libs.plan.result import How, RunResult, StepResult, StepState
@@ -106,6 +106,8 @@ class _Ready:
     """Values of references; empty when its call has none, which most calls of a large order have not."""
     _call: BrmCall | None = None
     _fingerprint: str = ""
+    stored: str = ""
+    """Its outputs as the journal stores them, if it was called."""
 
     @property
     def call(self) -> BrmCall:
@@ -119,6 +121,11 @@ class _Ready:
         """Of the bound call; worked out when it is first read."""
         self._fingerprint = self._fingerprint or fingerprint_of(self.call)
         return self._fingerprint
+
+    def write_down(self, outputs: Mapping[str, Any]) -> None:
+        """Work out now what the journal will hold of it, while others are on their way."""
+        _ = self.fingerprint
+        self.stored = stored_outputs(outputs)
 
 
 class _Made(NamedTuple):
@@ -262,7 +269,7 @@ class _Runner:
             self.linker.add(item.step, self.results[item.step.key].outputs)
             if self.results[item.step.key].state is StepState.DONE:
                 self.linker.end(item.step, self.results[item.step.key].outputs)
-            _ = item.fingerprint  # now, while others are on their way
+            item.write_down(self.results[item.step.key].outputs)
             self._tell_of(item.step.key)
         self._lane_ended()
 
@@ -361,17 +368,18 @@ class _Runner:
 
     def _entries(self, items: Sequence[_Ready], *, linked: bool) -> list[Entry]:
         """Outcomes for the journal. A step of unknown outcome has none: it stays intended."""
-        entries = (self._entry(item.step.key, item.fingerprint, linked=linked) for item in items)
+        entries = (self._entry(item, linked=linked) for item in items)
         return [entry for entry in entries if entry is not None]
 
-    def _entry(self, key: str, fingerprint: str, *, linked: bool) -> Entry | None:
+    def _entry(self, item: _Ready, *, linked: bool) -> Entry | None:
+        key, fingerprint = item.step.key, item.fingerprint
         result = self.results[key]
         if result.state is StepState.UNKNOWN:
             return None
         if result.state is StepState.FAILED:
             reason = result.error.violations[0].reason.value if result.error else ""
             return Entry(key, EntryState.FAILED, fingerprint, reason=reason)
-        return Entry(key, EntryState.DONE, fingerprint, result.outputs, linked)
+        return Entry(key, EntryState.DONE, fingerprint, result.outputs, linked, text=item.stored)
 
 
 def _refusal_in(error: BaseException) -> BaseException:
