@@ -21,8 +21,8 @@ from libs.errors import O2CError, Reason
 from libs.grpckit import context as calls
 from libs.grpckit import status as statuses
 from libs.grpckit.auth import Access
+from libs.grpckit.nul import Suspect, suspecting
 from libs.grpckit.tally import RPCS
-from libs.grpckit.texts import Suspect, suspecting
 from libs.ids import new_request_id
 from libs.logs import AccessLog
 

@@ -98,6 +98,11 @@ class Answer:
     also: Callable[[Transaction], Awaitable[None]] | None = None
     """Rows of the service's own that belong into the same commit, such as a ledger."""
 
+    @classmethod
+    def none(cls, also: Callable[[Transaction], Awaitable[None]] | None = None) -> Answer:
+        """Nothing to answer a repetition with; only rows that belong into the same commit."""
+        return cls("", "", "", b"", also)
+
 
 _STEPS: Final = PlanStep.__table__  # type: ignore[attr-defined]
 _ANSWERS: Final = RequestAnswer.__table__  # type: ignore[attr-defined]

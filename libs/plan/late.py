@@ -19,6 +19,11 @@ class Late(Generic[T]):
         self._draw: Callable[[], T] | None = draw
         self._value: T
 
+    @classmethod
+    def known(cls, value: T) -> Late[T]:
+        """One that is there already."""
+        return cls(lambda: value)
+
     @property
     def value(self) -> T:
         if self._draw is not None:

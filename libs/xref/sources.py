@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from libs.errors import O2CError, Reason, Violation
 from libs.xref.client import XrefKey, XrefPort, XrefRow
@@ -19,3 +19,9 @@ async def lookup_of_source(xref: XrefPort, keys: Sequence[XrefKey], source_syste
             message, metadata = f"{source_system} is not a known source system", {"column": source_system, "field": field}
             raise O2CError(Violation(Reason.XREF_COLUMN_UNKNOWN, message, field, metadata)) from error
         raise
+
+
+def column_of(found: Mapping[tuple[str, str], XrefRow], table: str, column: str) -> dict[str, str]:
+    """What the rows of a table have in a column, by their ids in the source system; rows without a value are left out."""
+    values = {source_id: row.value(column) for (name, source_id), row in found.items() if name == table}
+    return {source_id: value for source_id, value in values.items() if value}

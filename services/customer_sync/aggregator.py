@@ -64,7 +64,7 @@ class Aggregator:
     async def run_now(self, updates: Sequence[CustomerUpdate]) -> list[UpdateOutcome]:
         """Store events and make their updates at once, with whatever else the accounts have waiting."""
         await self._check_source(updates)
-        rows = await self._store(updates, Answer("", "", "", b""), self._now() + _us(CLAIM_SECONDS))
+        rows = await self._store(updates, Answer.none(), self._now() + _us(CLAIM_SECONDS))
         return await self._work_on(rows)
 
     async def plan(self, updates: Sequence[CustomerUpdate]) -> list[UpdateOutcome]:

@@ -50,31 +50,31 @@ class Executor:
         facts = await self.lookup.gather(command, collation, policy)
         return planned(plan_sync_order_customers(command, facts, policy, collation))
 
-    async def execute(self, command: Command, policy: Policy, answer_of: AnswerOf) -> Outcome:
-        """Do what is missing. ``answer_of`` makes the answer to store, once everything is done.
+    async def execute(self, command: Command, policy: Policy, answer_of: AnswerOf) -> None:
+        """Do what is missing. ``answer_of`` makes the answer to store of what came of it, failing BRM calls included.
 
         One request at a time works on an account, in all processes (customer-sync 2.6). Raises ``O2CError``: violations of the
-        order, LOCK_TIMEOUT, or a store or xref that cannot be reached. Failing BRM calls are in the outcome.
+        order, LOCK_TIMEOUT, or a store or xref that cannot be reached.
         """
         command = await self.lookup.completed(command, policy)
         collation = collate(command, policy)
         keys = {f"{command.system_id}:order:{command.order_id}"}
         named = (*collation.accounts, *owners_on(command, policy))
         keys |= {account_key(command.system_id, account_id) for account_id in named}
-        return await self.alone.run(keys, partial(self._until_settled, command, policy, collation, answer_of))
+        await self.alone.run(keys, partial(self._until_settled, command, policy, collation, answer_of))
 
     async def _until_settled(
         self, command: Command, policy: Policy, collation: Collation, answer_of: AnswerOf, lease: Lease
-    ) -> Outcome:
+    ) -> None:
         before: dict[tuple[EntityKind, str], Entity] = {}
         for attempt in range(1, MAX_PLANS + 1):
             facts = await self.lookup.gather(command, collation, policy, thorough=attempt > 1)
             sync = plan_sync_order_customers(command, facts, policy, collation)
             last = attempt == MAX_PLANS
-            closing = _Closing(sync, before, answer_of, lease, last)
+            closing = _Closing(_Drawn(sync), before, answer_of, lease, last)
             result = await self._run(sync, command, lease, closing)
             if closing.is_final(result):
-                return closing.outcome(result)
+                return
             REPLANS.inc()
             news = (each for each in closing.outcome(result).entities if each.outcome in _NEWS)
             before |= {(each.kind, each.crm_id): each for each in news}
@@ -89,8 +89,8 @@ class Executor:
             xref=self.xref,
             source_system=command.source_system,
             concurrency=self.concurrency,
-            finish=closing,
-            meanwhile=closing.step_ended,
+            finish=closing.answer,
+            meanwhile=closing.drawn.step_ended,
             guard=lease.guard,
             origin=Origin(flow="F1", message_id=command.order_id),
         )
@@ -104,26 +104,18 @@ def account_key(system_id: str, account_id: str) -> str:
 
 
 @dataclass(slots=True)
-class _Closing:
-    """What goes into the commit of a plan's last outcomes: what it arranged; and when the request ends with it, its
-    record, what to answer when it is repeated, and the end of the lease."""
+class _Drawn:
+    """What has come of objects, drawn up while BRM works on others."""
 
     sync: SyncPlan
-    before: Mapping[tuple[EntityKind, str], Entity]
-    answer_of: AnswerOf
-    lease: Lease
-    last: bool
-    """Whether no other plan will be made, whatever comes of this one."""
-    reached: Outcome | None = None
-    """What came of the plan, once it has run."""
     ended: dict[int, Entity] = field(default_factory=dict)
-    """What came of objects whose step has ended, by their place in the plan."""
+    """Objects whose step has ended, by their place among those of the plan."""
     _objects: dict[str, list[int]] = field(default_factory=dict)
     _marks: dict[str, list[Sent]] = field(default_factory=dict)
 
     def step_ended(self, step: StepResult, bindings: Mapping[str, Any]) -> None:
-        """Draw up what has come of its objects, and the marks of what was sent, while BRM works on others."""
-        if not self._objects:
+        """Draw up what has come of the step's objects, and the marks of what was sent."""
+        if not self._objects:  # only now, for BRM has something to do
             for at, entity in enumerate(self.sync.entities):
                 self._objects.setdefault(entity.step_key, []).append(at)
             for sent in self.sync.sent:
@@ -131,14 +123,30 @@ class _Closing:
         for at in self._objects.get(step.key, ()):
             self.ended[at] = entity_after(self.sync.entities[at], fate_of(step), bindings)
         for sent in self._marks.get(step.key, ()):
-            sent.draw()
+            _ = sent.mark
 
-    def __call__(self, result: RunResult) -> Answer:
+
+@dataclass(slots=True)
+class _Closing:
+    """What goes into the commit of a plan's last outcomes: what it arranged; and when the request ends with it, its
+    record, what to answer when it is repeated, and the end of the lease."""
+
+    drawn: _Drawn
+    before: Mapping[tuple[EntityKind, str], Entity]
+    answer_of: AnswerOf
+    lease: Lease
+    last: bool
+    """Whether no other plan will be made, whatever comes of this one."""
+    reached: Outcome | None = None
+    """What came of the plan, once it has run."""
+
+    def answer(self, result: RunResult) -> Answer:
+        """What to write with the last outcomes."""
         done = {key for key, step in result.steps.items() if step.state is StepState.DONE}
         made = {key for key in done if result.steps[key].how is not How.ADOPTED}
-        keep = Memory.keeping(self.sync, done, made)
+        keep = Memory.keeping(self.drawn.sync, done, made)
         if not self.is_final(result):
-            return Answer("", "", "", b"", also=keep)
+            return Answer.none(keep)
         answer = self.answer_of(self.outcome(result))
 
         async def also(tx: Transaction) -> None:
@@ -152,14 +160,13 @@ class _Closing:
         return self.last or bool(result.errors) or not result.stale
 
     def outcome(self, result: RunResult) -> Outcome:
+        """What came of the plan."""
         if self.reached is None:
-            self.reached = _merged(self._outcome(result), self.before)
+            fates = {key: fate_of(step) for key, step in result.steps.items()}
+            unknown = {key for key, step in result.steps.items() if step.state is StepState.UNKNOWN}
+            told = executed(self.drawn.sync, fates, result.bindings, dict(result.errors), unknown, self.drawn.ended)
+            self.reached = _merged(told, self.before)
         return self.reached
-
-    def _outcome(self, result: RunResult) -> Outcome:
-        fates = {key: fate_of(step) for key, step in result.steps.items()}
-        unknown = {key for key, step in result.steps.items() if step.state is StepState.UNKNOWN}
-        return executed(self.sync, fates, result.bindings, dict(result.errors), unknown, self.ended)
 
 
 _NEWS: Final = frozenset((EntityOutcome.CREATED, EntityOutcome.LINKED, EntityOutcome.UPDATED))

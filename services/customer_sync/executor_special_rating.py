@@ -115,4 +115,4 @@ def _closing(decided: ListPlan, lease: Lease, result: RunResult) -> Answer:
             await keep(tx)
         await lease.release(tx)
 
-    return Answer("", "", "", b"", also=also)
+    return Answer.none(also)

@@ -18,10 +18,10 @@ from libs.plan.leases import Lease
 from libs.plan.result import RunResult
 from libs.plan.run import run
 from libs.xref.client import Mode, Origin, XrefPort, XrefWrite
+from services.customer_sync.domain.corporate import is_corporate
 from services.customer_sync.domain.marks import PartKey, PartKind
 from services.customer_sync.domain.model import CrmCustomer, Policy
 from services.customer_sync.domain.targets import Targets
-from services.customer_sync.domain.update.hierarchy import is_corporate
 from services.customer_sync.domain.update.model import (
     CustomerUpdate,
     Known,
@@ -35,7 +35,7 @@ from services.customer_sync.domain.update.survey import survey_update
 from services.customer_sync.executor import MAX_PLANS, account_key, fate_of
 from services.customer_sync.lookup_update import UpdateLookup
 from services.customer_sync.metrics import BRM_CALLS, REPLANS
-from services.customer_sync.persistence import AccountParents, AwaitedParents, SentParts, SupersededUnits
+from services.customer_sync.persistence import AccountParents, AwaitedParents, Memory, SentParts, SupersededUnits
 
 Family = Mapping[str, CrmCustomer]
 """An account, those above it and those right below it, as the CRM has them."""
@@ -49,6 +49,7 @@ class UpdateExecutor:
     gateway: BrmGateway
     xref: XrefPort
     lookup: UpdateLookup
+    memory: Memory
     alone: Alone
     targets: InForce[Targets]
     concurrency: int = 32
@@ -84,7 +85,7 @@ class UpdateExecutor:
                 return UpdateOutcome(update.account_id, policy.system_id)
             decided = await self._decide(update, family, known, policy)
             await self._relink(decided, update.source_system, _origin(update, run_key))
-            await self.lookup.memory.write(AccountParents.keeping(policy.system_id, decided.stood))
+            await self.memory.write(AccountParents.keeping(policy.system_id, decided.stood))
             result = await self._run(decided, update, family, run_key, lease)
             if attempt == MAX_PLANS or result.errors or not result.stale:
                 fates = {key: fate_of(step) for key, step in result.steps.items()}
@@ -157,7 +158,7 @@ def _closing(decided: UpdatePlan, update: CustomerUpdate, family: Family, lease:
             if write is not None:
                 await write(tx)
 
-    return Answer("", "", "", b"", also=also)
+    return Answer.none(also)
 
 
 def _keys(update: CustomerUpdate, family: Family, policy: Policy) -> set[str]:

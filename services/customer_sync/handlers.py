@@ -99,7 +99,7 @@ class CustomerUpdateServicer(CustomerUpdateServiceServicer):
             return accepted
         outcomes = await self._aggregator.run_now(updates)
         answer = mappers.to_wire_updates(updates, outcomes, asked.request_id, asked.sync_id)
-        await self._replies.journal.keep(self._replies.keeping(asked, answer))
+        await self._replies.keep(asked, answer)
         return answer
 
     async def ListCustomerUpdates(
@@ -144,7 +144,7 @@ class SpecialRatingServicer(SpecialRatingServiceServicer):
             return stored
         outcomes = await self._executor.execute(wanted, asked.sync_id)
         answer = mappers.to_wire_lists(outcomes, asked.request_id, asked.sync_id)
-        await self._replies.journal.keep(self._replies.keeping(asked, answer))
+        await self._replies.keep(asked, answer)
         return answer
 
 

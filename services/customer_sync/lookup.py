@@ -13,7 +13,7 @@ from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.crm.client import CrmPort, NoCrm
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
-from libs.xref.sources import lookup_of_source
+from libs.xref.sources import column_of, lookup_of_source
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.changes import account_level_lines
 from services.customer_sync.domain.collation import Collation
@@ -99,18 +99,18 @@ class Lookup:
         )
         found = {item: rows[key] for item, key in keys.items() if rows[key]}
         system_id = command.system_id
-        nonpaying = _column(found, calls.NONPAYING_UNITS, system_id)
+        nonpaying = column_of(found, calls.NONPAYING_UNITS, system_id)
         facts = Facts(
-            accounts=_column(found, calls.ACCOUNTS, system_id),
-            balance_groups=_column(found, calls.BALANCE_GROUPS, system_id),
-            bill_units=_column(found, calls.BILL_UNITS, system_id),
-            payment_records=_column(found, calls.PAYMENT_RECORDS, system_id),
+            accounts=column_of(found, calls.ACCOUNTS, system_id),
+            balance_groups=column_of(found, calls.BALANCE_GROUPS, system_id),
+            bill_units=column_of(found, calls.BILL_UNITS, system_id),
+            payment_records=column_of(found, calls.PAYMENT_RECORDS, system_id),
             nonpaying_units=nonpaying,
-            account_groups=_column(found, calls.ACCOUNT_GROUPS, system_id),
+            account_groups=column_of(found, calls.ACCOUNT_GROUPS, system_id),
             common_ids={item: row.value(COMMON) for item, row in found.items()},
             units_elsewhere=self._elsewhere(found, system_id),
             parents=above | parents,
-            payments=_column(found, calls.PAYMENTS, system_id),
+            payments=column_of(found, calls.PAYMENTS, system_id),
             posted=posted,
             account_payers=await self._memory.payers.of(system_id, _account_level(command, collation, policy)),
             corporate=corporate,
@@ -250,8 +250,3 @@ def _stand_ins(command: Command, collation: Collation) -> Iterator[str]:
 def _assets(found: Mapping[tuple[str, str], XrefRow], column: str) -> dict[str, frozenset[Poid]]:
     values = {crm_id: row.values(column) for (table, crm_id), row in found.items() if table == calls.ASSETS}
     return {crm_id: frozenset(Poid.parse(value) for value in stored) for crm_id, stored in values.items()}
-
-
-def _column(found: Mapping[tuple[str, str], XrefRow], table: str, column: str) -> dict[str, str]:
-    values = {crm_id: row.value(column) for (name, crm_id), row in found.items() if name == table}
-    return {crm_id: value for crm_id, value in values.items() if value}

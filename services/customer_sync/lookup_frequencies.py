@@ -18,7 +18,7 @@ from services.customer_sync.domain import calls
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.frequencies import gaining, surveyed
 from services.customer_sync.domain.marks import PartKind
-from services.customer_sync.domain.model import Command, Facts, Policy
+from services.customer_sync.domain.model import Command, Facts, PayerKey, Policy
 from services.customer_sync.domain.update.compare import changes_frequency
 from services.customer_sync.domain.update.model import Known, Survey
 from services.customer_sync.lookup_services import services_of
@@ -122,7 +122,7 @@ class _Reads:
         """Accounts of the bill units that these pay for, by CRM id."""
         answers = await self._all(brm.find_billinfos_of_payer(poid, db=self.db) for poid in units)
         ids = (str(unit.get("BILLINFO_ID") or "") for each in answers for unit in (each.get("RESULTS") or {}).values() if unit)
-        return {each.partition("|")[0] for each in ids if calls.payer_of_unit(each)}
+        return {key.service_account_id for each in ids if (key := PayerKey.of(each)) is not None}
 
     async def parents(self, account_ids: Iterable[str], facts: Facts) -> dict[str, list[Poid]]:
         """The account right above each, if any."""

@@ -16,7 +16,7 @@ from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.crm.client import CrmAccounts, CrmPort
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
-from libs.xref.sources import lookup_of_source
+from libs.xref.sources import column_of, lookup_of_source
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.marks import PartKey, PartKind
 from services.customer_sync.domain.model import CrmCustomer, Facts, PayerKey, Policy, Profile
@@ -47,7 +47,7 @@ class UpdateLookup:
         self._crm = crm
         self._xref = xref
         self._gateway = gateway
-        self.memory = memory
+        self._memory = memory
         self._billing_systems = billing_systems
 
     async def instances(self, source_system: str, account_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -71,18 +71,18 @@ class UpdateLookup:
         keys = {item: XrefKey(item[0], update.source_system, item[1]) for item in wanted}
         rows, sent, parents, payers = await asyncio.gather(
             self._xref.lookup(list(keys.values())),
-            self.memory.sent.find(system_id, _parts(update.account_id, family)),
-            self.memory.parents.of(system_id, [update.account_id]),
-            self.memory.payers.of(system_id, [update.account_id]),
+            self._memory.sent.find(system_id, _parts(update.account_id, family)),
+            self._memory.parents.of(system_id, [update.account_id]),
+            self._memory.payers.of(system_id, [update.account_id]),
         )
         found = {item: rows[key] for item, key in keys.items() if rows[key]}
-        accounts = _column(found, calls.ACCOUNTS, system_id)
+        accounts = column_of(found, calls.ACCOUNTS, system_id)
         links = Facts(
             accounts=accounts,
-            bill_units=_column(found, calls.BILL_UNITS, system_id),
-            payment_records=_column(found, calls.PAYMENT_RECORDS, system_id),
-            nonpaying_units=_column(found, calls.NONPAYING_UNITS, system_id),
-            account_groups=_column(found, calls.ACCOUNT_GROUPS, system_id),
+            bill_units=column_of(found, calls.BILL_UNITS, system_id),
+            payment_records=column_of(found, calls.PAYMENT_RECORDS, system_id),
+            nonpaying_units=column_of(found, calls.NONPAYING_UNITS, system_id),
+            account_groups=column_of(found, calls.ACCOUNT_GROUPS, system_id),
             common_ids={item: row.value(COMMON) for item, row in found.items()},
             parents=parents,
             account_payers=payers,
@@ -124,14 +124,14 @@ class UpdateLookup:
         CRM has them now. Who stands right above and below it in the CRM is looked at anyhow (survey)."""
         beside = await related_by_payment(survey, known, units, policy, self._gateway)
         strangers = sorted(beside - survey.family.keys())
-        found = await self.customers_alone(strangers) if strangers else {}
+        found = await self._customers_alone(strangers) if strangers else {}
         asked = {each: found.get(each) or survey.family.get(each) for each in sorted(beside)}
         profiles = [profile for customer in asked.values() if customer is not None for profile in customer.profiles]
         keys = {each.profile_id: XrefKey(calls.BILL_UNITS, update.source_system, each.profile_id) for each in profiles}
         rows = await self._xref.lookup(list(keys.values())) if keys else {}
         return tuple(each for each in profiles if rows[keys[each.profile_id]].value(policy.system_id))
 
-    async def customers_alone(self, account_ids: Sequence[str]) -> Mapping[str, CrmCustomer]:
+    async def _customers_alone(self, account_ids: Sequence[str]) -> Mapping[str, CrmCustomer]:
         """The accounts as the CRM has them now, with their billing profiles and nobody else. Raises CRM_UNAVAILABLE."""
         return (await self._crm.accounts(account_ids, with_billing_profiles=True)).accounts
 
@@ -240,8 +240,3 @@ def _parts(account_id: str, family: Mapping[str, CrmCustomer]) -> list[PartKey]:
     own = [(kind, account_id) for kind in (PartKind.ACCOUNT, PartKind.STATUS, PartKind.SEEN)]
     profiles = family[account_id].profiles
     return own + [(kind, each.profile_id) for kind in _OF_PROFILE for each in profiles]
-
-
-def _column(found: Mapping[tuple[str, str], XrefRow], table: str, column: str) -> dict[str, str]:
-    values = {crm_id: row.value(column) for (name, crm_id), row in found.items() if name == table}
-    return {crm_id: value for crm_id, value in values.items() if value}

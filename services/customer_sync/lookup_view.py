@@ -20,14 +20,13 @@ from libs.errors import O2CError, Reason
 from libs.xref.client import XrefKey, XrefPort, XrefRow
 from libs.xref.sources import lookup_of_source
 from services.customer_sync.domain import calls
+from services.customer_sync.domain.corporate import DEEPEST
 from services.customer_sync.domain.model import CrmCustomer
 from services.customer_sync.persistence import Memory
 
 CRM: Final = "CRM"
 MAX_NODES: Final = 500
 """Accounts of one hierarchy that are shown."""
-MAX_DEPTH: Final = 50
-"""Levels of a hierarchy that are walked (customer-sync Q26)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +145,14 @@ class CustomerViews:
     async def _hierarchy(self, system_id: str, account: Poid) -> tuple[Node | None, bool]:
         """The whole hierarchy an account is in, level by level from its root; and whether there is more of it."""
         root = account
-        for _ in range(MAX_DEPTH):
+        for _ in range(DEEPEST):
             above = get(await self.gateway.call(system_id, brm.bill_group_get_parent(root)), "PARENT")
             if above is None:
                 break
             root = above
         below: dict[Poid, list[Poid]] = {}
         level, seen = [root], {root}
-        for _ in range(MAX_DEPTH):
+        for _ in range(DEEPEST):
             if not level or len(seen) > MAX_NODES:
                 break
             searches = [brm.find_group_by_owner(each, db=account.db) for each in level]

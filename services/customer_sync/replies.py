@@ -62,6 +62,10 @@ class Replies:
         request_id = "" if errors else asked.request_id
         return Answer(asked.method, request_id, asked.fingerprint, asked.sync_id.encode(), also=self.records.writing(record))
 
+    async def keep(self, asked: Asked, answer: R) -> None:
+        """Write that by itself (one commit)."""
+        await self.journal.keep(self.keeping(asked, answer))
+
     async def _record(self, asked: Asked, error: O2CError, *, suppressed: bool) -> None:
         try:
             await self.records.write(mappers.to_refusal_record(asked, error, suppressed=suppressed))

@@ -58,6 +58,9 @@ SERVICE_NAMES: Final = tuple(
 )
 
 
+_NO_KEYS: Final = "no O2C_CUSTOMER_SYNC_MARK_KEYS: new card and bank numbers are noticed as far as billing shows the old ones"
+
+
 async def start(port_file: Path | None) -> None:
     """The service process: settings from the environment, until SIGTERM."""
     settings = Settings()
@@ -76,9 +79,7 @@ async def running_customer_sync(settings: Settings, billing_systems: Sequence[Bi
 async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) -> AsyncIterator[dict[str, Any]]:
     """What the kit serves; connections are closed when left."""
     if not settings.mark_keys:
-        _log.warning(
-            "no O2C_CUSTOMER_SYNC_MARK_KEYS: new card and bank numbers are noticed as far as billing shows the old ones"
-        )
+        _log.warning(_NO_KEYS)
     async with AsyncExitStack() as stack:
         db = await Database.open(settings.database_url)
         stack.push_async_callback(db.close)
@@ -111,6 +112,7 @@ async def built(settings: Settings, billing_systems: Sequence[BillingSystem]) ->
             gateway=gateway,
             xref=xref,
             lookup=UpdateLookup(crm, xref, gateway, memory, codes),
+            memory=memory,
             alone=alone,
             targets=targets,
             concurrency=settings.concurrency,

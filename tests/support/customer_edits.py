@@ -211,11 +211,13 @@ async def another_aggregator(
         crm = await stack.enter_async_context(open_crm(suite.sandbox.crm_address, settings, to_domain_customer, "CRM"))
         journal, codes = await journal_of(db), [system.code for system in suite.systems]
         reach = gateway or customers.gateway
+        memory = await Memory.open(db)
         executor = UpdateExecutor(
             journal=journal,
             gateway=reach,
             xref=suite.xref,
-            lookup=UpdateLookup(crm, suite.xref, reach, await Memory.open(db), codes),
+            lookup=UpdateLookup(crm, suite.xref, reach, memory, codes),
+            memory=memory,
             alone=Alone(await Leases.open(db), 30.0),
             targets=InForce(settings.targets(suite.systems), None, Targets.with_maps),
         )

@@ -14,8 +14,17 @@ from libs.brm import calls as brm
 from libs.dvm import COMMON, as_number, unmapped
 from libs.errors import Notice, Reason, Violation
 from libs.texts import is_sendable, unfit_text
+from services.customer_sync.domain.findings import Findings
 from services.customer_sync.domain.model import Account, Address, Card, Contact, Debit, Phone, Policy, Profile
-from services.customer_sync.domain.rules import AUTO_DEBIT, BILL_ME, BUSINESS, CREDIT_CARD, FREQUENCY_MAP, LONGEST_FREQUENCY
+from services.customer_sync.domain.rules import (
+    AUTO_DEBIT,
+    BILL_ME,
+    BUSINESS,
+    CREDIT_CARD,
+    FREQUENCY_MAP,
+    LONGEST_FREQUENCY,
+    months_of,
+)
 
 T = TypeVar("T")
 
@@ -40,14 +49,6 @@ class Attribute(Generic[T]):
 
 
 SUBDIVISIONS: Final = "ADDRESS_COUNTRYSUBDIVID"
-
-
-@dataclass(slots=True)
-class Findings:
-    """What goes wrong while a plan is drawn up, collected."""
-
-    violations: list[Violation] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,11 +262,9 @@ def payment_record(profile: Profile, method: PaymentMethod, account_country: str
     return method.record(**details)
 
 
-def months_of(profile: Profile, translate: Translator) -> int | None:
-    """Bill frequency in months; ``None`` when the value map does not know it. Out of range: BILL_FREQUENCY_INVALID."""
-    policy = translate.policy
-    found = policy.value_maps.find(FREQUENCY_MAP, profile.bill_frequency, translate.source_system, policy.system_id)
-    months = as_number(found)
+def check_frequency(profile: Profile, translate: Translator) -> None:
+    """BILL_FREQUENCY_INVALID for a bill frequency that the value map knows, and BRM does not."""
+    months = months_of(profile, translate.source_system, translate.policy)
     if months is not None and not 1 <= months <= LONGEST_FREQUENCY:
         path = f"{profile.path}.bill_frequency"
         message = (
@@ -273,4 +272,3 @@ def months_of(profile: Profile, translate: Translator) -> int | None:
         )
         metadata = {"entity": "billing_profile", "crm_id": profile.profile_id, "field": path}
         translate.findings.violations.append(Violation(Reason.BILL_FREQUENCY_INVALID, message, path, metadata))
-    return months

@@ -78,9 +78,9 @@ def legal_group_ref(owner_id: str) -> str:
 
 
 def payer_of_unit(billinfo_id: str) -> str:
-    """Who pays for a bill unit by its id in BRM (:attr:`PayerKey.crm_id`); empty for one that pays for itself."""
-    parts = billinfo_id.split("|")
-    return parts[1] if len(parts) == 3 else ""
+    """Who pays for a bill unit by its id in BRM; empty for one that pays for itself."""
+    key = PayerKey.of(billinfo_id)
+    return key.billing_account_id if key is not None else ""
 
 
 def group_ref(account_id: str) -> str:
@@ -135,7 +135,7 @@ class Caller:
     """Effective date of what is created (customer-sync 12)."""
     program: str = PROGRAM_NAME
     """Who calls and for what, as BRM's audit trail has it."""
-    sent: dict[PartKey, str | Late[str]] = field(default_factory=dict)
+    sent: dict[PartKey, Late[str]] = field(default_factory=dict)
     """Marks of what the calls drawn up so far send."""
 
     def create_account(
@@ -166,7 +166,7 @@ class Caller:
     def refresh(self, account: Account) -> tuple[BrmCall, tuple[Yield, ...]]:
         """One call: company, primary contact and primary address of an account that exists. The next edit compares it."""
         name = attributes.name_info(account, self.translate)
-        self.sent[PartKind.ACCOUNT, account.account_id] = NOT_KNOWN
+        self.sent[PartKind.ACCOUNT, account.account_id] = Late.known(NOT_KNOWN)
         call = brm.update_customer(
             self.facts.accounts[account.account_id],
             names={1: name},
@@ -241,7 +241,7 @@ class Caller:
 
     def _schedule(self, profile: Profile) -> dict[str, Any]:
         """Frequency and bill day."""
-        attributes.months_of(profile, self.translate)
+        attributes.check_frequency(profile, self.translate)
         return self.translate.fill(attributes.BILL_UNIT, profile, profile.path, "billing_profile", profile.profile_id)
 
     def _paying(self, profile: Profile, account: Account, currency: int | None) -> brm.BillUnit:
@@ -252,7 +252,7 @@ class Caller:
         mark = Late(partial(profile_mark, record, schedule, self.translate.policy.db))
         self.sent[PartKind.PROFILE, profile.profile_id] = mark
         if secret := self.translate.policy.marker.mark(profile.profile_id, record):
-            self.sent[PartKind.SECRET, profile.profile_id] = secret
+            self.sent[PartKind.SECRET, profile.profile_id] = Late.known(secret)
         return brm.BillUnit(
             billinfo_id=profile.profile_id, currency=currency, payinfo=record, pay_type=self._pay_type(name), **schedule
         )

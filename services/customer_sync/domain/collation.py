@@ -142,21 +142,17 @@ def _not_of_account(line: Line, owner: str) -> Violation:
     return Violation(Reason.PROFILE_NOT_OF_BILLING_ACCOUNT, message, path, metadata)
 
 
-def _key(line: Line) -> PayerKey:
-    return PayerKey(line.service_account_id, line.billing_account_id, line.billing_profile_id)
-
-
 def _names_payer(line: Line) -> bool:
     return line.service_account_id != line.billing_account_id and (line.kind is LineKind.SERVICE_BUNDLE or line.account_level)
 
 
 def _payers(lines: list[Line]) -> tuple[PayerKey, ...]:
     """Service bundles and account-level products name a payer; components follow their bundle, or speak when it is absent."""
-    found = {_key(line): None for line in lines if _names_payer(line)}
+    found = {line.payer_key: None for line in lines if _names_payer(line)}
     spoken_for = {key.service_account_id for key in found}
     for line in lines:
         if line.service_account_id != line.billing_account_id and line.service_account_id not in spoken_for:
-            found[_key(line)] = None
+            found[line.payer_key] = None
     return tuple(found)
 
 
@@ -167,7 +163,7 @@ def _changed(lines: list[Line]) -> Iterable[PayerKey]:
         was = (prior.service_account_id, prior.billing_account_id, prior.billing_profile_id)
         now = (line.service_account_id, line.billing_account_id, line.billing_profile_id)
         if line.action not in CHANGING or any(old is not None and old != new for old, new in zip(was, now, strict=True)):
-            yield _key(line)
+            yield line.payer_key
 
 
 def _repaid(lines: list[Line]) -> dict[str, str]:
@@ -184,7 +180,7 @@ def _replaced(lines: list[Line]) -> dict[PayerKey, PayerKey]:
     """Units whose payer a change replaces, within an account: by prior values that differ."""
     replaced: dict[PayerKey, PayerKey] = {}
     for line in lines:
-        prior, now = line.prior, _key(line)
+        prior, now = line.prior, line.payer_key
         account, profile = prior.billing_account_id, prior.billing_profile_id
         was = PayerKey(
             line.service_account_id,
@@ -211,7 +207,7 @@ def _line_ids(lines: Iterable[Line], policy: Policy) -> dict[str, tuple[str, ...
         named = {
             line.service_account_id: part.service_account,
             line.billing_profile_id: part.billing_profile,
-            _key(line).crm_id: part.service_account and part.billing_profile,
+            line.payer_key.crm_id: part.service_account and part.billing_profile,
         }
         named[line.billing_account_id] = part.billing_account
         for crm_id, contributes in named.items():

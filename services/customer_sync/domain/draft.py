@@ -1,7 +1,7 @@
 """A plan while it is being drawn up: what the rule families write onto, and read each other's results from.
 
-Every family (``paying``, ``groups``, ``legal``, ``payments``) adds the steps it finds missing, with the objects they make; at
-the end :meth:`Draft.finished` is the plan, or every violation that any of them found.
+Every family (``paying``, ``hierarchy``, ``legal_groups``, ``payments``) adds the steps it finds missing, with the objects they
+make; at the end :meth:`Draft.finished` is the plan, or every violation that any of them found.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from libs.brm.call import BrmCall
 from libs.brm.calls import program_name
 from libs.errors import O2CError, Violation
 from libs.plan.model import Plan, Step, XrefGone, Yield
-from services.customer_sync.domain.attributes import Findings, Translator
+from services.customer_sync.domain.attributes import Translator
 from services.customer_sync.domain.calls import PROGRAM_NAME, Caller
 from services.customer_sync.domain.collation import Collation
+from services.customer_sync.domain.findings import Findings
 from services.customer_sync.domain.marks import PartKind, Sent
 from services.customer_sync.domain.model import (
     Account,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from libs.dvm import COMMON, as_number
+from libs.dvm import COMMON
 from libs.errors import Reason, Violation
 from services.customer_sync.domain.collation import Collation
 from services.customer_sync.domain.draft import primary_profiles
 from services.customer_sync.domain.model import Command, Facts, PayerKey, Policy, Profile
-from services.customer_sync.domain.rules import FREQUENCY_MAP
+from services.customer_sync.domain.rules import FREQUENCY_MAP, months_of
 
 
 def frequency_violations(command: Command, collation: Collation, facts: Facts, policy: Policy) -> Iterator[Violation]:
@@ -131,7 +131,7 @@ def _against_billing(
         members.setdefault(families[account_id], {}).update(dict.fromkeys(sorted(relatives)))
     for profile_id, owner in owners.items():
         profile = command.profiles.get(profile_id)
-        months = _months(profile, command, policy) if profile is not None else None
+        months = months_of(profile, command.source_system, policy) if profile is not None else None
         if profile is None or months is None or profile_id in facts.bill_units:
             continue
         related = members.get(families[owner], {})
@@ -174,11 +174,6 @@ def _mismatch(profile: Profile, message: str) -> Violation:
 
 def _shown(months: frozenset[int]) -> str:
     return ", ".join(str(each) for each in sorted(months))
-
-
-def _months(profile: Profile, command: Command, policy: Policy) -> int | None:
-    found = policy.value_maps.find(FREQUENCY_MAP, profile.bill_frequency, command.source_system, policy.system_id)
-    return as_number(found)
 
 
 def _frequency(profile: Profile, command: Command, policy: Policy) -> str:

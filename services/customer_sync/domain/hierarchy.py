@@ -15,7 +15,7 @@ from services.customer_sync.domain.contributions import CONTRIBUTIONS
 from services.customer_sync.domain.draft import Draft
 from services.customer_sync.domain.groups import GroupAction, GroupChange, group_changes
 from services.customer_sync.domain.model import EntityKind, Parenting
-from services.customer_sync.domain.superseded import GOING
+from services.customer_sync.domain.table_10_1 import GOING
 
 
 def draw_hierarchy(draft: Draft) -> None:

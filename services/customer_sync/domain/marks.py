@@ -50,16 +50,12 @@ class Sent:
 
     step_key: str
     part: PartKey
-    hashed: str | Late[str]
-    """Its mark, perhaps not worked out yet."""
+    late_mark: Late[str]
+    """Its mark, worked out when it is first read."""
 
     @property
     def mark(self) -> str:
-        return self.hashed.value if isinstance(self.hashed, Late) else self.hashed
-
-    def draw(self) -> None:
-        """Work the mark out now."""
-        _ = self.mark
+        return self.late_mark.value
 
 
 def account_mark(coded: Mapping[str, Any], name: brm.NameInfo) -> str:

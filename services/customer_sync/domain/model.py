@@ -66,6 +66,11 @@ class Line:
     asset_id: str = ""
     prior: Prior = Prior()
 
+    @property
+    def payer_key(self) -> PayerKey:
+        """Who uses, who pays, and with which profile."""
+        return PayerKey(self.service_account_id, self.billing_account_id, self.billing_profile_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:
@@ -118,6 +123,12 @@ class PayerKey:
     def crm_id(self) -> str:
         """Key in the cross-references, and the unit's natural key in BRM."""
         return f"{self.service_account_id}|{self.billing_account_id}|{self.billing_profile_id}"
+
+    @classmethod
+    def of(cls, unit_id: str) -> PayerKey | None:
+        """The key that the id of a bill unit is; ``None`` for a unit that pays for itself."""
+        parts = unit_id.split("|")
+        return cls(*parts) if len(parts) == 3 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,8 @@ def executed(
     known: Mapping[int, Entity] | None = None,
 ) -> Outcome:
     """The outcome of execution: names become ids, objects of failed steps are skipped. ``errors`` go by step; ``unknown`` are
-    the steps that may have happened all the same; ``known`` has, by
-    place in the plan, objects of which it is known already what came of them."""
+    the steps that may have happened all the same; ``known`` has, by their place among those of the plan, objects of which it is
+    known already what came of them."""
     known = known or {}
     entities = tuple(
         known.get(at) or entity_after(entity, fates.get(entity.step_key, StepFate.MADE), bindings)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from libs.errors import Reason, Violation
-from services.customer_sync.domain.attributes import Findings
 from services.customer_sync.domain.changes import (
     account_level_lines,
     change_violations,
@@ -23,6 +22,7 @@ from services.customer_sync.domain.changes import (
 )
 from services.customer_sync.domain.collation import Collation, collate
 from services.customer_sync.domain.draft import Draft
+from services.customer_sync.domain.findings import Findings
 from services.customer_sync.domain.frequencies import frequency_violations
 from services.customer_sync.domain.hierarchy import draw_hierarchy
 from services.customer_sync.domain.legal import LegalDecision, decide_legal, with_owners

@@ -89,7 +89,7 @@ ACCOUNT_REQUIREMENTS: Final[tuple[Requirement[Account], ...]] = (
         "name",
         lambda a: a.name,
         "is a company without name",
-        lambda a: a.type == "BUSINESS",
+        lambda a: a.type == BUSINESS,
     ),
 )
 """V1-V6 and V17: every account that will be created."""
@@ -166,10 +166,10 @@ def account_violations(account: Account, policy: Policy) -> Iterator[Violation]:
                 yield _violation(Reason.PHONE_FORMAT_INVALID, message, "contact", account.contact.contact_id, path)
 
 
-def profile_violations(profile: Profile, command_source: str, policy: Policy) -> Iterator[Violation]:
+def profile_violations(profile: Profile, source: str, policy: Policy) -> Iterator[Violation]:
     """V7-V15, frequency and bill day of a billing profile that will be created."""
     yield from _unmet(PROFILE_REQUIREMENTS, profile, "billing_profile", profile.profile_id, profile.path)
-    method = method_of(profile, command_source, policy)
+    method = method_of(profile, source, policy)
     if method not in SUPPORTED_METHODS:
         message = f"billing profile {profile.profile_id} is not paid by Bill Me, Credit Card or Automatic Debit"
         path = f"{profile.path}.payment_method"
@@ -193,6 +193,11 @@ def method_of(profile: Profile, source: str, policy: Policy) -> str:
     """The payment method as the suite calls it; empty for one that the value map does not know, or the suite does not."""
     found = policy.value_maps.find(PAYMENT_METHOD_MAP, profile.payment_method, source, COMMON)
     return found if found in SUPPORTED_METHODS else ""
+
+
+def months_of(profile: Profile, source: str, policy: Policy) -> int | None:
+    """Bill frequency in months; ``None`` when the value map does not know it."""
+    return as_number(policy.value_maps.find(FREQUENCY_MAP, profile.bill_frequency, source, policy.system_id))
 
 
 def pay_type_of(method: str, policy: Policy, violations: list[Violation]) -> PayType | None:

@@ -11,6 +11,7 @@ from libs.brm import calls as brm
 from libs.brm.flist import Flist
 from libs.brm.rating_lists import entries_of, replaced_entries
 from libs.errors import O2CError, Reason
+from libs.plan.late import Late
 from libs.plan.model import Plan, Step
 from services.customer_sync.domain.calls import PROGRAM_NAME
 from services.customer_sync.domain.marks import PartKey, PartKind, Sent, list_mark
@@ -85,7 +86,7 @@ def plan_special_rating(wanted: SpecialRatingList, stored: Sequence[StoredList],
             if Counter(entries_of(each.profile).values()) != Counter(wanted.numbers):
                 outcome = EntityOutcome.UPDATED
                 steps.append(_replace(wanted, each, each.profile, key, db))
-            sent.append(Sent(key if outcome is EntityOutcome.UPDATED else "", each.part, _mark(wanted, each)))
+            sent.append(Sent(key if outcome is EntityOutcome.UPDATED else "", each.part, Late.known(_mark(wanted, each))))
         entities.append(Entity(each.asset_id, EntityKind.SPECIAL_RATING_LIST, each.common_id, each.brm_id, outcome, key))
     return ListPlan(Plan(system_id, tuple(steps)), tuple(entities), tuple(sent))
 

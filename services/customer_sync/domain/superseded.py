@@ -7,20 +7,17 @@ order, no service that BRM charges to it, no account-level product. An order tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from services.customer_sync.domain.collation import Collation
-from services.customer_sync.domain.model import Action, Command, Facts, Line, PayerKey, Supersession
-
-GOING: Final = frozenset((Action.DELETE, Action.MOVE_DELETE))
-"""Actions of lines that leave."""
+from services.customer_sync.domain.model import Command, Facts, PayerKey, Supersession
+from services.customer_sync.domain.table_10_1 import GOING
 
 
 def superseded_by(command: Command, collation: Collation, facts: Facts) -> Iterator[Supersession]:
     """The units that the order leaves without use, each with what took its place."""
     if not collation.replaced:
         return
-    named = {*collation.payers, *(_key(line) for line in command.lines if line.action not in GOING)}
+    named = {*collation.payers, *(line.payer_key for line in command.lines if line.action not in GOING)}
     moved = {(line.service_account_id, poid) for line in command.lines for poid in facts.assets.get(line.asset_id, ())}
     for old, new in collation.replaced.items():
         account_id = old.service_account_id
@@ -29,10 +26,6 @@ def superseded_by(command: Command, collation: Collation, facts: Facts) -> Itera
         is_there = old.crm_id in facts.nonpaying_units and old.crm_id not in facts.superseded
         if is_there and old not in named and not stays and not pays_for_account:
             yield Supersession(old.crm_id, _id_of(new))
-
-
-def _key(line: Line) -> PayerKey:
-    return PayerKey(line.service_account_id, line.billing_account_id, line.billing_profile_id)
 
 
 def _id_of(unit: PayerKey) -> str:

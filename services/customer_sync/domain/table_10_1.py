@@ -61,3 +61,6 @@ PROCESSED: Final = frozenset(row.sent for row in TABLE_10_1 if row.effect is not
 
 CHANGING: Final = frozenset(row.sent for row in TABLE_10_1 if row.effect in (Effect.APPLY_CHANGE, Effect.REVERT_CHANGE))
 """Actions whose prior values say that a payer changed: UPDATE, MOVE_ADD."""
+
+GOING: Final = frozenset((Action.DELETE, Action.MOVE_DELETE))
+"""Actions of lines that leave."""

@@ -59,7 +59,7 @@ class World:
 
     async def accept(self, *events: pb.CustomerEvent) -> None:
         """Events that are stored now, by this pod's clock."""
-        await self.aggregator.accept(to_domain_updates(told(*events)), Answer("", "", "", b""))
+        await self.aggregator.accept(to_domain_updates(told(*events)), Answer.none())
 
 
 @pytest.fixture
@@ -340,7 +340,7 @@ async def test_a_row_that_cannot_be_looked_up_goes_to_fallout_and_holds_nobody(
 ) -> None:
     """Such events are refused at the door; rows of them may be there from before."""
     customers = world.customers
-    await world.aggregator.journal.keep(Answer("", "", "", b"", also=_adding(world, source_system, account_id)))
+    await world.aggregator.journal.keep(Answer.none(_adding(world, source_system, account_id)))
     customers.crm.edit_account("ANN", {"primary_contact": {"last_name": "Reed"}})
     await world.accept(account_event("ANN"))
     await world.after(5)

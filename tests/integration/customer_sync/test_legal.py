@@ -7,33 +7,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any
 
 import brm_view
 import customer_suite
-import grpc
 import pytest
 from customer_edits import account_event, told
 from customer_suite import Suite
-from customers import account, bundle, order, profile, request
+from customers import bundle, profile
+from legal_orders import CRM, OK, Orders, owned
 
 from libs.brm import calls
 from libs.brm.client import open_gateway
 from libs.brm.poid import Poid
-from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
 from libs.xref.model import XrefKey
-
-CRM: dict[str, Any] = {
-    "accounts": [account("LISA"), account("DAVID"), account("HELEN", parent_account_id="LISA")],
-    "billing_profiles": [
-        profile("LisaOther", "LISA"),
-        profile("LisaBP", "LISA", is_primary=True),
-        profile("DavidOther", "DAVID"),
-        profile("DavidBP", "DAVID", is_primary=True),
-    ],
-}
-OK = pb.SYNC_OUTCOME_OK
 
 
 @pytest.fixture
@@ -42,40 +29,6 @@ async def suite() -> AsyncIterator[Suite]:
         running.crm.store.load(CRM)
         yield running
         assert await running.brm.check_invariants() == []
-
-
-def owned(number: int, child: str, owner: str, prior: str | None = None, **values: Any) -> dict[str, Any]:
-    """A service of a child that pays for itself, with a legal owner; ``prior``: a change order with the former owner."""
-    parts: dict[str, Any] = {"owner_account": {"account_id": owner}} if owner else {}
-    if prior is not None:
-        parts |= {"action": "UPDATE", "prior": {"owner_account_id": prior} if prior else {}}
-    return bundle(number, child, child, f"{child.title()}BP", **{**parts, **values})
-
-
-class Orders:
-    """Orders sent one after the other."""
-
-    def __init__(self, suite: Suite) -> None:
-        self.suite = suite
-        self.sent = 0
-
-    async def send(self, *lines: dict[str, Any], **values: Any) -> pb.SyncOrderCustomersResponse:
-        self.sent += 1
-        document = order(list(lines), order_id=f"ORD-{self.sent}", **values)
-        return await self.suite.sync(request(document, f"R{self.sent}"))
-
-    async def done(self, *lines: dict[str, Any], **values: Any) -> pb.SyncOrderCustomersResponse:
-        answer = await self.send(*lines, **values)
-        assert answer.outcome == OK, answer
-        return answer
-
-    async def refused(self, *lines: dict[str, Any], **values: Any) -> list[tuple[str, str]]:
-        before = await self.suite.opcodes()
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.send(*lines, **values)
-        assert await self.suite.opcodes() == before
-        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-        return [(violation.reason, violation.field) for violation in from_rpc_error(caught.value).violations]
 
 
 @pytest.fixture
@@ -383,26 +336,3 @@ async def test_collections_go_against_the_owner_and_never_against_the_child(suit
     assert owing == {"HelenBP", "LisaBP"}
     running = await suite.brm.objects("/collections_scenario")
     assert [units[str(scenario["BILLINFO_OBJ"]).split()[2]] for scenario in running] == ["LisaBP"]
-
-
-@pytest.mark.parametrize("backwards", [False, True], ids=["change first", "new line first"])
-@pytest.mark.parametrize("owner", ["DAVID", "HELEN"], ids=["another owner", "no owner any more"])
-async def test_a_change_of_owner_may_bring_a_new_service_that_names_him_too(
-    orders: Orders, backwards: bool, owner: str
-) -> None:
-    await orders.done(owned(1, "HELEN", "LISA"))
-    lines = [owned(1, "HELEN", owner, prior="LISA"), owned(2, "HELEN", owner)]
-    await orders.done(*(lines[::-1] if backwards else lines))
-    assert (await brm_view.look(orders.suite)).answers_for == ({} if owner == "HELEN" else {"DavidBP": {"HelenBP"}})
-
-
-async def test_a_unit_that_stays_with_the_former_owner_is_told_of_although_another_one_takes_its_place(orders: Orders) -> None:
-    """Then two answer for the account, and each of them may for what is new."""
-    await orders.done(owned(1, "HELEN", "LISA"))
-    line = owned(1, "HELEN", "DAVID", prior="LISA", billing_profile={"billing_profile_id": "HelenBP2"})
-    line["prior"]["billing_profile_id"] = "HelenBP"
-    answer = await orders.send(line)
-    assert [(each.reason, each.metadata["owner_ids"]) for each in answer.warnings] == [("LEGAL_OWNER_CONFLICT", "LISA")]
-    assert (await brm_view.look(orders.suite)).answers_for == {"LisaBP": {"HelenBP"}, "DavidBP": {"HelenBP2"}}
-    for number, owner in ((3, "DAVID"), (4, "LISA")):
-        await orders.done(owned(number, "HELEN", owner, billing_profile={"billing_profile_id": f"HelenBP{number}"}))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from libs.brm.call import BrmCall
 from libs.errors import O2CError
 from libs.plan.model import Plan, Step, Yield
-from services.customer_sync.domain.attributes import Findings, Translator
+from services.customer_sync.domain.attributes import Translator
 from services.customer_sync.domain.calls import Caller
+from services.customer_sync.domain.findings import Findings
 from services.customer_sync.domain.marks import PartKey
 from services.customer_sync.domain.model import Parenting, Policy, Supersession
 from services.customer_sync.domain.sheet import Sheet

@@ -11,22 +11,16 @@ from libs.brm.flist import Flist
 from libs.errors import Notice, Reason, Violation
 from libs.plan.model import Ref, Yield
 from services.customer_sync.domain import calls
-from services.customer_sync.domain.attributes import Findings
 from services.customer_sync.domain.calls import PROGRAM_NAME, NonpayingUnit
+from services.customer_sync.domain.corporate import DEEPEST, is_corporate
 from services.customer_sync.domain.draft import counted
+from services.customer_sync.domain.findings import Findings
 from services.customer_sync.domain.groups import GroupAction, GroupChange, group_changes
 from services.customer_sync.domain.model import Account, CrmCustomer, EntityKind, PayerKey, Policy, Profile, Supersession
 from services.customer_sync.domain.update.draft import UpdateDraft
 from services.customer_sync.domain.update.model import Known, ServedGroup, Survey
 
-MAX_DEPTH: Final = 50
-"""Accounts above one another (Q26)."""
 BILLING: Final = "BILLING"
-
-
-def is_corporate(account: Account, policy: Policy) -> bool:
-    """Whether the account is of the type whose full hierarchy is synchronised (6.1)."""
-    return bool(policy.corporate_account_type) and account.type == policy.corporate_account_type.upper()
 
 
 def wanted_parent(
@@ -41,8 +35,8 @@ def wanted_parent(
         message = f"account {account.account_id} is above itself in the CRM: {' below '.join([account.account_id, *chain])}"
         metadata = {"account_ids": ",".join(chain), "crm_id": account.account_id, "field": path}
         findings.violations.append(Violation(Reason.HIERARCHY_CYCLE, message, path, metadata))
-    elif len(chain) >= MAX_DEPTH:
-        message = f"account {account.account_id} has more than {MAX_DEPTH - 1} accounts above it"
+    elif len(chain) >= DEEPEST:
+        message = f"account {account.account_id} has more than {DEEPEST - 1} accounts above it"
         metadata = {"account_ids": account.account_id, "crm_id": account.account_id, "field": path}
         findings.violations.append(Violation(Reason.HIERARCHY_TOO_DEEP, message, path, metadata))
     parent_id = account.parent_account_id
@@ -136,9 +130,9 @@ def _class_of(account_id: str, family: Mapping[str, CrmCustomer]) -> str:
 def _payers(draft: UpdateDraft, account_id: str) -> Iterator[PayerKey]:
     """Who pays for the account, by its nonpaying bill units."""
     for crm_id, unit in draft.state.units.items():
-        parts = crm_id.split("|")
-        if unit.get("PAY_TYPE") == PayType.NONPAYING and len(parts) == 3 and parts[0] == account_id:
-            yield PayerKey(*parts)
+        key = PayerKey.of(crm_id)
+        if unit.get("PAY_TYPE") == PayType.NONPAYING and key is not None and key.service_account_id == account_id:
+            yield key
 
 
 def _target_unit(draft: UpdateDraft, key: PayerKey, profile: Profile) -> tuple[str | Ref, str | Ref]:

@@ -12,14 +12,13 @@ from libs.brm import calls as brm
 from libs.brm.codes import PayType
 from libs.brm.flist import Flist
 from libs.brm.poid import Poid
-from libs.dvm import as_number
 from libs.errors import Reason, Violation
 from libs.plan.model import XrefLink, Yield
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.calls import PROGRAM_NAME
 from services.customer_sync.domain.marks import PartKind
 from services.customer_sync.domain.model import Account, EntityKind, Policy
-from services.customer_sync.domain.rules import FREQUENCY_MAP, masked_violations
+from services.customer_sync.domain.rules import masked_violations, months_of
 from services.customer_sync.domain.update.compare import changes_frequency, contact_change, record_change
 from services.customer_sync.domain.update.draft import UpdateDraft
 from services.customer_sync.domain.update.hierarchy import draw_hierarchy
@@ -151,10 +150,9 @@ def _record_change(draft: UpdateDraft, part: ProfilePart, unit: Flist) -> brm.Pa
 
 def _frequency_of_payment(draft: UpdateDraft, part: ProfilePart) -> Iterator[Violation]:
     """V16 against those that pay for the account and those it pays for, wherever they stand in the CRM (Q34)."""
-    maps, source = draft.policy.value_maps, draft.update.source_system
     for each in draft.state.related:
-        months = maps.find(FREQUENCY_MAP, each.bill_frequency, source, draft.policy.system_id)
-        if as_number(months) not in (None, part.months):
+        months = months_of(each, draft.update.source_system, draft.policy)
+        if months not in (None, part.months):
             path = f"{part.profile.path}.bill_frequency"
             message = (
                 f"billing profile {part.profile.profile_id} would be billed every {part.months} months, but {each.profile_id} "

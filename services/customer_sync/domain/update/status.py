@@ -9,8 +9,8 @@ from libs.brm.codes import Status
 from libs.dvm import as_number
 from libs.errors import Notice, Reason, Violation
 from services.customer_sync.domain import calls
-from services.customer_sync.domain.attributes import Findings
 from services.customer_sync.domain.calls import PROGRAM_NAME
+from services.customer_sync.domain.findings import Findings
 from services.customer_sync.domain.model import Account, EntityKind, Policy
 from services.customer_sync.domain.update.draft import UpdateDraft
 

@@ -11,16 +11,16 @@ from typing import Final
 
 from libs.brm import calls as brm
 from libs.brm.codes import Status
-from libs.dvm import as_number
 from libs.errors import Notice, O2CError, Reason, Violation
 from services.customer_sync.domain import attributes
-from services.customer_sync.domain.attributes import PAYMENT_METHODS, Findings, Translator
+from services.customer_sync.domain.attributes import PAYMENT_METHODS, Translator
+from services.customer_sync.domain.findings import Findings
 from services.customer_sync.domain.marks import NOT_KNOWN, PartKey, PartKind, account_mark, profile_mark
 from services.customer_sync.domain.model import Account, CrmCustomer, Policy, Profile
 from services.customer_sync.domain.rules import (
-    FREQUENCY_MAP,
     account_violations,
     method_of,
+    months_of,
     pay_type_of,
     profile_violations,
 )
@@ -122,9 +122,7 @@ class _Surveyor:
                 yield Violation(Reason.BILL_FREQUENCY_MISMATCH, message, path, metadata)
 
     def _months(self, profile: Profile) -> int | None:
-        maps, source = self.policy.value_maps, self.update.source_system
-        found = maps.find(FREQUENCY_MAP, profile.bill_frequency, source, self.policy.system_id)
-        return as_number(found)
+        return months_of(profile, self.update.source_system, self.policy)
 
     def _account_part(self, account: Account) -> tuple[brm.NameInfo | None, int | None, int | None]:
         translate = self._translator()
@@ -140,7 +138,7 @@ class _Surveyor:
         country = account.address.country if account.address else ""
         record = attributes.payment_record(profile, PAYMENT_METHODS[method], country, translate)
         schedule = translate.fill(attributes.BILL_UNIT, profile, profile.path, "billing_profile", profile.profile_id)
-        attributes.months_of(profile, translate)
+        attributes.check_frequency(profile, translate)
         code = pay_type_of(method, self.policy, self.findings.violations)
         if code is None or "bill_when" not in schedule:
             return None  # a violation by now
