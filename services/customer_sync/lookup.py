@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from libs.brm import calls as brm
-from libs.brm.flist import get
+from libs.brm.flist import Flist, get
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.crm.client import CrmPort, NoCrm
@@ -21,6 +21,7 @@ from services.customer_sync.domain.draft import primary_profiles
 from services.customer_sync.domain.frequencies import surveyed
 from services.customer_sync.domain.inquiry import Inquiry, answered, inquiry_of, named_only
 from services.customer_sync.domain.model import Command, CrmCustomer, Facts, Payee, Policy, Service
+from services.customer_sync.domain.paying import is_refreshed
 from services.customer_sync.domain.planner import refusals_before_billing
 from services.customer_sync.lookup_frequencies import with_frequencies
 from services.customer_sync.lookup_legal import remembered, wanted_of, with_legal
@@ -123,7 +124,8 @@ class Lookup:
         unsure = [each for each in collation.parents if each in facts.accounts and each not in parents]
         leaving = [key.service_account_id for key in collation.replaced if key.crm_id in nonpaying.keys() - facts.superseded]
         payees = _payees(command, collation, facts)
-        open_questions = unsure or leaving or collation.repaid or payees or legal.candidates or thorough
+        refreshed = [each for each in collation.accounts if each in facts.accounts and is_refreshed(each, command, policy)]
+        open_questions = unsure or leaving or collation.repaid or payees or refreshed or legal.candidates or thorough
         if not open_questions and not surveyed(command, collation, facts, policy):
             return facts
         if refusals_before_billing(command, facts, policy, collation):  # billing need not be asked (P8)
@@ -140,6 +142,7 @@ class Lookup:
             payees=await self._payees(payees, facts.bill_units, system_id),
             services={each: services[each] for each in following if each in services},
             charged=_charged(services.values()),
+            refreshed=await self._stored({each: facts.accounts[each] for each in refreshed}, system_id),
         )
         facts = await with_frequencies(facts, command, collation, policy, self._gateway, self._memory.sent)
         legal_rows = {crm_id: row for (table, crm_id), row in found.items() if table == calls.LEGAL_GROUPS}
@@ -169,6 +172,11 @@ class Lookup:
             each: Payee(str(answer["ACCOUNT_OBJ"]), int(answer["CURRENCY"]))
             for each, answer in zip(profile_ids, answers, strict=True)
         }
+
+    async def _stored(self, accounts: Mapping[str, str], system_id: str) -> dict[str, Flist]:
+        """Accounts as BRM has them: one read each."""
+        reads = (self._gateway.call(system_id, brm.read_obj(poid)) for poid in accounts.values())
+        return dict(zip(accounts, await asyncio.gather(*reads), strict=True))
 
     async def _services(
         self, account_ids: Iterable[str], accounts: Mapping[str, str], policy: Policy

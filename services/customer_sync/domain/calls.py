@@ -163,9 +163,8 @@ class Caller:
         call = LateCall.of("PCM_OP_CUST_COMMIT_CUSTOMER", draw, (number.name, *payers))
         return call, _account_yields(account, name, paying, nonpaying)
 
-    def refresh(self, account: Account) -> tuple[BrmCall, tuple[Yield, ...]]:
+    def refresh(self, account: Account, name: brm.NameInfo) -> tuple[BrmCall, tuple[Yield, ...]]:
         """One call: company, primary contact and primary address of an account that exists. The next edit compares it."""
-        name = attributes.name_info(account, self.translate)
         self.sent[PartKind.ACCOUNT, account.account_id] = Late.known(NOT_KNOWN)
         call = brm.update_customer(
             self.facts.accounts[account.account_id],

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from libs.brm.flist import Flist
 from libs.brm.poid import Poid
 from libs.dvm import ValueMaps
 from libs.errors import Notice
@@ -242,6 +243,8 @@ class Facts:
     """Accounts that an earlier order or edit put into a corporate hierarchy: who pays does not move them."""
     services: Mapping[str, tuple[Service, ...]] = field(default_factory=dict)
     """Services of the accounts whose payer the order changes, where that decides about their parent (5.3)."""
+    refreshed: Mapping[str, Flist] = field(default_factory=dict)
+    """Accounts that the order brings up to date, as BRM has them."""
     superseded: Mapping[str, str] = field(default_factory=dict)
     """Those of the nonpaying units of a change that are superseded already, each with its successor."""
     charged: Mapping[str, frozenset[Poid]] = field(default_factory=dict)

@@ -12,10 +12,12 @@ from libs.dvm import COMMON
 from libs.errors import Notice, Reason, Violation
 from libs.plan.model import Ref
 from services.customer_sync.domain import calls
+from services.customer_sync.domain.attributes import ACCOUNT, name_info
 from services.customer_sync.domain.calls import NonpayingUnit, PayingUnit
 from services.customer_sync.domain.draft import Draft, counted
-from services.customer_sync.domain.model import Account, EntityKind, PayerKey, Profile
+from services.customer_sync.domain.model import Account, Command, EntityKind, PayerKey, Policy, Profile
 from services.customer_sync.domain.rules import FREQUENCY_MAP, account_violations, profile_violations
+from services.customer_sync.domain.update.compare import contact_change, contact_of, immutable
 
 
 def draw_accounts(draft: Draft) -> None:
@@ -55,11 +57,11 @@ def _new_account(draft: Draft, account_id: str, nonpaying: list[NonpayingUnit]) 
 
 def _existing_account(draft: Draft, account_id: str, nonpaying: list[NonpayingUnit]) -> None:
     facts = draft.facts
-    if not _refreshes(draft, account_id):
+    if not is_refreshed(account_id, draft.command, draft.policy):
         draft.existed(EntityKind.ACCOUNT, calls.ACCOUNTS, account_id, facts.accounts)
     draft.existed(EntityKind.BALANCE_GROUP, calls.BALANCE_GROUPS, account_id, facts.balance_groups)
     account = draft.account(account_id)
-    if _refreshes(draft, account_id):
+    if is_refreshed(account_id, draft.command, draft.policy):
         _refresh(draft, account)
     for profile_id in draft.collation.profiles_of(account_id):
         if profile_id in facts.bill_units:
@@ -74,22 +76,25 @@ def _existing_account(draft: Draft, account_id: str, nonpaying: list[NonpayingUn
         _add_nonpaying(draft, account, other)
 
 
-def _refreshes(draft: Draft, account_id: str) -> bool:
+def is_refreshed(account_id: str, command: Command, policy: Policy) -> bool:
     """Whether the order brings an account up to date that exists already: only where the site says so (I4)."""
-    account = draft.account(account_id)
-    return draft.policy.order_time_refresh and bool(account.type) and account.contact is not None
+    account = command.accounts.get(account_id)
+    return policy.order_time_refresh and account is not None and bool(account.type) and account.contact is not None
 
 
 def _refresh(draft: Draft, account: Account) -> None:
-    account_id = account.account_id
+    """Send what differs from what billing has, as an edit would (9.3)."""
+    account_id, translate = account.account_id, draft.caller.translate
     draft.findings.violations.extend(account_violations(account, draft.policy))
-    draft.step(
-        f"refresh:{account_id}",
-        f"bring account {account_id} up to date",
-        draft.caller.refresh(account),
-        account_id,
-        [account_id],
-    )
+    stored = draft.facts.refreshed.get(account_id, {})
+    coded = translate.fill(ACCOUNT, account, account.path, "account", account_id)
+    draft.findings.violations.extend(immutable(account, coded.get("business_type"), coded.get("currency"), stored))
+    change = contact_change(contact_of(stored), name_info(account, translate))
+    if change is None:
+        draft.existed(EntityKind.ACCOUNT, calls.ACCOUNTS, account_id, draft.facts.accounts)
+        return
+    title = f"bring account {account_id} up to date"
+    draft.step(f"refresh:{account_id}", title, draft.caller.refresh(account, change), account_id, [account_id])
     draft.updated(EntityKind.ACCOUNT, calls.ACCOUNTS, account_id, draft.facts.accounts[account_id])
 
 

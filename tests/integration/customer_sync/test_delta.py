@@ -137,6 +137,29 @@ async def test_what_an_order_brought_up_to_date_is_looked_at_by_the_next_edit() 
         assert (await customers.contact("ANN"))["LAST_NAME"] == before["LAST_NAME"] != "Renamed"
 
 
+async def test_an_order_that_brings_nothing_new_of_an_account_writes_nothing() -> None:
+    """Sent with another order, with fewer details, and with another type or currency: as an edit would be."""
+    full = {"primary_contact": {"last_name": "Ann", "email": "ann@example.com"}}
+    async with customer_suite.running_suite(order_time_refresh=True) as suite:
+        lines = [bundle(1, "ANN", "ANN", "BP")]
+        await suite.sync(request(order(lines, accounts=[account("ANN", **full)]), "R1"))
+        writes = len(await suite.writes())
+        again = await suite.sync(request(order(lines, accounts=[account("ANN", **full)], order_id="ORD-2"), "R2"))
+        assert {each.outcome for each in again.entities} == {pb.ENTITY_OUTCOME_EXISTED}
+        assert len(await suite.writes()) == writes
+        bare = account("ANN", primary_contact={"last_name": "Ann", "email": ""})
+        await suite.sync(request(order(lines, accounts=[bare], order_id="ORD-3"), "R3"))
+        (stored,) = await suite.brm.objects("/account")
+        assert not stored["NAMEINFO"]["1"].get("EMAIL_ADDR")
+        company = account("ANN", type="BUSINESS", name="Ann Ltd", currency="EUR")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await suite.sync(request(order(lines, accounts=[company], order_id="ORD-4", currency="EUR"), "R4"))
+        assert [(each.reason, each.field) for each in from_rpc_error(caught.value).violations] == [
+            ("FIELD_IMMUTABLE", "order.accounts[0].type"),
+            ("FIELD_IMMUTABLE", "order.accounts[0].currency"),
+        ]
+
+
 @pytest.mark.spec("customer-sync:I5")
 async def test_a_new_profile_is_a_unit_and_a_record_and_a_changed_method_is_no_matter_of_orders(suite: Suite) -> None:
     await suite.sync(request(order([bundle(1, "ANN", "ANN", "BP")]), "R1"))

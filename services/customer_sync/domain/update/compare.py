@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from libs.brm import calls as brm
 from libs.brm.flist import Array, Flist
 from libs.brm.text import SENSITIVE
+from libs.errors import Reason, Violation
 from services.customer_sync.domain.marks import PartKind
+from services.customer_sync.domain.model import Account
 from services.customer_sync.domain.secret_marks import without_masked
 from services.customer_sync.domain.update.model import Known, ProfilePart
 
@@ -30,6 +32,25 @@ def changes_frequency(part: ProfilePart, unit: Flist, known: Known) -> bool:
     shown = str(unit.get("BILL_WHEN"))
     sent = known.sent.get((PartKind.FREQUENCY, part.profile.profile_id), shown)
     return not part.is_scheduled and not shown == sent == str(part.months)
+
+
+def immutable(account: Account, business_type: int | None, currency: int | None, stored: Flist) -> Iterator[Violation]:
+    """FIELD_IMMUTABLE: BRM does not change an account's currency; type and currency stay what they were (9.3)."""
+    for field, wanted, have in (
+        ("type", business_type, stored.get("BUSINESS_TYPE")),
+        ("currency", currency, stored.get("CURRENCY")),
+    ):
+        if wanted is not None and have is not None and wanted != have:
+            path = f"{account.path}.{field}"
+            message = f"the {field} of account {account.account_id} cannot change once it is in billing"
+            metadata = {"entity": "account", "crm_id": account.account_id, "field": path, "value": str(wanted)}
+            yield Violation(Reason.FIELD_IMMUTABLE, message, path, metadata)
+
+
+def contact_of(account: Flist) -> Flist:
+    """The primary contact block of an account: the first slot."""
+    blocks = account.get("NAMEINFO") or {}
+    return blocks.get(1) or {}
 
 
 def contact_change(stored: Flist, wanted: brm.NameInfo) -> brm.NameInfo | None:

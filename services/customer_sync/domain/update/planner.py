@@ -19,7 +19,7 @@ from services.customer_sync.domain.calls import PROGRAM_NAME
 from services.customer_sync.domain.marks import PartKind
 from services.customer_sync.domain.model import Account, EntityKind, Policy
 from services.customer_sync.domain.rules import masked_violations, months_of
-from services.customer_sync.domain.update.compare import changes_frequency, contact_change, record_change
+from services.customer_sync.domain.update.compare import changes_frequency, contact_change, contact_of, immutable, record_change
 from services.customer_sync.domain.update.draft import UpdateDraft
 from services.customer_sync.domain.update.hierarchy import draw_hierarchy
 from services.customer_sync.domain.update.model import (
@@ -42,31 +42,17 @@ def plan_customer_update(update: CustomerUpdate, survey: Survey, known: Known, s
     then nothing may be written.
     """
     draft = UpdateDraft(update, survey, known, state, policy)
-    draft.findings.violations.extend(_immutable(survey, state))
+    draft.findings.violations.extend(immutable(survey.account, survey.business_type, survey.currency, state.account))
     _draw_customer(draft)
     draw_hierarchy(draft)
     draw_status(draft)
     return draft.finished()
 
 
-def _immutable(survey: Survey, state: State) -> Iterator[Violation]:
-    """BRM does not change an account's currency; type and currency stay what they were (9.3)."""
-    account: Account = survey.account
-    for field, wanted, have in (
-        ("type", survey.business_type, state.account.get("BUSINESS_TYPE")),
-        ("currency", survey.currency, state.account.get("CURRENCY")),
-    ):
-        if wanted is not None and have is not None and wanted != have:
-            path = f"{account.path}.{field}"
-            message = f"the {field} of account {account.account_id} cannot change once it is in billing"
-            metadata = {"entity": "account", "crm_id": account.account_id, "field": path, "value": str(wanted)}
-            yield Violation(Reason.FIELD_IMMUTABLE, message, path, metadata)
-
-
 def _draw_customer(draft: UpdateDraft) -> None:
     """All of contact block, bill units and payment records that differs, in one call."""
     account = draft.survey.account
-    name = contact_change(_contact_of(draft.state.account), draft.survey.name) if draft.survey.name is not None else None
+    name = contact_change(contact_of(draft.state.account), draft.survey.name) if draft.survey.name is not None else None
     changes = [each for part in draft.survey.profiles if (each := _profile_change(draft, part)) is not None]
     if name is None and not changes:
         return
@@ -179,12 +165,6 @@ def _profile_entities(draft: UpdateDraft, part: ProfilePart, unit: brm.BillUnit 
     elif record is not None:
         draft.updated(EntityKind.PAYMENT_RECORD, calls.PAYMENT_RECORDS, profile_id, str(record.poid))
     draft.claim_party(part.profile.contact, part.profile.address)
-
-
-def _contact_of(account: Flist) -> Flist:
-    """The primary contact block: the first slot."""
-    blocks = account.get("NAMEINFO") or {}
-    return blocks.get(1) or {}
 
 
 def _title(account: Account, name: brm.NameInfo | None, changes: list[Change]) -> str:
