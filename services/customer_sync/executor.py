@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+from libs.brm.errors import BrmError
 from libs.brm.gateway import BrmGateway
 from libs.db import Transaction
+from libs.errors import O2CError
 from libs.plan.alone import Alone
 from libs.plan.journal import Answer, Journal
 from libs.plan.leases import Lease
@@ -17,6 +19,7 @@ from libs.plan.run import run
 from libs.xref.client import Origin, XrefPort
 from services.customer_sync.domain.collation import Collation, collate
 from services.customer_sync.domain.legal import owners_on
+from services.customer_sync.domain.legal_groups import STEPS as LEGAL_STEPS
 from services.customer_sync.domain.marks import Sent
 from services.customer_sync.domain.model import Command, Entity, EntityKind, EntityOutcome, Policy, SyncPlan
 from services.customer_sync.domain.outcome import Outcome, StepFate, entity_after, executed, planned
@@ -157,7 +160,9 @@ class _Closing:
         return replace(answer, also=also)
 
     def is_final(self, result: RunResult) -> bool:
-        return self.last or bool(result.errors) or not result.stale
+        """Whether no other plan is made: BRM held no more than was known, nor had it lost a legal group."""
+        errors = result.errors
+        return self.last or (not all(_is_purged(key, error) for key, error in errors) if errors else not result.stale)
 
     def outcome(self, result: RunResult) -> Outcome:
         """What came of the plan."""
@@ -177,6 +182,11 @@ def fate_of(step: StepResult) -> StepFate:
     if step.state in (StepState.DONE, StepState.PARTIAL):
         return StepFate.FOUND if step.how is How.ADOPTED else StepFate.MADE
     return StepFate.NOT_MADE
+
+
+def _is_purged(step_key: str, error: O2CError) -> bool:
+    """Whether a step failed because a legal group, or what it holds, is gone: it is looked at then."""
+    return step_key.startswith(LEGAL_STEPS) and isinstance(error, BrmError) and error.not_found
 
 
 def _merged(outcome: Outcome, before: Mapping[tuple[EntityKind, str], Entity]) -> Outcome:

@@ -84,8 +84,8 @@ class Lookup:
     async def gather(self, command: Command, collation: Collation, policy: Policy, *, thorough: bool = False) -> Facts:
         """All facts the planner needs. Nothing to know, no call.
 
-        ``thorough`` also asks BRM for hierarchy groups that are not cross-referenced: another process may just have made
-        them. Raises XREF_UNAVAILABLE, STORE_UNAVAILABLE, and what BRM raises.
+        ``thorough`` also asks BRM for hierarchy groups that are not cross-referenced, which another process may just have made,
+        and whether legal groups are still there. Raises XREF_UNAVAILABLE, STORE_UNAVAILABLE, and what BRM raises.
         """
         legal = await remembered(self._memory, command, policy)
         wanted = list(dict.fromkeys((*_wanted(command, collation), *wanted_of(command, legal))))
@@ -146,7 +146,7 @@ class Lookup:
         )
         facts = await with_frequencies(facts, command, collation, policy, self._gateway, self._memory.sent)
         legal_rows = {crm_id: row for (table, crm_id), row in found.items() if table == calls.LEGAL_GROUPS}
-        return await with_legal(facts, legal, command, policy, legal_rows, self._gateway)
+        return await with_legal(facts, legal, command, policy, legal_rows, self._gateway, thorough=thorough)
 
     def _elsewhere(self, found: Mapping[tuple[str, str], XrefRow], system_id: str) -> dict[str, tuple[str, ...]]:
         others = {

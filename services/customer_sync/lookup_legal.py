@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from libs.brm import calls as brm
-from libs.brm.flist import get
+from libs.brm.errors import BrmError
+from libs.brm.flist import Flist, get
 from libs.brm.gateway import BrmGateway
 from libs.xref.client import XrefRow
 from services.customer_sync.domain import calls
@@ -58,20 +59,32 @@ def wanted_of(command: Command, known: Remembered) -> Iterator[tuple[str, str]]:
 
 
 async def with_legal(
-    facts: Facts, known: Remembered, command: Command, policy: Policy, rows: Mapping[str, XrefRow], gateway: BrmGateway
+    facts: Facts,
+    known: Remembered,
+    command: Command,
+    policy: Policy,
+    rows: Mapping[str, XrefRow],
+    gateway: BrmGateway,
+    *,
+    thorough: bool = False,
 ) -> Facts:
     """The facts with what is known of legal owners; ``rows`` are those of their groups. A group that may lose its last member
-    is read, one call each; one that has no cross-reference is looked for in BRM (brm F7), where its owner's unit is there."""
+    is read, one call each, and with ``thorough`` every one; what was purged from BRM by hand (7.2) counts as none. One that has
+    no cross-reference is looked for in BRM (brm F7), where its owner's unit is there."""
     if not known.candidates:
         return facts
     groups = {owner_id: row.value(policy.system_id) for owner_id, row in rows.items() if row.value(policy.system_id)}
     changing = any(each.changes or not policy.strict_single_owner for each in ownerships(command, policy))
-    may_end = [owner_id for owner_id in dict.fromkeys(known.owners.values()) if changing and owner_id in groups]
-    reads = (gateway.call(policy.system_id, brm.read_obj(groups[owner_id])) for owner_id in may_end)
-    stored = await asyncio.gather(*reads)
+    unsure = [*known.owners.values()] if changing else []
+    looked_at = [each for each in dict.fromkeys([*unsure, *(known.candidates if thorough else ())]) if each in groups]
+    read = await asyncio.gather(*(_read(gateway, policy.system_id, groups[each]) for each in looked_at))
+    stored = dict(zip(looked_at, read, strict=True))
+    purged = frozenset(owner_id for owner_id, group in stored.items() if group is None)
+    groups = {owner_id: group for owner_id, group in groups.items() if owner_id not in purged}
     members = {
         owner_id: frozenset(each["BILLINFO_OBJ"] for each in (group.get("MEMBERS") or {}).values() if each)
-        for owner_id, group in zip(may_end, stored, strict=True)
+        for owner_id, group in stored.items()
+        if group is not None
     }
     others = {
         owner_id: set(row.columns) - {"COMMON", command.source_system, policy.system_id} for owner_id, row in rows.items()
@@ -82,11 +95,22 @@ async def with_legal(
         legal_groups=groups | unlinked,
         legal_unlinked=frozenset(unlinked),
         legal_only_here=frozenset(owner_id for owner_id, columns in others.items() if not columns),
-        legal_owners=known.owners,
+        legal_purged=purged,
+        legal_owners={profile_id: "" if owner_id in purged else owner_id for profile_id, owner_id in known.owners.items()},
         legal_accounts=known.accounts,
-        legal_parents=known.parents,
+        legal_parents={owner_id: parent for owner_id, parent in known.parents.items() if owner_id not in purged},
         legal_members=members,
     )
+
+
+async def _read(gateway: BrmGateway, system_id: str, group: str) -> Flist | None:
+    """A group, ``None`` if BRM has it no more."""
+    try:
+        return await gateway.call(system_id, brm.read_obj(group))
+    except BrmError as error:
+        if error.not_found:
+            return None
+        raise
 
 
 async def _unlinked(

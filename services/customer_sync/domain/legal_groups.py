@@ -16,6 +16,8 @@ from services.customer_sync.domain.legal import LegalDecision
 from services.customer_sync.domain.model import EntityKind, LegalChange, LegalParent
 
 KIND: Final = EntityKind.LEGAL_GROUP
+STEPS: Final = "legalgroup"
+"""How the keys of all its steps begin."""
 
 
 def draw_legal(draft: Draft, decision: LegalDecision) -> None:
@@ -93,11 +95,13 @@ def _create(draft: Draft, owner_id: str, primary: str, profiles: dict[str, str])
         program_name=draft.caller.program,
         db=draft.policy.db,
     )
-    return call, (_linked(owner_id),)
+    return call, (_linked(draft, owner_id),)
 
 
-def _linked(owner_id: str) -> Yield:
-    return Yield(calls.legal_group_ref(owner_id), "POID", XrefLink(calls.LEGAL_GROUPS, owner_id))
+def _linked(draft: Draft, owner_id: str) -> Yield:
+    """The group in the cross-references, perhaps in the place of one that is gone."""
+    link = XrefLink(calls.LEGAL_GROUPS, owner_id, moves=owner_id in draft.facts.legal_purged)
+    return Yield(calls.legal_group_ref(owner_id), "POID", link)
 
 
 def _adopted(draft: Draft, owner_id: str, key: str, primary: str) -> tuple[Yield, ...]:
@@ -106,7 +110,7 @@ def _adopted(draft: Draft, owner_id: str, key: str, primary: str) -> tuple[Yield
         return ()
     draft.claim(calls.LEGAL_GROUPS, owner_id)
     draft.legal_parents.append(LegalParent(key, owner_id, primary))
-    return (_linked(owner_id),)
+    return (_linked(draft, owner_id),)
 
 
 def _repoint(draft: Draft, owner_id: str, primary: str) -> bool:

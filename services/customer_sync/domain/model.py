@@ -214,6 +214,8 @@ class Facts:
     """Account to its parent in the account hierarchy, by CRM ids (a POID where nobody here knows it); absent or empty: none."""
     legal_groups: Mapping[str, str] = field(default_factory=dict)
     """Legal owner to his collections group."""
+    legal_purged: frozenset[str] = frozenset()
+    """Owners whose group is cross-referenced, and not in BRM any more."""
     legal_unlinked: frozenset[str] = frozenset()
     """Those whose group BRM has, but no cross-reference yet."""
     legal_only_here: frozenset[str] = frozenset()

@@ -9,6 +9,10 @@ import customer_suite
 import pytest
 from legal_orders import CRM, Orders, owned
 
+from libs.brm import calls
+from libs.brm.client import open_gateway
+from libs.xref.model import XrefKey
+
 
 @pytest.fixture
 async def orders() -> AsyncIterator[Orders]:
@@ -39,3 +43,37 @@ async def test_a_unit_that_stays_with_the_former_owner_is_told_of_although_anoth
     assert (await brm_view.look(orders.suite)).answers_for == {"LisaBP": {"HelenBP"}, "DavidBP": {"HelenBP2"}}
     for number, owner in ((3, "DAVID"), (4, "LISA")):
         await orders.done(owned(number, "HELEN", owner, billing_profile={"billing_profile_id": f"HelenBP{number}"}))
+
+
+async def purged(orders: Orders) -> None:
+    """Lisa's group is taken out of billing by hand."""
+    async with open_gateway(orders.suite.systems) as gateway:
+        (group,) = await orders.suite.brm.objects("/group/collections_targets")
+        for member in group["MEMBERS"].values():
+            gone = calls.CollectionsMember(billinfo=member["BILLINFO_OBJ"], account=member["ACCOUNT_OBJ"])
+            await gateway.call("BRM_01", calls.collections_group_delete_member(group["POID"], [gone]))
+        await gateway.call("BRM_01", calls.collections_group_delete(group["POID"]))
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "with a new account"])
+async def test_a_group_that_was_purged_by_hand_is_made_again_for_who_joins_it(orders: Orders, others: bool) -> None:
+    """Its cross-reference is still there, and then names the new one."""
+    await orders.done(owned(1, "HELEN", "LISA"))
+    if not others:
+        await orders.done(owned(2, "ALEX", "ALEX"))
+    await purged(orders)
+    await orders.done(owned(2, "ALEX", "LISA", prior=None if others else "ALEX"))
+    assert (await brm_view.look(orders.suite)).answers_for == {"LisaBP": {"AlexBP"}}
+    (group,) = await orders.suite.brm.objects("/group/collections_targets")
+    key = XrefKey("LEGALGROUP_ID", "SEBL_01", "LISA")
+    assert (await orders.suite.xref.lookup([key]))[key].value("BRM_01") == group["POID"]
+    before = await orders.suite.writes()
+    await orders.done(owned(2, "ALEX", "LISA"))
+    assert await orders.suite.writes() == before
+
+
+async def test_who_leaves_a_group_that_was_purged_by_hand_joins_the_other_one(orders: Orders) -> None:
+    await orders.done(owned(1, "HELEN", "LISA"))
+    await purged(orders)
+    await orders.done(owned(1, "HELEN", "DAVID", prior="LISA"))
+    assert (await brm_view.look(orders.suite)).answers_for == {"DavidBP": {"HelenBP"}}
