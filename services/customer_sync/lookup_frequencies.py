@@ -81,8 +81,12 @@ async def related_by_payment(
 
 
 def _paying(units: Iterable[Flist]) -> frozenset[int]:
-    """The frequencies of the units that pay for themselves, in months."""
-    return frozenset(int(unit["BILL_WHEN"]) for unit in units if unit.get("PAY_TYPE") != PayType.NONPAYING)
+    """The frequencies of the units that pay for themselves, in months. One that stands in has no profile that the CRM could
+    change, so it binds nobody (V16 is about profiles)."""
+    paying = (unit for unit in units if unit.get("PAY_TYPE") != PayType.NONPAYING)
+    return frozenset(
+        int(unit["BILL_WHEN"]) for unit in paying if not str(unit.get("BILLINFO_ID") or "").startswith(calls.STAND_IN)
+    )
 
 
 def _payers(units: Iterable[Flist]) -> list[tuple[str, int]]:

@@ -30,6 +30,8 @@ PROGRAM_NAME: Final = "o2c customer sync"
 LEGAL_PREFIX: Final = "LEGAL-"
 """Before the COMMON id of its owner in the name of a legal group (customer-sync 7.1). No group is looked up by its name: BRM
 finds it by its parent, and groups of earlier versions have other names."""
+STAND_IN: Final = "DEFAULT-"
+"""Before the account's id in the id of a bill unit that no billing profile of the CRM stands behind (Q7)."""
 SUBORDINATE: Final = "SUBORDINATE"
 """Payment method of a bill unit that another one pays."""
 
@@ -309,7 +311,7 @@ def _chosen_day(profile: Profile, path: str) -> tuple[Yield, ...]:
 def default_profile(account: Account, frequency: str) -> Profile:
     """A Bill Me profile for an account that has none: its primary contact and address, the given frequency (Q6, Q7)."""
     return Profile(
-        profile_id=f"DEFAULT-{account.account_id}",
+        profile_id=f"{STAND_IN}{account.account_id}",
         path=account.path,
         name=account.name,
         account_id=account.account_id,

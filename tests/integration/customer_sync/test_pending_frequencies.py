@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from customer_edits import Customers, open_customers, profile_event, reasons
-from customers import bundle, order, profile, request
+from customers import account, bundle, order, profile, request
 
 from libs.grpckit.status import from_rpc_error
 from libs.pb.customer_sync.v1 import customer_sync_pb2 as pb
@@ -99,3 +99,18 @@ async def test_a_further_profile_is_compared_with_the_frequency_that_waits(custo
             found = {str(each.reason) for each in from_rpc_error(error).violations}
         assert found == wanted
     assert (await customers.edit_profile("BP", email_bill_to="ann@example.com")).outcome == OK
+
+
+async def test_units_that_no_profile_stands_behind_bind_nobody_to_their_frequency(customers: Customers) -> None:
+    """Accounts of a company's chain have them; the CRM cannot change how often they are billed."""
+    chain = [
+        account(name, type="BUSINESS", parent_account_id=above) for name, above in (("TOP", ""), ("MID", "TOP"), ("LOW", "MID"))
+    ]
+    await customers.ordered([bundle(4, "LOW", "MID", "BP-MID")], chain, [profile("BP-MID", "MID", is_primary=True)])
+    assert (await customers.edit_profile("BP-MID", bill_frequency="Quarterly")).outcome == OK
+    await billed(customers)
+    quarterly = [profile(f"BP-{name}", name, bill_frequency="Quarterly") for name in ("MID", "TOP")]
+    await customers.ordered([bundle(5, "TOP", "TOP", "BP-TOP")], chain, quarterly)
+    await customers.ordered(
+        [bundle(6, "LOW", "MID", "BP-MID2")], chain, [profile("BP-MID2", "MID", bill_frequency="Quarterly")]
+    )
