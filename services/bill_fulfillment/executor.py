@@ -94,7 +94,7 @@ class Executor:
     async def _execute_alone(self, command: Command, policy: Policy, asked: Asked, lease: Lease) -> tuple[Decision, ...]:
         """Facts, plan and calls, as long as nobody else works on the same. Raises LeaseLost when somebody does."""
         for _ in range(MAX_ROUNDS):
-            facts = await self._lookup.gather(command, {})
+            facts = await self._lookup.gather(command, {}, policy)
             result = plan_fulfillment_order_billing(command, facts, policy)
             facts = as_moved(facts, result.moved)
             outcome = await self._run(command, facts, result, asked, lease)

@@ -65,7 +65,7 @@ class BillFulfillmentHandlers(BillFulfillmentServiceServicer):
         return to_wire_response(command, decisions)
 
     async def _preview(self, command: Command, planned: Mapping[tuple[str, str, str], str], policy: Policy) -> _Response:
-        facts = await self._lookup.gather(command, planned)
+        facts = await self._lookup.gather(command, planned, policy)
         result = plan_fulfillment_order_billing(command, facts, policy)
         return to_wire_response(command, result.decisions, result.plan)
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Final
 
 from libs.brm import calls as brm
+from libs.brm.codes import Status
 from libs.brm.errors import BrmError
+from libs.brm.flist import Flist
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.brm.rating_lists import entries_of
@@ -16,7 +18,19 @@ from libs.plan.journal import Entry, EntryState, Journal
 from libs.plan.model import Ref
 from libs.xref.client import COMMON, XrefKey, XrefPort, XrefRow
 from services.bill_fulfillment.domain.admission import payers
-from services.bill_fulfillment.domain.model import Action, AssetRecord, Attempt, Command, Facts, Handle, ObjectKind, Part
+from services.bill_fulfillment.domain.model import (
+    Action,
+    AssetRecord,
+    Attempt,
+    Command,
+    Facts,
+    Handle,
+    ObjectKind,
+    OpenService,
+    Part,
+    Policy,
+)
+from services.bill_fulfillment.domain.payers import services_of_accounts
 from services.bill_fulfillment.domain.special_rating import asks_for_entries
 from services.bill_fulfillment.domain.transfers import goes_elsewhere
 from services.bill_fulfillment.persistence import LedgerStore
@@ -56,8 +70,9 @@ class Lookup:
         self._journal = journal
         self._systems = tuple(billing_systems)
 
-    async def gather(self, command: Command, planned: Planned) -> Facts:
-        """The facts for ``command``; ``planned`` objects count as existing. One read of BRM for each list that may be replaced.
+    async def gather(self, command: Command, planned: Planned, policy: Policy) -> Facts:
+        """The facts for ``command``; ``planned`` objects count as existing. One read of BRM for each list that may be replaced,
+        and for each account whose services share a balance group and get a further one, or another payer.
 
         Raises XREF_UNAVAILABLE, STORE_UNAVAILABLE, and what the read raises.
         """
@@ -87,6 +102,7 @@ class Lookup:
             assets=ledger.assets,
             lists=await self._lists(command, installed),
             parts=await self._parts(command, ledger.assets),
+            account_services=await self._account_services(command, reader.all_of(ACCOUNTS), policy),
             latest_revision=ledger.latest_revision,
             attempted={key: _attempt(entry) for key, entry in earlier.items() if entry.state is not EntryState.FAILED},
         )
@@ -106,6 +122,21 @@ class Lookup:
                 raise read
             found[asset] = entries_of(read)
         return found
+
+    async def _account_services(
+        self, command: Command, accounts: Mapping[str, Handle], policy: Policy
+    ) -> dict[str, tuple[OpenService, ...]]:
+        """Services of accounts that share one balance group, with the assets they are cross-referenced for."""
+        wanted = services_of_accounts(command) if not policy.service_level_balance_groups else ()
+        known = {each: poid for each in wanted if isinstance(poid := accounts.get(each), Poid)}
+        searches = (self._gateway.call(command.system_id, brm.find_services_of_account(poid)) for poid in known.values())
+        answers = await asyncio.gather(*searches)
+        found = {each: _open_services(answer) for each, answer in zip(known, answers, strict=True)}
+        services = [each.poid for all_of in found.values() for each in all_of]
+        keys = {poid: XrefKey(INSTALLED, command.system_id, str(replace(poid, rev=0))) for poid in services}
+        rows = await self._xref.lookup(list(keys.values())) if keys else {}
+        named = {poid: rows[key].value(command.source_system) for poid, key in keys.items()}
+        return {each: tuple(replace(one, asset=named[one.poid]) for one in all_of) for each, all_of in found.items()}
 
     async def _parts(self, command: Command, assets: Mapping[str, AssetRecord]) -> dict[str, tuple[Part, ...]]:
         """What hangs on services that go to another account; one read of BRM for each offer."""
@@ -185,6 +216,12 @@ def _wanted(command: Command) -> list[tuple[str, str]]:
 def _want(wanted: dict[tuple[str, str], None], table: str, crm_id: str | None) -> None:
     if crm_id:
         wanted[table, crm_id] = None
+
+
+def _open_services(answer: Flist) -> list[OpenService]:
+    """The services of a search that BRM has not closed."""
+    services = [each for each in (answer.get("RESULTS") or {}).values() if each and each.get("STATUS") != Status.CLOSED]
+    return [OpenService(each["POID"], each.get("BAL_GRP_OBJ")) for each in services]
 
 
 def _attempt(entry: Entry) -> Attempt:

@@ -17,6 +17,7 @@ from services.bill_fulfillment.domain.events import event_overrides
 from services.bill_fulfillment.domain.kinds import ACCOUNT_LEVEL, COMPONENTS, DISCOUNTS
 from services.bill_fulfillment.domain.model import BillingDates, Handle, Kind, Mode, ObjectKind, Payer, State
 from services.bill_fulfillment.domain.paths import Path
+from services.bill_fulfillment.domain.payers import group_of_account
 from services.bill_fulfillment.domain.pricing import overrides
 from services.bill_fulfillment.domain.references import group_name
 from services.bill_fulfillment.domain.resolution import promotion_of
@@ -118,12 +119,12 @@ def _balance_group(
 ) -> tuple[Handle | int | None, Sequence[calls.BalanceGroup]]:
     """The balance group a new service joins, and the groups to create (bill-fulfillment.md 6.2, R16).
 
-    Without balance groups per service it is the account's default. With them a nested bundle joins its parent's group when
-    they have one payer; any other service gets a group of its own on its bill unit.
+    Without balance groups per service it is that of the account's other services, by default the account's. With them a nested
+    bundle joins its parent's group when they have one payer; any other service gets a group of its own on its bill unit.
     """
     situation = assembly.situation
     if not situation.policy.service_level_balance_groups:
-        return None, ()
+        return group_of_account(draft.payer.service_account, assembly), ()
     if parent is not None and parent.payer == draft.payer:
         created = parent.path is Path.CREATE and parent.is_open
         known = parent.objects if created else record(parent, situation.facts).refs

@@ -273,6 +273,16 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenService:
+    """A service of an account that BRM has not closed."""
+
+    poid: Poid
+    group: Poid | None
+    asset: str = ""
+    """The asset it is cross-referenced for, where that was looked up."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """What the journal knows of a step."""
 
@@ -310,6 +320,8 @@ class Facts:
     that the order may replace."""
     parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
     """What hangs on services that go to another account, by the service's asset; of a simple bundle itself, too."""
+    account_services: Mapping[str, tuple[OpenService, ...]] = field(default_factory=dict)
+    """By CRM account id, where the services of an account share a balance group, and one is bought or gets another payer."""
     latest_revision: int = 0
     """Highest revision of this order processed in this instance; 0 when there is none."""
     attempted: Mapping[str, Attempt] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from services.bill_fulfillment.domain.isolation import isolate
 from services.bill_fulfillment.domain.ledger import recall
 from services.bill_fulfillment.domain.model import Action, Command, Decision, Facts, Outcome, Policy, Result
 from services.bill_fulfillment.domain.moves import RENAMED_ONLY, as_moved, moved_by, xref_moves
+from services.bill_fulfillment.domain.payers import refuse_several_payers
 from services.bill_fulfillment.domain.references import item_name
 from services.bill_fulfillment.domain.resolution import resolve
 from services.bill_fulfillment.domain.revision import revise
@@ -50,6 +51,7 @@ def _plan(command: Command, facts: Facts, policy: Policy) -> Result:
     recall(drafts.values(), situation)
     resolve(drafts, situation)
     revise(drafts, situation)
+    refuse_several_payers(drafts.values(), situation)
     isolate(drafts)
     assembly = Assembly(situation, drafts)
     create(assembly)

@@ -31,6 +31,11 @@ def item_name(line_id: str) -> Ref:
     return Ref(f"item({line_id})")
 
 
+def account_group_name(account_id: str) -> Ref:
+    """The balance group that all services of an account are in from now on."""
+    return Ref(f"balgrp(account:{account_id})")
+
+
 def group_name(asset: str) -> Ref:
     """The balance group of a service."""
     return Ref(f"balgrp(service:{asset})")

@@ -262,14 +262,19 @@ def _change_service_accounts(
         take_new_account(draft, situation, drafts)
     elif Attribute.SERVICE_ACCOUNT in changed:
         return  # the change of service account speaks for all
-    elif not per_service and not changed >= _PAYER:
-        message = f"line {draft.line_id}: billing account and profile change together while balance groups are per account"
+    elif not per_service and (not changed >= _PAYER or _pays_for_itself(draft)):
+        message = (
+            f"line {draft.line_id}: while balance groups are per account, billing account and profile change together, from one"
+            " account that pays for another one to the next"
+        )
         draft.refuse(Reason.PAYING_PARENT_CHANGE_INCOMPLETE, message, "billing_profile.billing_profile_id")
-    elif not per_service and draft.is_open:
-        message = f"line {draft.line_id}: a new payer of all services of an account is not offered by this version"
-        _not_offered(draft, message, attribute)
-    elif draft.new_unit is None:
+    elif draft.new_unit is None and draft.is_open:
         take_new_payer(draft, situation)
+
+
+def _pays_for_itself(draft: Draft) -> bool:
+    """Whether the account pays for its services before the change, or after it."""
+    return draft.payer.pays_itself or draft.line.prior.billing_account == draft.payer.service_account
 
 
 def _not_offered(draft: Draft, message: str, attribute: str) -> None:

@@ -15,11 +15,10 @@ from libs.plan.model import XrefGone, XrefLink, Yield
 from services.bill_fulfillment.domain.assembly import INSTALLED, NAMES, Assembly, Phase, name_of, service_target
 from services.bill_fulfillment.domain.classification import base_kind
 from services.bill_fulfillment.domain.draft import Draft, Situation
-from services.bill_fulfillment.domain.model import Action, Handle, Kind, Line, ObjectKind, Part, State
-from services.bill_fulfillment.domain.payers import new_group, take_new_payer
+from services.bill_fulfillment.domain.model import Handle, Kind, Line, ObjectKind, Part, State
+from services.bill_fulfillment.domain.payers import CHANGES, new_group, take_new_payer
 from services.bill_fulfillment.domain.references import group_name
 
-CHANGES = (Action.UPDATE, Action.MOVE_ADD)
 _ARRAYS = {ObjectKind.PRODUCT: "PRODUCTS", ObjectKind.DISCOUNT: "DISCOUNTS"}
 _ITEMS = {ObjectKind.PRODUCT: "PRODUCT_OBJ", ObjectKind.DISCOUNT: "DISCOUNT_OBJ"}
 

@@ -10,7 +10,18 @@ from billing import ANN, World, bundle, calls, command, customers, outcomes, poi
 
 from libs.brm.flist import get
 from libs.plan.model import Ref
-from services.bill_fulfillment.domain.model import Action, Kind, Mode, ObjectKind, Outcome, Payer, Policy, Prior, State
+from services.bill_fulfillment.domain.model import (
+    Action,
+    Kind,
+    Mode,
+    ObjectKind,
+    OpenService,
+    Outcome,
+    Payer,
+    Policy,
+    Prior,
+    State,
+)
 
 MA, PA = Payer("Ann", "Ma", "MaBP"), Payer("Ann", "Pa", "PaBP")
 FROM_MA = Prior(billing_account="Ma", billing_profile="MaBP")
@@ -158,3 +169,68 @@ def test_what_a_service_owns_follows_it_without_a_call() -> None:
     result = made.plan(command(paid_by(PA), part, order="ORD-3"))
     assert (calls(result.plan), outcomes(result)) == ([TRANSFER], [Outcome.PROCESSED, Outcome.NO_CHANGE])
     assert result.decisions[1].kind is Kind.SERVICE_SUBSCRIPTION
+
+
+def shared_world() -> World:
+    """All services of an account are in one balance group; Ma pays for two of Ann's, and billing has a third one of hers."""
+    made = world(service_level_balance_groups=False)
+    made.bill(command(bundle("1", asset="s1", payer=MA), bundle("2", asset="s2", service_id="5551002", payer=MA)))
+    group = poid("/balance_group")
+    known = [OpenService(made.facts.installed[asset, ObjectKind.SERVICE], group, asset) for asset in ("s1", "s2")]  # type: ignore[arg-type]
+    made.facts = replace(made.facts, account_services={"Ann": (*known, OpenService(poid("/service"), group, "s9"))})
+    return made
+
+
+def first(**fields: Any) -> Any:
+    return bundle("1", Action.UPDATE, asset="s1", **{"payer": PA, "prior": FROM_MA, **fields})
+
+
+@pytest.mark.spec("bill-fulfillment:T6", "bill-fulfillment:T20-2", "bill-fulfillment:AT-02:K2", "bill-fulfillment:AT-03:K2")
+@pytest.mark.parametrize("second", [True, False], ids=["both on the order", "one on the order"])
+def test_without_groups_per_service_all_services_get_the_new_payer_with_one_call(second: bool) -> None:
+    made = shared_world()
+    added = bundle("3", asset="s3", service_id="5551003", payer=PA)
+    lines = [first(), *([paid_by(PA)] if second else []), added]
+    result = made.plan(command(*lines, order="ORD-2"))
+    steps = {step.key: step for step in result.plan.steps}
+    assert steps.keys() == {"account:Ann:payer", "service:s3"}
+    moved = steps["account:Ann:payer"].call.input
+    wanted = [each.poid for each in made.facts.account_services["Ann"]]
+    assert [each["SERVICE_OBJ"] for each in moved["SERVICES"].values()] == wanted
+    assert moved["TO_BAL_GRP_OBJ"].is_new and moved["BILLINFO_OBJ"] == made.facts.nonpaying_units[PA.key]
+    assert get(steps["service:s3"].call.input, "SERVICES[0].BAL_GRP_OBJ") == Ref("balgrp(account:Ann)")
+    assert set(outcomes(result)) == {Outcome.PROCESSED}
+    (notice,) = result.decisions[0].notices
+    assert (notice.reason, notice.metadata["asset_ids"]) == ("PAYER_CHANGED_OFF_ORDER", "s9" if second else "s2,s9")
+
+
+def test_a_further_service_comes_into_the_group_that_the_others_are_in() -> None:
+    made = shared_world()
+    (group,) = {each.group for each in made.facts.account_services["Ann"]}
+    result = made.plan(command(bundle("3", asset="s3", service_id="5551003", payer=MA), order="ORD-2"))
+    assert get(result.plan.steps[0].call.input, "SERVICES[0].BAL_GRP_OBJ") == group
+
+
+def test_without_groups_per_service_one_account_has_one_payer() -> None:
+    made = shared_world()
+    other = bundle("3", asset="s3", service_id="5551003", payer=MA)
+    result = made.plan(command(first(), other, order="ORD-2"))
+    assert (result.plan.is_empty, set(reasons(result))) == (True, {"CONFLICTING_PAYERS"})
+
+
+@pytest.mark.spec("bill-fulfillment:T20-2")
+@pytest.mark.parametrize(
+    ("payer", "prior"),
+    [
+        (PA, Prior(billing_profile="MaBP")),
+        (PA, Prior(billing_account="Ma")),
+        (ANN, FROM_MA),
+        (PA, Prior(billing_account="Ann", billing_profile="AnnBP")),
+    ],
+    ids=["profile alone", "account alone", "to herself", "from herself"],
+)
+def test_without_groups_per_service_a_payer_changes_from_one_account_to_the_next_or_not_at_all(
+    payer: Payer, prior: Prior
+) -> None:
+    result = shared_world().plan(command(first(payer=payer, prior=prior), order="ORD-2"))
+    assert (result.plan.is_empty, set(reasons(result))) == (True, {"PAYING_PARENT_CHANGE_INCOMPLETE"})
