@@ -51,6 +51,11 @@ def get(flist: Mapping[str, Any], path: str, default: Any = None) -> Any:
     return value
 
 
+def results(answer: Flist) -> list[Flist]:
+    """The rows of a search or list answer."""
+    return [row for row in (answer.get("RESULTS") or {}).values() if row]
+
+
 def where(**fields: object) -> str:
     """What to write between the brackets of a path for the first element that has all these values, compared as texts:
     ``DESCR='L-1';STATUS='1'``."""

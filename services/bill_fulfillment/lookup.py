@@ -10,7 +10,7 @@ from typing import Final
 from libs.brm import calls as brm
 from libs.brm.codes import Status
 from libs.brm.errors import BrmError
-from libs.brm.flist import Flist
+from libs.brm.flist import Flist, results
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.brm.rating_lists import entries_of
@@ -32,7 +32,7 @@ from services.bill_fulfillment.domain.model import (
 )
 from services.bill_fulfillment.domain.payers import services_of_accounts
 from services.bill_fulfillment.domain.special_rating import asks_for_entries
-from services.bill_fulfillment.domain.transfers import goes_elsewhere
+from services.bill_fulfillment.domain.transfers import BOUGHT, goes_elsewhere
 from services.bill_fulfillment.persistence import LedgerStore
 
 ACCOUNTS: Final = "CUSTOMERPARTY_ACCOUNTID"
@@ -153,7 +153,7 @@ class Lookup:
         part = Part(asset, record)
         for kind, poid in part.offers().items():
             offer = await self._gateway.call(system_id, brm.read_obj(poid))
-            bought = offer["PRODUCT_OBJ" if kind is ObjectKind.PRODUCT else "DISCOUNT_OBJ"]
+            bought = offer[BOUGHT[kind]]
             part = replace(part, bought_for=str(offer.get("DESCR") or ""), product=str(bought))
         return part
 
@@ -220,8 +220,8 @@ def _want(wanted: dict[tuple[str, str], None], table: str, crm_id: str | None) -
 
 def _open_services(answer: Flist) -> list[OpenService]:
     """The services of a search that BRM has not closed."""
-    services = [each for each in (answer.get("RESULTS") or {}).values() if each and each.get("STATUS") != Status.CLOSED]
-    return [OpenService(each["POID"], each.get("BAL_GRP_OBJ")) for each in services]
+    services = results(answer)
+    return [OpenService(each["POID"], each.get("BAL_GRP_OBJ")) for each in services if each.get("STATUS") != Status.CLOSED]
 
 
 def _attempt(entry: Entry) -> Attempt:

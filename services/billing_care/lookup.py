@@ -16,7 +16,7 @@ from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.codes import ItemStatus
 from libs.brm.errors import BrmError
-from libs.brm.flist import Flist
+from libs.brm.flist import Flist, results
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.xref.client import XrefKey, XrefPort, XrefRow
@@ -34,7 +34,7 @@ from services.billing_care.domain.model import (
     Scope,
     ServiceLabel,
 )
-from services.billing_care.domain.records import PAYMENT_ITEM, Reader, breakdowns, results, service_label
+from services.billing_care.domain.records import PAYMENT_ITEM, Reader, breakdowns, service_label
 from services.billing_care.domain.rules import Policy
 from services.billing_care.domain.summary import child_bill, child_totals
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from libs.brm import calls as brm
 from libs.brm.call import BrmCall
 from libs.brm.codes import PayType
-from libs.brm.flist import Flist, get
+from libs.brm.flist import Flist, get, results
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from services.customer_sync.domain import calls
@@ -113,7 +113,7 @@ class _Reads:
     async def units(self, accounts: Mapping[str, str]) -> dict[str, list[Flist]]:
         """Bill units by account, as they are from the next bill on."""
         answers = await self._all(brm.find_billinfos_of_account(poid, db=self.db) for poid in accounts.values())
-        found = [[unit for unit in (answer.get("RESULTS") or {}).values() if unit] for answer in answers]
+        found = [results(answer) for answer in answers]
         profiles = {_profile_of(unit) for units in found for unit in units}
         kept = (
             await self.sent.find(self.system_id, [(PartKind.FREQUENCY, each) for each in profiles if each]) if self.sent else {}
@@ -125,7 +125,7 @@ class _Reads:
     async def paid_by(self, units: Iterable[Poid]) -> set[str]:
         """Accounts of the bill units that these pay for, by CRM id."""
         answers = await self._all(brm.find_billinfos_of_payer(poid, db=self.db) for poid in units)
-        ids = (str(unit.get("BILLINFO_ID") or "") for each in answers for unit in (each.get("RESULTS") or {}).values() if unit)
+        ids = (str(unit.get("BILLINFO_ID") or "") for each in answers for unit in results(each))
         return {key.service_account_id for each in ids if (key := PayerKey.of(each)) is not None}
 
     async def parents(self, account_ids: Iterable[str], facts: Facts) -> dict[str, list[Poid]]:

@@ -6,6 +6,7 @@ import asyncio
 
 from libs.brm import calls as brm
 from libs.brm.codes import Status
+from libs.brm.flist import results
 from libs.brm.gateway import BrmGateway
 from services.customer_sync.domain import calls
 from services.customer_sync.domain.model import Service
@@ -20,7 +21,7 @@ async def services_of(gateway: BrmGateway, system_id: str, account_id: str, acco
         brm.find_billinfos_of_account(account),
     )
     answers = await asyncio.gather(*(gateway.call(system_id, each) for each in searches))
-    services, groups, units = (list((answer.get("RESULTS") or {}).values()) for answer in answers)
+    services, groups, units = map(results, answers)
     unit_of = {group["POID"]: group.get("BILLINFO_OBJ") for group in groups}
     ids = {unit["POID"]: unit.get("BILLINFO_ID") or "" for unit in units}
     charged = {each["POID"]: ids.get(unit_of.get(each.get("BAL_GRP_OBJ")), "") for each in services}

@@ -11,7 +11,7 @@ from typing import Final
 from libs.brm import calls as brm
 from libs.brm.call import BrmCall
 from libs.brm.codes import OfferStatus, PayType, Status
-from libs.brm.flist import Flist, get
+from libs.brm.flist import Flist, get, results
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.crm.client import CrmAccounts, CrmPort
@@ -139,8 +139,7 @@ class UpdateLookup:
         return await self._gateway.call(system_id, call) if wanted else {}
 
     async def _many(self, system_id: str, call: BrmCall, wanted: bool) -> list[Flist]:
-        answer = await self._one(system_id, call, wanted)
-        return [each for each in (answer.get("RESULTS") or {}).values() if each]
+        return results(await self._one(system_id, call, wanted))
 
     async def _groups(self, survey: Survey, known: Known, parent: Flist, parent_id: str, policy: Policy) -> dict[str, str]:
         """The group the account is in, and the one it shall be in, if that is there."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from libs.brm import calls
 from libs.brm.errors import BrmError
+from libs.brm.flist import results
 from libs.brm.gateway import BrmGateway
 from libs.brm.poid import Poid
 from libs.xref.brm_objects import BrmClass
@@ -57,8 +58,8 @@ class BrmReader:
         wanted = ("POID", declared.key) if declared.key else ("POID",)
         call = calls.find_range(declared.name, first, last, wanted=wanted, threshold=PAGE + 1, db=db)
         answer = await self.gateway.call(system, call)
-        rows = (answer.get("RESULTS") or {}).values()
-        found = [_object(declared, row["POID"], str(row.get(declared.key) or "")) for row in rows if row["POID"].db == db]
+        rows = [row for row in results(answer) if row["POID"].db == db]
+        found = [_object(declared, row["POID"], str(row.get(declared.key) or "")) for row in rows]
         return sorted(found)
 
     async def read(self, system: str, poid: Poid, declared: BrmClass) -> BrmObject | None:

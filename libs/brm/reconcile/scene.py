@@ -9,7 +9,7 @@ from typing import Any
 from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.errors import BrmError, BrmOutcomeUnknown
-from libs.brm.flist import Flist
+from libs.brm.flist import Flist, results
 
 Ask = Callable[[BrmCall], Awaitable[Flist]]
 """Sends a read to the instance in question."""
@@ -25,8 +25,7 @@ class Scene:
 
     async def search(self, call: BrmCall) -> list[Flist]:
         """The objects a search finds."""
-        output = await self.ask(call)
-        return [found for found in (output.get("RESULTS") or {}).values() if found]
+        return results(await self.ask(call))
 
     async def read(self, poid: Any) -> Flist | None:
         """One object, ``None`` when it does not exist."""

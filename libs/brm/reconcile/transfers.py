@@ -9,7 +9,7 @@ from typing import Any, Final
 from libs.brm import calls
 from libs.brm.call import BrmCall
 from libs.brm.codes import OfferFilter, OfferStatus, Status
-from libs.brm.flist import Array, Flist
+from libs.brm.flist import Array, Flist, results
 from libs.brm.reconcile.generic import repeat, target
 from libs.brm.reconcile.match import contains, newest, same
 from libs.brm.reconcile.purchases import purchased_deal
@@ -64,7 +64,7 @@ async def with_offers(scene: Scene, call: BrmCall, output: Flist) -> Flist:
 
     A move that waits for its time (BRM answers with its schedule) has made none yet.
     """
-    if any(each["POID"].type == "/schedule" for each in (output.get("RESULTS") or {}).values()):
+    if any(each["POID"].type == "/schedule" for each in results(output)):
         return output
     services = Array(output.get("SERVICES") or {})
     for element, moved in call.input["SERVICES"].items():

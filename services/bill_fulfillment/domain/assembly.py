@@ -7,7 +7,7 @@ waits for every other step that touches it, and what leaves a service for what i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
@@ -53,6 +53,8 @@ class Assembly:
 
     situation: Situation
     drafts: dict[str, Draft]
+    new_payers: Mapping[str, Sequence[Draft]] = field(default_factory=dict)
+    """Lines by which services get another payer, by account."""
     _steps: list[tuple[Phase, Step]] = field(default_factory=list)
     _touching: dict[str, list[tuple[Phase, str]]] = field(default_factory=lambda: defaultdict(list))
     _closing: list[tuple[Phase, str, str]] = field(default_factory=list)

@@ -9,20 +9,22 @@ unit and placed the account below its payer before (R-6.22).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from libs.brm import calls
+from libs.brm.call import BrmCall
 from libs.errors import Reason
 from libs.order_actions import SERVICES
-from libs.plan.model import Yield
+from libs.plan.model import Ref, Yield
 from services.bill_fulfillment.domain.assembly import Assembly, Phase, name_of, service_target
 from services.bill_fulfillment.domain.classification import base_kind
 from services.bill_fulfillment.domain.draft import Draft, Situation, record
-from services.bill_fulfillment.domain.model import Action, Command, Handle, Kind, ObjectKind
+from services.bill_fulfillment.domain.kinds import ACCOUNT_LEVEL
+from services.bill_fulfillment.domain.model import Action, Command, Handle, ObjectKind
 from services.bill_fulfillment.domain.paths import Path
 from services.bill_fulfillment.domain.references import account_group_name, group_name
-from services.bill_fulfillment.domain.resolution import known_unit, require_payer
+from services.bill_fulfillment.domain.resolution import bill_unit, known_unit, require_payer
 
 CHANGES: Final = (Action.UPDATE, Action.MOVE_ADD)
 """Actions by which something that is installed may get other accounts."""
@@ -33,38 +35,35 @@ def take_new_payer(draft: Draft, situation: Situation) -> None:
     require_payer(draft)
     if not draft.is_open:
         return
-    payer, system_id = draft.payer, situation.command.system_id
-    draft.new_unit = known_unit(payer, situation.facts)
-    if draft.new_unit is not None:
+    payer = draft.payer
+    if payer.pays_itself or known_unit(payer, situation.facts) is not None:
+        draft.new_unit = bill_unit(draft, situation)
         return
-    path = "billing_profile.billing_profile_id"
-    if payer.pays_itself:
-        key, message = (
-            payer.billing_profile,
-            f"bill unit {payer.billing_profile} is not in {system_id}; customer sync comes first",
-        )
-        draft.refuse(Reason.BILL_UNIT_NOT_IN_BILLING, message, path, kind="bill_unit", id=key, system=system_id)
-    else:
-        message = (
-            f"account {payer.service_account} has no bill unit yet that {payer.billing_profile} pays; customer sync comes first"
-        )
-        draft.refuse(Reason.HIERARCHY_NOT_READY, message, path, account_ids=f"{payer.service_account},{payer.billing_account}")
+    message = (
+        f"account {payer.service_account} has no bill unit yet that {payer.billing_profile} pays; customer sync comes first"
+    )
+    accounts = f"{payer.service_account},{payer.billing_account}"
+    draft.refuse(Reason.HIERARCHY_NOT_READY, message, "billing_profile.billing_profile_id", account_ids=accounts)
 
 
-def refuse_several_payers(drafts: Iterable[Draft], situation: Situation) -> None:
-    """CONFLICTING_PAYERS: without balance groups per service, all services of an account get the same payer (R-6.6)."""
-    if situation.policy.service_level_balance_groups:
-        return
-    by_account: dict[str, list[Draft]] = defaultdict(list)
+def one_payer_per_account(drafts: Iterable[Draft], situation: Situation) -> None:
+    """CONFLICTING_PAYERS: account-level products of an account share its default balance group, hence one payer; without
+    balance groups per service so do all its services, new ones and those that get another payer (R-6.6, R-7.7)."""
+    groups: dict[tuple[str, bool], list[Draft]] = defaultdict(list)
     for draft in drafts:
-        if draft.is_open and draft.kind in SERVICES and (draft.new_unit is not None or draft.path is Path.CREATE):
-            by_account[draft.payer.service_account].append(draft)
-    for account_id, members in by_account.items():
-        if len({draft.payer for draft in members}) > 1:
+        if not draft.is_open or (draft.path is not Path.CREATE and draft.new_unit is None):
+            continue
+        if draft.kind in ACCOUNT_LEVEL:
+            groups[draft.payer.service_account, True].append(draft)
+        elif draft.kind in SERVICES and not situation.policy.service_level_balance_groups:
+            groups[draft.payer.service_account, False].append(draft)
+    for (account, _), members in groups.items():
+        payers = {draft.payer for draft in members}
+        if len(payers) > 1:
             line_ids = ",".join(draft.line_id for draft in members)
             for draft in members:
-                message = f"lines {line_ids} of account {account_id} name several payers, and there is one balance group"
-                draft.refuse(Reason.CONFLICTING_PAYERS, message, line_ids=line_ids, account_ids=account_id)
+                message = f"lines {line_ids} of account {account} name {len(payers)} payers, and there is one balance group"
+                draft.refuse(Reason.CONFLICTING_PAYERS, message, line_ids=line_ids, account_ids=account)
 
 
 def services_of_accounts(command: Command) -> tuple[str, ...]:
@@ -73,20 +72,23 @@ def services_of_accounts(command: Command) -> tuple[str, ...]:
     for line in command.lines:
         prior, payer = line.prior, line.payer
         changes = line.action in CHANGES and prior.billing_account not in (None, payer.billing_account)
-        if base_kind(line) in (Kind.SERVICE_BUNDLE, Kind.SIMPLE_BUNDLE) and (line.action is Action.ADD or changes):
+        if base_kind(line) in SERVICES and (line.action is Action.ADD or changes):
             found[payer.service_account] = None
     return tuple(found)
 
 
-def changing_payer(account_id: str, drafts: Iterable[Draft]) -> list[Draft]:
-    """Lines by which a service of an account gets another payer, without going to another account."""
-    changing = (draft for draft in drafts if draft.is_open and draft.new_unit is not None and draft.from_account is None)
-    return [draft for draft in changing if draft.payer.service_account == account_id]
+def new_payers(drafts: Iterable[Draft]) -> dict[str, list[Draft]]:
+    """Lines by which services get another payer, without going to another account, by account."""
+    found: dict[str, list[Draft]] = defaultdict(list)
+    for draft in drafts:
+        if draft.is_open and draft.new_unit is not None and draft.from_account is None:
+            found[draft.payer.service_account].append(draft)
+    return dict(found)
 
 
 def group_of_account(account_id: str, assembly: Assembly) -> Handle | None:
     """The group that all services of an account are in; ``None`` for the account's default one."""
-    if changing_payer(account_id, assembly.drafts.values()):
+    if account_id in assembly.new_payers:
         return account_group_name(account_id)
     others = assembly.situation.facts.account_services.get(account_id, ())
     return next((each.group for each in others), None)
@@ -95,7 +97,7 @@ def group_of_account(account_id: str, assembly: Assembly) -> Handle | None:
 def change_payer_of_account(draft: Draft, assembly: Assembly) -> None:
     """Move all services of an account into a new group on the unit of the new payer, those that are on no line, too (6.3)."""
     account_id = draft.payer.service_account
-    lines = changing_payer(account_id, assembly.drafts.values())
+    lines = assembly.new_payers[account_id]
     if draft is not lines[0]:
         return  # the first line moves them all
     services = assembly.situation.facts.account_services.get(account_id, ())
@@ -104,14 +106,8 @@ def change_payer_of_account(draft: Draft, assembly: Assembly) -> None:
     if unnamed:
         message = f"{draft.payer.billing_account} pays for {', '.join(unnamed)}, too, which the order does not name"
         draft.warn(Reason.PAYER_CHANGED_OFF_ORDER, message, asset_ids=",".join(unnamed))
-    call = calls.service_balgrp_transfer(
-        draft.known_account,
-        [each.poid for each in services],
-        to_account=draft.known_account,
-        billinfo=draft.new_unit,
-        program_name=assembly.program,
-        db=assembly.db,
-    )
+    group = account_group_name(account_id)
+    call, yields = into_group(draft, draft.known_account, [each.poid for each in services], group, group, assembly)
     who = f"{draft.payer.billing_profile} of account {draft.payer.billing_account}"
     assembly.add(
         Phase.SERVICE_CHANGES,
@@ -119,7 +115,7 @@ def change_payer_of_account(draft: Draft, assembly: Assembly) -> None:
         f"have {who} pay for all {len(services)} services of account {account_id}",
         call,
         lines,
-        yields=[Yield(account_group_name(account_id).name, "SERVICES[0].BAL_GRP_OBJ")],
+        yields=yields,
         touches=[service_target(line.line.asset) for line in lines],
     )
 
@@ -130,21 +126,12 @@ def change_payer(draft: Draft, service: Handle, assembly: Assembly) -> None:
         change_payer_of_account(draft, assembly)
         return
     group, own = new_group(draft, assembly), _own_group(draft, assembly)
-    yields = []
+    yields: Sequence[Yield] = ()
     if group == own:
         call = calls.set_bal_grp(group, account=draft.known_account, billinfo=draft.new_unit, program_name=assembly.program)
     else:
-        is_new = group == group_name(draft.line.asset)
-        call = calls.service_balgrp_transfer(
-            draft.known_account,
-            [service],
-            to_account=draft.known_account,
-            to_group=None if is_new else group,
-            billinfo=draft.new_unit,
-            program_name=assembly.program,
-            db=assembly.db,
-        )
-        yields = [Yield(group_name(draft.line.asset).name, "SERVICES[0].BAL_GRP_OBJ")] if is_new else []
+        made = group_name(draft.line.asset)
+        call, yields = into_group(draft, draft.known_account, [service], group, made, assembly)
     draft.objects[ObjectKind.BALANCE_GROUP] = group
     assembly.add(
         Phase.SERVICE_CHANGES,
@@ -155,6 +142,24 @@ def change_payer(draft: Draft, service: Handle, assembly: Assembly) -> None:
         yields=yields,
         touches=[service_target(draft.line.asset)],
     )
+
+
+def into_group(
+    draft: Draft, leaves: Handle, services: Sequence[Handle], group: Handle, made: Ref, assembly: Assembly
+) -> tuple[BrmCall, list[Yield]]:
+    """The call that moves services of the account ``leaves`` to a balance group on the new unit of the line's account. A group
+    that goes by the name ``made`` is made by it, and yielded."""
+    is_new = group == made
+    call = calls.service_balgrp_transfer(
+        leaves,
+        services,
+        to_account=draft.known_account,
+        to_group=None if is_new else group,
+        billinfo=draft.new_unit,
+        program_name=assembly.program,
+        db=assembly.db,
+    )
+    return call, [Yield(made.name, "SERVICES[0].BAL_GRP_OBJ")] if is_new else []
 
 
 def new_group(draft: Draft, assembly: Assembly) -> Handle:

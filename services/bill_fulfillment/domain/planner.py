@@ -16,7 +16,7 @@ from services.bill_fulfillment.domain.isolation import isolate
 from services.bill_fulfillment.domain.ledger import recall
 from services.bill_fulfillment.domain.model import Action, Command, Decision, Facts, Outcome, Policy, Result
 from services.bill_fulfillment.domain.moves import RENAMED_ONLY, as_moved, moved_by, xref_moves
-from services.bill_fulfillment.domain.payers import refuse_several_payers
+from services.bill_fulfillment.domain.payers import new_payers, one_payer_per_account
 from services.bill_fulfillment.domain.references import item_name
 from services.bill_fulfillment.domain.resolution import resolve
 from services.bill_fulfillment.domain.revision import revise
@@ -51,9 +51,9 @@ def _plan(command: Command, facts: Facts, policy: Policy) -> Result:
     recall(drafts.values(), situation)
     resolve(drafts, situation)
     revise(drafts, situation)
-    refuse_several_payers(drafts.values(), situation)
+    one_payer_per_account(drafts.values(), situation)
     isolate(drafts)
-    assembly = Assembly(situation, drafts)
+    assembly = Assembly(situation, drafts, new_payers(drafts.values()))
     create(assembly)
     change(assembly)
     return Result(tuple(draft.decision() for draft in drafts.values()), assembly.plan())

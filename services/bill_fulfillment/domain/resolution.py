@@ -5,8 +5,7 @@ Everything missing is reported at once, per line; a line without violations has 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from libs.errors import Reason
@@ -39,7 +38,6 @@ def resolve(drafts: Mapping[str, Draft], situation: Situation) -> None:
     for draft in drafts.values():
         if draft.is_open:
             _resolve_one(draft, situation, drafts, promotions)
-    _one_payer_per_account(drafts.values(), situation)
     refuse_twins(drafts.values())
 
 
@@ -49,7 +47,7 @@ def _resolve_one(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]
     if creates and (draft.kind in SERVICES or draft.kind in ACCOUNT_LEVEL):
         require_payer(draft)
         if draft.is_open:
-            draft.unit = _bill_unit(draft, situation)
+            draft.unit = bill_unit(draft, situation)
     if creates and draft.kind in SERVICES:
         _require_service(draft)
     if creates and draft.kind is Kind.SPECIAL_RATING:
@@ -122,8 +120,8 @@ def _require_owner(draft: Draft, situation: Situation, drafts: Mapping[str, Draf
     draft.refuse_absent(what, ObjectKind.SERVICE, situation.command.system_id, asset, "parent_line_id")
 
 
-def _bill_unit(draft: Draft, situation: Situation) -> Handle | None:
-    """The unit of the profile, or the nonpaying unit of the service account that points to it (R-5.7)."""
+def bill_unit(draft: Draft, situation: Situation) -> Handle | None:
+    """The unit of the profile, or the nonpaying unit of the service account that points to it (R-5.7); refused without it."""
     payer = draft.payer
     handle = known_unit(payer, situation.facts)
     if handle is None:
@@ -238,23 +236,3 @@ def _warn_of_own_payer(draft: Draft, drafts: Mapping[str, Draft]) -> None:
         own = getattr(draft.line.payer, name)
         if own and own != getattr(draft.payer, name):
             draft.drop(name)
-
-
-def _one_payer_per_account(drafts: Iterable[Draft], situation: Situation) -> None:
-    """CONFLICTING_PAYERS: account-level products of an account share its default balance group, hence one payer; without
-    balance groups per service so do all its services (R-6.6, R-7.7)."""
-    groups: dict[tuple[str, bool], list[Draft]] = defaultdict(list)
-    for draft in drafts:
-        if draft.path is not Path.CREATE or not draft.is_open:
-            continue
-        if draft.kind in ACCOUNT_LEVEL:
-            groups[draft.payer.service_account, True].append(draft)
-        elif draft.kind in SERVICES and not situation.policy.service_level_balance_groups:
-            groups[draft.payer.service_account, False].append(draft)
-    for (account, _), members in groups.items():
-        payers = {draft.payer for draft in members}
-        if len(payers) > 1:
-            line_ids = ",".join(draft.line_id for draft in members)
-            for draft in members:
-                message = f"lines {line_ids} of account {account} name {len(payers)} payers, and there is one balance group"
-                draft.refuse(Reason.CONFLICTING_PAYERS, message, line_ids=line_ids, account_ids=account)

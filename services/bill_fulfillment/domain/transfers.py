@@ -7,27 +7,28 @@ their POIDs. So each offer's cross-reference gets the new POID, found by the lin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from libs.brm import calls
 from libs.brm.flist import where
 from libs.errors import Reason
+from libs.order_actions import SERVICES
 from libs.plan.model import XrefGone, XrefLink, Yield
 from services.bill_fulfillment.domain.assembly import INSTALLED, NAMES, Assembly, Phase, name_of, service_target
 from services.bill_fulfillment.domain.classification import base_kind
 from services.bill_fulfillment.domain.draft import Draft, Situation
-from services.bill_fulfillment.domain.model import Handle, Kind, Line, ObjectKind, Part, State
-from services.bill_fulfillment.domain.payers import CHANGES, new_group, take_new_payer
+from services.bill_fulfillment.domain.model import Handle, Line, ObjectKind, Part, State
+from services.bill_fulfillment.domain.payers import CHANGES, into_group, new_group, take_new_payer
 from services.bill_fulfillment.domain.references import group_name
 
-_ARRAYS = {ObjectKind.PRODUCT: "PRODUCTS", ObjectKind.DISCOUNT: "DISCOUNTS"}
-_ITEMS = {ObjectKind.PRODUCT: "PRODUCT_OBJ", ObjectKind.DISCOUNT: "DISCOUNT_OBJ"}
+_ARRAYS: Final = {ObjectKind.PRODUCT: "PRODUCTS", ObjectKind.DISCOUNT: "DISCOUNTS"}
+BOUGHT: Final = {ObjectKind.PRODUCT: "PRODUCT_OBJ", ObjectKind.DISCOUNT: "DISCOUNT_OBJ"}
+"""Field of an offer that names what was bought."""
 
 
 def goes_elsewhere(line: Line) -> bool:
     """Whether a service changes its account, so that what hangs on it has to be known."""
     before, after = line.prior.service_account, line.payer.service_account
-    is_service = base_kind(line) in (Kind.SERVICE_BUNDLE, Kind.SIMPLE_BUNDLE)
-    return is_service and line.action in CHANGES and before is not None and before != after
+    return base_kind(line) in SERVICES and line.action in CHANGES and before is not None and before != after
 
 
 def take_new_account(draft: Draft, situation: Situation, drafts: Mapping[str, Draft]) -> None:
@@ -56,31 +57,21 @@ def transfer(draft: Draft, service: Handle, assembly: Assembly) -> None:
     """Move a service, and give the cross-references of its offers the POIDs that BRM gives them."""
     asset, parent = draft.line.asset, assembly.drafts.get(draft.at.owner_id)
     group = new_group(draft, assembly)
-    is_new = group == group_name(asset)
     draft.objects[ObjectKind.BALANCE_GROUP] = group
     offers = [(part, kind, poid) for part in _parts(draft, assembly.situation) for kind, poid in part.offers().items()]
     yields = [_renewed(part, kind) for part, kind, _ in offers]
-    if is_new:
-        yields.append(Yield(group_name(asset).name, "SERVICES[0].BAL_GRP_OBJ"))
     for kind in _ARRAYS:
         if (asset, kind) in draft.renewed:
             draft.objects[kind] = draft.renewed[asset, kind]
     assert draft.from_account is not None
+    call, made = into_group(draft, draft.from_account, [service], group, group_name(asset), assembly)
     assembly.add(
         Phase.SERVICE_CHANGES,
         _step_key(draft),
         f"transfer service {name_of(draft)} from account {draft.line.prior.service_account} to {draft.payer.service_account}",
-        calls.service_balgrp_transfer(
-            draft.from_account,
-            [service],
-            to_account=draft.known_account,
-            to_group=None if is_new else group,
-            billinfo=draft.new_unit,
-            program_name=assembly.program,
-            db=assembly.db,
-        ),
+        call,
         [draft],
-        yields=yields,
+        yields=[*yields, *made],
         after=[_step_key(parent)] if parent is not None and parent.from_account is not None else [],
         touches=[service_target(asset)],
         gone=[XrefGone(INSTALLED, part.asset, str(poid), one_of_many=True) for part, _, poid in offers],
@@ -94,7 +85,7 @@ def _step_key(draft: Draft) -> str:
 def _renewed(part: Part, kind: ObjectKind) -> Yield:
     """The offer that takes the place of another one."""
     known = {"DESCR": part.bought_for} if part.bought_for else {}
-    place = f"SERVICES[0].{_ARRAYS[kind]}[{where(**known, **{_ITEMS[kind]: part.product})}].OFFERING_OBJ"
+    place = f"SERVICES[0].{_ARRAYS[kind]}[{where(**known, **{BOUGHT[kind]: part.product})}].OFFERING_OBJ"
     return Yield(NAMES[kind](part.asset).name, place, XrefLink(INSTALLED, part.asset, kind.value), optional=True)
 
 

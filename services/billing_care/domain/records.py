@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from libs.brm.codes import ItemStatus
-from libs.brm.flist import Flist, get
+from libs.brm.flist import Flist, get, results
 from libs.brm.poid import Poid
 from libs.errors import O2CError, Reason
 from services.billing_care.domain.model import (
@@ -125,11 +125,6 @@ class Reader:
                 Reason.BRM_ERROR, f"{self.system_id} answered without {name}", brm_field=name, system=self.system_id
             )
         return found
-
-
-def results(answer: Flist) -> Iterator[Flist]:
-    """The rows of a search or list answer."""
-    return (row for row in (answer.get("RESULTS") or {}).values() if row)
 
 
 def breakdowns(answer: Flist, items: Mapping[Poid, Item], currency: Currency) -> dict[Poid, ItemBreakdown]:

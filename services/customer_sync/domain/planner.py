@@ -104,13 +104,10 @@ def _is_stranger(draft: Draft, account_id: str) -> bool:
 
 
 def _not_found(draft: Draft, account_id: str) -> Violation:
-    message, path = (
-        f"the CRM knows no account {account_id}, of which the order gives the id alone",
-        draft.account(account_id).path,
-    )
+    message = f"the CRM knows no account {account_id}, of which the order gives the id alone"
     lines = ",".join(draft.collation.line_ids.get(account_id, ()))
     metadata = {"kind": "account", "id": account_id, "line_ids": lines}
-    return Violation(Reason.CRM_ACCOUNT_NOT_FOUND, message, path, metadata)
+    return Violation(Reason.CRM_ACCOUNT_NOT_FOUND, message, draft.account(account_id).path, metadata)
 
 
 def _profiles_elsewhere(draft: Draft) -> Iterator[Violation]:
