@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import orders
 import pytest
+from charged import account_of, group_of, paid_by, parent_of, unit_of
 from suite import RunningSuite, running_suite
 
 from libs.brm.poid import Poid
 from libs.pb.order.v1.order_pb2 import LINE_ACTION_NONE, LINE_ACTION_UPDATE, Order, OrderLine
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
-from libs.pb.xref.v1 import xref_pb2
 
 BROADBAND, WIRELESS, ACCESS = "AST-SCOTT-BROADBAND", "AST-SCOTT-WIRELESS", "AST-SCOTT-ACCESS"
 
@@ -41,49 +40,23 @@ def changed(number: int, payers: dict[str, tuple[str, str]], before: tuple[str, 
     return order
 
 
-def row(suite: RunningSuite, table: str, crm_id: str) -> str:
-    key = xref_pb2.Key(table=table, ref_column="SEBL_01", ref_value=crm_id)
-    (found,) = suite.clients.xref.BatchLookup(xref_pb2.BatchLookupRequest(keys=[key])).rows
-    return next(cell.value for cell in found.cells if cell.column == "BRM_01")
-
-
-def unit_of(suite: RunningSuite, asset: str) -> dict[str, Any]:
-    """The bill unit a service is charged on."""
-    billing = suite.clients.sandbox("BRM_01")
-    group = billing.object(billing.object(row(suite, "INSTALLEDPRODUCT_ID", asset))["BAL_GRP_OBJ"])
-    return billing.object(group["BILLINFO_OBJ"])
-
-
-def paid_by(suite: RunningSuite, asset: str) -> str:
-    """The profile that pays for a service, as its unit says."""
-    return str(unit_of(suite, asset)["BILLINFO_ID"]).rpartition("|")[2]
-
-
-def parent_of(suite: RunningSuite, account_id: str) -> Poid:
-    account = Poid.parse(row(suite, "CUSTOMERPARTY_ACCOUNTID", account_id))
-    groups = suite.clients.sandbox("BRM_01").objects("/group/billing")
-    (mine,) = [each for each in groups if account in {Poid.parse(m["ACCOUNT_OBJ"]) for m in each["MEMBERS"].values()}]
-    return Poid.parse(mine["PARENT"])
-
-
 @pytest.mark.spec("bill-fulfillment:T7")
 def test_one_service_goes_to_another_payer_and_then_all_do_and_the_account_with_them(suite: RunningSuite) -> None:
     duncan, cathy = ("1-DUNCAN", "BP-DUNCAN-SCOTT"), ("1-CATHY", "BP-CATHY-SCOTT")
     assert (paid_by(suite, BROADBAND), paid_by(suite, WIRELESS)) == (duncan[1], cathy[1])
-    billing = suite.clients.sandbox("BRM_01")
-    name = billing.object(billing.object(row(suite, "INSTALLEDPRODUCT_ID", WIRELESS))["BAL_GRP_OBJ"])["NAME"]
+    name = group_of(suite, WIRELESS)["NAME"]
     marks = suite.marks()
     view = suite.complete(changed(1, {WIRELESS: duncan}, cathy))
     assert view.state == oo.ORDER_STATE_COMPLETED, view
     called = [call["opcode"] for call in suite.writes_since(marks)["BRM_01"]]
     assert called.count("PCM_OP_SUBSCRIPTION_SERVICE_BALGRP_TRANSFER") == 1
     assert (paid_by(suite, BROADBAND), paid_by(suite, WIRELESS)) == (duncan[1], duncan[1])
-    assert billing.object(billing.object(row(suite, "INSTALLEDPRODUCT_ID", WIRELESS))["BAL_GRP_OBJ"])["NAME"] == name
-    assert parent_of(suite, "1-SCOTT") == Poid.parse(row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-DUNCAN"))
+    assert group_of(suite, WIRELESS)["NAME"] == name
+    assert parent_of(suite, "1-SCOTT") == account_of(suite, "1-DUNCAN")
 
     suite.complete(changed(2, {BROADBAND: cathy, WIRELESS: cathy}, duncan))
     assert (paid_by(suite, BROADBAND), paid_by(suite, WIRELESS)) == (cathy[1], cathy[1])
-    assert parent_of(suite, "1-SCOTT") == Poid.parse(row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-CATHY"))
+    assert parent_of(suite, "1-SCOTT") == account_of(suite, "1-CATHY")
     assert suite.broken_invariants() == [], json.dumps(suite.broken_invariants())
 
 
@@ -95,12 +68,12 @@ def test_a_service_goes_to_the_account_that_pays_for_it_and_can_be_ended_there(s
         if WIRELESS in (line.asset_integration_id, root_of(order, line)):
             line.prior.service_account_id = "1-SCOTT"
             line.service_account.account_id = "1-CATHY"
-    before = row(suite, "INSTALLEDPRODUCT_ID", ACCESS)
+    before = suite.row("INSTALLEDPRODUCT_ID", ACCESS)["BRM_01"]
     suite.complete(order)
-    cathy = Poid.parse(row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-CATHY"))
+    cathy = account_of(suite, "1-CATHY")
     for asset in (WIRELESS, ACCESS):
-        assert Poid.parse(billing.object(row(suite, "INSTALLEDPRODUCT_ID", asset))["ACCOUNT_OBJ"]) == cathy
-    assert row(suite, "INSTALLEDPRODUCT_ID", ACCESS) != before
+        assert Poid.parse(billing.object(suite.row("INSTALLEDPRODUCT_ID", asset)["BRM_01"])["ACCOUNT_OBJ"]) == cathy
+    assert suite.row("INSTALLEDPRODUCT_ID", ACCESS)["BRM_01"] != before
     assert unit_of(suite, WIRELESS)["BILLINFO_ID"] == "BP-CATHY-SCOTT"
     assert suite.broken_invariants() == []
 

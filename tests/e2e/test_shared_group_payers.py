@@ -7,13 +7,12 @@ from typing import Any
 
 import orders
 import pytest
+from charged import account_of, group_of, paid_by, parent_of
 from suite import RunningSuite, running_suite
 
 from cli.suite import Supervisor
-from libs.brm.poid import Poid
 from libs.pb.order.v1.order_pb2 import LINE_ACTION_NONE, LINE_ACTION_UPDATE, Order
 from libs.pb.order_orchestration.v1 import order_orchestration_pb2 as oo
-from libs.pb.xref.v1 import xref_pb2
 
 BROADBAND, WIRELESS = "AST-SCOTT-BROADBAND", "AST-SCOTT-WIRELESS"
 CATHY, DUNCAN = ("1-CATHY", "BP-CATHY-SCOTT"), ("1-DUNCAN", "BP-DUNCAN-SCOTT")
@@ -52,33 +51,14 @@ def paid_by_duncan() -> Order:
     return order
 
 
-def poid(suite: RunningSuite, table: str, crm_id: str) -> str:
-    key = xref_pb2.Key(table=table, ref_column="SEBL_01", ref_value=crm_id)
-    (found,) = suite.clients.xref.BatchLookup(xref_pb2.BatchLookupRequest(keys=[key])).rows
-    return next(cell.value for cell in found.cells if cell.column == "BRM_01")
-
-
-def group_of(suite: RunningSuite, asset: str) -> dict[str, Any]:
-    billing = suite.clients.sandbox("BRM_01")
-    return billing.object(billing.object(poid(suite, "INSTALLEDPRODUCT_ID", asset))["BAL_GRP_OBJ"])
-
-
-def profile_of(suite: RunningSuite, asset: str) -> str:
-    unit = suite.clients.sandbox("BRM_01").object(group_of(suite, asset)["BILLINFO_OBJ"])
-    return str(unit["BILLINFO_ID"]).rpartition("|")[2]
-
-
 @pytest.mark.spec("bill-fulfillment:T6")
 @pytest.mark.spec("customer-sync:P5")
 def test_all_services_and_their_account_come_below_the_new_payer(suite: RunningSuite) -> None:
     suite.complete(paid_by_cathy())
-    assert {profile_of(suite, each) for each in (BROADBAND, WIRELESS)} == {CATHY[1]}
+    assert {paid_by(suite, each) for each in (BROADBAND, WIRELESS)} == {CATHY[1]}
     view = suite.complete(paid_by_duncan())
     assert view.state == oo.ORDER_STATE_COMPLETED, view
-    assert {profile_of(suite, each) for each in (BROADBAND, WIRELESS)} == {DUNCAN[1]}
+    assert {paid_by(suite, each) for each in (BROADBAND, WIRELESS)} == {DUNCAN[1]}
     assert group_of(suite, BROADBAND)["POID"] == group_of(suite, WIRELESS)["POID"]
-    scott = Poid.parse(poid(suite, "CUSTOMERPARTY_ACCOUNTID", "1-SCOTT"))
-    groups = suite.clients.sandbox("BRM_01").objects("/group/billing")
-    (mine,) = [each for each in groups if scott in {Poid.parse(m["ACCOUNT_OBJ"]) for m in each["MEMBERS"].values()}]
-    assert Poid.parse(mine["PARENT"]) == Poid.parse(poid(suite, "CUSTOMERPARTY_ACCOUNTID", "1-DUNCAN"))
+    assert parent_of(suite, "1-SCOTT") == account_of(suite, "1-DUNCAN")
     assert suite.broken_invariants() == []

@@ -38,15 +38,8 @@ def without_care(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSu
         yield running
 
 
-def row(suite: RunningSuite, table: str, crm_id: str) -> dict[str, str]:
-    """The cells of a row by column."""
-    key = xref_pb2.Key(table=table, ref_column="SEBL_01", ref_value=crm_id)
-    answer = suite.clients.xref.BatchLookup(xref_pb2.BatchLookupRequest(keys=[key]), timeout=SECONDS)
-    return {cell.column: cell.value for cell in answer.rows[0].cells}
-
-
 def billing_columns(suite: RunningSuite, table: str, crm_id: str) -> set[str]:
-    return {column for column in row(suite, table, crm_id) if column.startswith("BRM_")}
+    return {column for column in suite.row(table, crm_id) if column.startswith("BRM_")}
 
 
 def only(whole: Order, part: slice, number: str) -> Order:
@@ -70,7 +63,7 @@ def balance(suite: RunningSuite, account: str, profile: str) -> care.GetBalanceS
 def test_one_customer_on_two_instances_has_one_common_id_and_a_profile_in_each(suite: RunningSuite) -> None:
     marks = suite.marks()
     suite.complete(orders.order(orders.TWO_INSTANCES))
-    account = row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-PRIYA")
+    account = suite.row("CUSTOMERPARTY_ACCOUNTID", "1-PRIYA")
     assert {"COMMON", "BRM_01", "BRM_02"} <= account.keys()
     assert billing_columns(suite, "CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-MOBILE") == {"BRM_01"}
     assert billing_columns(suite, "CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-HOME") == {"BRM_02"}
@@ -129,8 +122,8 @@ def test_relatives_come_along_to_the_instance_of_a_new_service_and_the_hierarchy
     suite.complete(second)
     assert billing_columns(suite, "CUSTOMERPARTY_ACCOUNTID", "1-PRIYA-RT24") == {"BRM_01", "BRM_02"}
     assert billing_columns(suite, "CUSTOMERPARTY_ACCOUNTID", "1-MAYA-RT24") == {"BRM_02"}
-    payer = row(suite, "CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-HOME-RT24")["BRM_02"]
-    maya = row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-MAYA-RT24")["BRM_02"]
+    payer = suite.row("CUSTOMERPARTY_BILLPROFILEID", "BP-PRIYA-HOME-RT24")["BRM_02"]
+    maya = suite.row("CUSTOMERPARTY_ACCOUNTID", "1-MAYA-RT24")["BRM_02"]
     units = suite.clients.sandbox("BRM_02").objects("/billinfo", limit=1000)
     paid_by = [str(unit.get("PARENT_BILLINFO_OBJ")) for unit in units if same(unit["ACCOUNT_OBJ"], maya)]
     assert any(same(parent, payer) for parent in paid_by), (paid_by, payer)
@@ -191,7 +184,7 @@ def test_an_edited_address_of_an_account_in_both_instances_is_two_updates(suite:
     stub = CustomerUpdateServiceStub(suite.clients.channels["customer_sync"])
     updates = stub.SyncCustomerUpdate(request, timeout=SECONDS).updates
     assert sorted(update.system_id for update in updates) == ["BRM_01", "BRM_02"]
-    account = row(suite, "CUSTOMERPARTY_ACCOUNTID", "1-PRIYA-RT15")
+    account = suite.row("CUSTOMERPARTY_ACCOUNTID", "1-PRIYA-RT15")
     for system in ("BRM_01", "BRM_02"):
         known = suite.clients.sandbox(system).objects("/account", limit=1000)
         (found,) = [one for one in known if same(one["POID"], account[system])]
@@ -241,7 +234,7 @@ def test_a_product_published_by_the_second_instance_joins_the_crm_product_or_is_
     stub = RoutingServiceStub(suite.clients.channels["xref"])
     (result,) = stub.ResolveRoutes(routing_pb2.ResolveRoutesRequest(subjects=[subject]), timeout=SECONDS).results
     (column,) = result.system_ids
-    before = row(suite, "ITEM_ITEMID", "PROD-20011")
+    before = suite.row("ITEM_ITEMID", "PROD-20011")
     assert column == "BRM_02" and column not in before
     events = [
         {"product_id": "PROD-20011", "name": "shared", "brm": {column: "0.0.0.2 /product 77001 0"}},
@@ -250,6 +243,6 @@ def test_a_product_published_by_the_second_instance_joins_the_crm_product_or_is_
     file = tmp_path / "products.json"
     file.write_text(json.dumps(events))
     load_products(suite.clients.xref, file)
-    shared, own = row(suite, "ITEM_ITEMID", "PROD-20011"), row(suite, "ITEM_ITEMID", "PROD-RT20")
+    shared, own = suite.row("ITEM_ITEMID", "PROD-20011"), suite.row("ITEM_ITEMID", "PROD-RT20")
     assert shared == {**before, "BRM_02": "0.0.0.2 /product 77001 0"}
     assert own["COMMON"] != shared["COMMON"] and own["BRM_02"] == "0.0.0.2 /product 77002 0"

@@ -120,6 +120,12 @@ class RunningSuite:
         rows = self.clients.xref.BatchLookup(lookup, timeout=SECONDS).rows
         return [f"{table} {value}" for (table, value), row in zip(own_ids(order), rows, strict=True) if row.cells]
 
+    def row(self, table: str, crm_id: str) -> dict[str, str]:
+        """The cells of a cross-reference row by column."""
+        key = xref_pb2.Key(table=table, ref_column="SEBL_01", ref_value=crm_id)
+        answer = self.clients.xref.BatchLookup(xref_pb2.BatchLookupRequest(keys=[key]), timeout=SECONDS)
+        return {cell.column: cell.value for cell in answer.rows[0].cells}
+
     def objects(self) -> Counter[str]:
         """Number of BRM objects by ``<instance> <class>``, without those that are not there."""
         counts = {

@@ -17,6 +17,7 @@ from libs.pb.order.v1 import order_pb2
 from libs.xref.client import XrefKey
 
 SERVICE, SECOND, THIRD = "AST-MICHELLE-WIRELESS", "AST-MICHELLE-SECOND", "AST-MICHELLE-THIRD"
+DENISE, MA = ("1-DENISE", "BP-DENISE-MICHELLE"), ("1-MA", "BP-MA")
 
 
 def shared(around: Neighbourhood) -> Neighbourhood:
@@ -53,6 +54,15 @@ def bought(asset: str, number: str, profile: tuple[str, str]) -> order_pb2.Order
     return document
 
 
+def to_ma() -> order_pb2.Order:
+    """Ma pays for Michelle's first service, where Denise did."""
+    change = bought(SERVICE, "9002", MA)
+    (line,) = change.lines
+    line.action = order_pb2.LINE_ACTION_UPDATE
+    line.prior.billing_account_id, line.prior.billing_profile_id = DENISE
+    return change
+
+
 async def unit_of(around: Neighbourhood, bfo: fulfillment.Billing, asset: str) -> str:
     admin = around.sandbox.admin()
     service = await admin.object(await bfo.installed(asset, "SERVICE"))
@@ -62,21 +72,17 @@ async def unit_of(around: Neighbourhood, bfo: fulfillment.Billing, asset: str) -
 @pytest.mark.spec("bill-fulfillment:T6")
 async def test_all_services_of_an_account_get_the_new_payer_and_so_does_what_comes_later(around: Neighbourhood) -> None:
     await another_payer(around)
-    denise, ma = ("1-DENISE", "BP-DENISE-MICHELLE"), ("1-MA", "BP-MA")
     async with fulfillment.billing(shared(around)) as bfo:
         await bfo.bill(order(FAMILY))
-        await bfo.bill(bought(SECOND, "9001", denise))
+        await bfo.bill(bought(SECOND, "9001", DENISE))
         assert {await unit_of(around, bfo, each) for each in (SERVICE, SECOND)} == {"1-MICHELLE|1-DENISE|BP-DENISE-MICHELLE"}
 
-        change = bought(SERVICE, "9002", ma)
-        (line,) = change.lines
-        line.action = order_pb2.LINE_ACTION_UPDATE
-        line.prior.billing_account_id, line.prior.billing_profile_id = denise
+        change = to_ma()
         response = await bfo.bill(change)
         assert response.lines[0].outcome == pb.LINE_OUTCOME_PROCESSED
         (warning,) = [each for each in response.lines[0].warnings if each.reason == "PAYER_CHANGED_OFF_ORDER"]
         assert warning.metadata["asset_ids"] == SECOND
-        await bfo.bill(bought(THIRD, "9003", ma))
+        await bfo.bill(bought(THIRD, "9003", MA))
         assert {await unit_of(around, bfo, each) for each in (SERVICE, SECOND, THIRD)} == {"1-MICHELLE|1-MA|BP-MA"}
         services: list[dict[str, Any]] = await around.sandbox.admin().objects("/service")
         groups = {each["BAL_GRP_OBJ"] for each in services if each["LOGIN"] in ("14085559001", "14085559003")}
@@ -87,13 +93,9 @@ async def test_all_services_of_an_account_get_the_new_payer_and_so_does_what_com
 @pytest.mark.spec("bill-fulfillment:T6")
 async def test_a_lost_answer_to_a_payer_change_moves_nothing_twice(around: Neighbourhood) -> None:
     await another_payer(around)
-    denise, ma = ("1-DENISE", "BP-DENISE-MICHELLE"), ("1-MA", "BP-MA")
     async with fulfillment.billing(shared(around)) as bfo:
         await bfo.bill(order(FAMILY))
-        change = bought(SERVICE, "9002", ma)
-        (line,) = change.lines
-        line.action = order_pb2.LINE_ACTION_UPDATE
-        line.prior.billing_account_id, line.prior.billing_profile_id = denise
+        change = to_ma()
         before = len(await around.sandbox.admin().objects("/balance_group"))
         await around.sandbox.admin().add_fault("drop_after", opcode="PCM_OP_SUBSCRIPTION_SERVICE_BALGRP_TRANSFER", times=1)
         try:
